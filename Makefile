@@ -1,0 +1,47 @@
+# Winnow's commands. `make demo` and `make test` set up what they need on first use.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/python -m snakemake --profile profiles/local
+
+.PHONY: demo test lint clean help
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+
+demo: .venv/locked ## the main job on embedded data, some minutes; prints the table
+	$(SNAKEMAKE) --configfile config/demo.yaml
+	@echo; cat results/demo/tables/quantization.md
+
+test: .venv/locked-dev ## lint and all tests
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: .venv/locked-dev ## style of Python and Snakemake files
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m snakefmt --check Snakefile workflow
+	$(BIN)/python -m snakemake --configfile config/demo.yaml --lint
+
+clean: ## remove the environment and caches; results stay
+	rm -rf .venv .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# The environment is rebuilt when, and only when, its lock changes. `python -m` keeps it working from a path
+# with a space in it, where the #! lines of installed commands do not.
+.venv/locked: requirements.txt
+	$(call check_python)
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.venv/locked-dev: requirements-dev.txt requirements.txt
+	$(call check_python)
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch .venv/locked $@
+
+define check_python
+@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+  || { echo "Winnow needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+endef

@@ -1,0 +1,37 @@
+# Winnow: shrink vision networks and show what shrinking costs.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# A configuration given on the command line replaces the default study; Snakemake would merge the two.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/prune.smk"
+include: "workflow/rules/quantize.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.collect.output,
+        rules.make_quantization_table.output,
+        rules.make_pruning_table.output if STUDY["strategies"] else [],
+
+
+rule quantization:
+    input:
+        rules.make_quantization_table.output,
+
+
+rule pruning:
+    input:
+        rules.make_pruning_table.output,

@@ -1,0 +1,33 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from samples import colored_squares
+from winnow.data import ImageDataset
+
+
+@pytest.fixture
+def squares() -> ImageDataset:
+    return colored_squares(120, 4)
+
+
+@pytest.fixture
+def image_folder(tmp_path) -> Path:
+    """train/ and test/ with two classes of five and two JPEG or PNG images, of differing sizes."""
+    root = tmp_path / "my images"
+    random = np.random.default_rng(0)
+    for split, count in (("train", 5), ("test", 2)):
+        for label, level in (("cat", 60), ("dog", 190)):
+            folder = root / split / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                shape = (20 + number, 30, 3)
+                pixels = np.clip(level + random.normal(0, 10, shape), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.{'png' if number % 2 else 'jpg'}")
+    return root

@@ -1,0 +1,89 @@
+"""Real Snakemake runs of a tiny study, in a copy of the project whose path has a space in it."""
+
+from __future__ import annotations
+
+import copy
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from samples import REPOSITORY
+
+TINY = {
+    "study": "tiny",
+    "seeds": [0],
+    "datasets": {"digits": {"source": "digits", "max_train_samples": 200, "max_test_samples": 100}},
+    "models": {"lenet5": {}},
+    "training": {"epochs": 8, "batch_size": 16, "lr": 0.02, "warmup_epochs": 2, "flip": False, "precision": "fp32"},
+    "quantization": {"ptq": {"calibration_samples": 32}, "qat": {"epochs": 1, "lr": 0.001}},
+    "benchmark": {"batch_sizes": [1], "seconds": 0.05, "warmup_seconds": 0.01},
+}
+RUN = "results/tiny/digits/lenet5/seed0/dense"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project, and how a user runs it."""
+
+    root: Path
+
+    def configure(self, **changes) -> None:
+        """Write config/tiny.yaml; a change replaces keys of a section, or all data sets, or all networks."""
+        config = copy.deepcopy(TINY)
+        for key, value in changes.items():
+            merged = isinstance(value, dict) and key not in ("datasets", "models")
+            config[key] = config.get(key, {}) | value if merged else value
+        (self.root / "config" / "tiny.yaml").write_text(yaml.safe_dump(config))
+
+    def command(self, *arguments: str) -> list[str]:
+        options = ["--profile", "profiles/local", "--configfile", "config/tiny.yaml"]
+        return [sys.executable, "-m", "snakemake", *arguments, *options]
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.root,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, fails: bool = False) -> str:
+        """Run snakemake and return what it printed."""
+        done = subprocess.run(
+            self.command(*arguments), cwd=self.root, capture_output=True, text=True, timeout=600, check=False
+        )
+        output = done.stdout + done.stderr
+        assert (done.returncode != 0) == fails, output[-6000:]
+        return output
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Return the jobs of a dry run by rule, without the targets."""
+        return job_counts(self.run("-n", *arguments))
+
+    def copy_to(self, root: Path) -> Project:
+        shutil.copytree(self.root, root, symlinks=True)
+        return Project(root)
+
+
+def job_counts(output: str) -> dict[str, int]:
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE))
+    return {
+        rule: int(count) for rule, count in counts.items() if rule not in ("total", "all", "quantization", "pruning")
+    }
+
+
+def copy_project(root: Path) -> Project:
+    root.mkdir(parents=True)
+    for name in ("Snakefile", "config", "profiles", "workflow"):
+        source = REPOSITORY / name
+        copied = shutil.copytree if source.is_dir() else shutil.copy2
+        copied(source, root / name)
+    project = Project(root)
+    project.configure()
+    return project

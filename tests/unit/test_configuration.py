@@ -1,0 +1,165 @@
+"""The configuration: defaults, overrides, and one-line errors for what is wrong."""
+
+import re
+
+import pytest
+import yaml
+
+from samples import REPOSITORY
+from winnow.configuration import resolve
+from winnow.errors import WinnowError
+from winnow.settings import (
+    BenchmarkSettings,
+    DatasetSettings,
+    ModelSettings,
+    PtqSettings,
+    QatSettings,
+    TrainingSettings,
+)
+
+SCHEMA = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
+
+
+def config(**changes):
+    return {"study": "s", "datasets": {"digits": {"source": "digits"}}, "models": {"resnet20": {}}} | changes
+
+
+def errors(**changes) -> list[str]:
+    with pytest.raises(WinnowError) as caught:
+        resolve(config(**changes))
+    return str(caught.value).splitlines()
+
+
+def test_defaults_build_every_settings_class():
+    study = resolve(config())
+    DatasetSettings.of(study["datasets"]["digits"])
+    assert ModelSettings.of(study["models"]["resnet20"]).name == "resnet20"
+    training = TrainingSettings.of(study["training"]["resnet20"])
+    assert training.epochs == 50
+    PtqSettings.of(study["ptq"])
+    BenchmarkSettings.of(study["benchmark"])
+    qat = QatSettings.of(study["qat"]["resnet20"])
+    assert qat.training.momentum == training.momentum
+    assert qat.training.lr != training.lr
+
+
+def test_the_users_configuration_is_not_changed():
+    given = config()
+    resolve(given)
+    assert given == config()
+
+
+def test_a_models_own_keys_take_precedence_in_training_and_qat():
+    models = {"a": {"name": "lenet5", "training": {"lr": 0.5}, "qat": {"epochs": 7}}, "lenet5": {}}
+    study = resolve(config(models=models))
+    assert [study["training"][name]["lr"] for name in ("a", "lenet5")] == [0.5, 0.1]
+    assert [study["qat"][name]["training"]["epochs"] for name in ("a", "lenet5")] == [7, 10]
+
+
+def test_ranges_freeze_before_batch_norms_and_never_in_the_first_epoch():
+    for epochs in range(1, 12):
+        study = resolve(config(quantization={"qat": {"epochs": epochs}}))["qat"]["resnet20"]
+        assert 2 <= study["freeze_observers_epoch"] <= study["freeze_batchnorm_epoch"]
+
+
+def test_the_result_does_not_depend_on_the_order_of_keys():
+    one = resolve(config(training={"epochs": 3, "lr": 0.2, "warmup_epochs": 1}))
+    other = resolve(config(training={"warmup_epochs": 1, "lr": 0.2, "epochs": 3}))
+    assert repr(one) == repr(other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"sedes": [1]}, r"unknown key 'sedes'; did you mean 'seeds'\?"),
+        ({"training": {"weigth_decay": 0}}, r"unknown key 'training.weigth_decay'; did you mean 'weight_decay'\?"),
+        ({"models": {"resnet20": {"training": {"epoch": 1}}}}, r"'epoch'; did you mean 'epochs'\?"),
+        ({"models": {"resnet20": {"qat": {"epochs": 0}}}}, r"models.resnet20.qat: epochs: 0 is less than"),
+        ({"datasets": {"d": {"source": "cifar"}}}, r"expected one of .*did you mean 'cifar10'\?"),
+        ({"datasets": {"d": {}}}, r"key 'datasets.d.source' is missing"),
+        ({"training": {"epochs": "many"}}, r"training.epochs: 'many' is not of type 'integer'"),
+        ({"seeds": [1, 2, 1]}, r"seeds lists 1 more than once"),
+        ({"quantization": {"methods": ["ptq", "ptq"]}}, r"quantization.methods lists 'ptq' more than once"),
+        ({"benchmark": {"batch_sizes": [8, 8]}}, r"benchmark.batch_sizes lists 8 more than once"),
+        (
+            {"quantization": {"ptq": {"calibration_samples": 1400}}},
+            r"calibration_samples is 1400, but the training split of datasets.digits has about 1293 images",
+        ),
+        ({"training": {"epochs": 4, "warmup_epochs": 5}}, r"warmup_epochs 5 exceeds epochs 4"),
+        ({"training": {"epochs": 4, "warmup_epochs": 1, "rewind_epochs": [5]}}, r"rewind_epochs lists 5, but training"),
+        ({"training": {"schedule": "multi_step"}}, r"multi_step needs milestones"),
+        ({"models": {"resnet19": {}}}, r"models.resnet19 is no built-in network \(did you mean 'resnet18'\?\)"),
+        ({"models": {"a": {"name": "lenet5", "factory": "a:b"}}}, r"has both name and factory"),
+        ({"models": {"lenet5": {"arguments": {"width": 2}}}}, r"arguments needs a factory"),
+        ({"models": {"a": {"factory": "no colon"}}}, r"models.a.factory: 'no colon' does not match"),
+        (
+            {"datasets": {"p": {"source": "image_folder", "path": "/no/such"}}},
+            r"datasets.p.path: /no/such does not exist",
+        ),
+        (
+            {"datasets": {"m": {"source": "mnist"}}, "models": {"vgg16_bn": {}}},
+            r"needs images of at least 32 pixels, datasets.m has 28; set datasets.m.image_size: 32",
+        ),
+        ({"study": "../elsewhere"}, r"study: '../elsewhere' does not match"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(changes, expected):
+    lines = errors(**changes)
+    assert len(lines) == 1
+    assert re.search(expected, lines[0]), lines[0]
+
+
+def test_values_of_the_command_line_are_text_and_understood():
+    given = {
+        "seeds": ["0", "1"],
+        "training": {"epochs": "9", "lr": "1e-1", "flip": "false", "warmup_epochs": "0.5"},
+        "datasets": {"digits": {"source": "digits", "channels": "1", "path": "7"}},
+        "models": {"resnet20": {"training": {"epochs": "3"}}},
+    }
+    study = resolve(config(**given))
+    assert study["seeds"] == [0, 1]
+    training = study["training"]["resnet20"]
+    assert (training["epochs"], training["lr"], training["flip"]) == (3, 0.1, False)
+    assert study["datasets"]["digits"]["channels"] == 1
+    assert study["datasets"]["digits"]["path"] == "7"
+    assert errors(training={"epochs": "many"}) == ["configuration: training.epochs: 'many' is not of type 'integer'"]
+
+
+def test_several_mistakes_are_a_line_each():
+    assert len(errors(seeds=[1, 1], benchmark={"threads": [2, 2]})) == 2
+
+
+def leaves(schema, path=()):
+    for key, part in schema.get("properties", {}).items():
+        yield (*path, key), part
+
+
+def test_the_schema_describes_every_key_and_refuses_others():
+    for schema in (SCHEMA, *SCHEMA["$defs"].values()):
+        if "properties" in schema:
+            assert schema["additionalProperties"] is False
+        for path, part in leaves(schema):
+            assert part.get("description"), f"{path} has no description"
+
+
+def test_the_guide_explains_every_key():
+    guide = (REPOSITORY / "config/README.md").read_text()
+    for schema in (SCHEMA, *SCHEMA["$defs"].values()):
+        for path, _ in leaves(schema):
+            assert f"`{path[-1]}`" in guide, f"config/README.md does not explain {path[-1]}"
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
+def test_the_shipped_configurations_are_valid(name):
+    study = resolve(yaml.safe_load((REPOSITORY / "config" / name).read_text()))
+    assert study["methods"] == ["dynamic", "ptq", "qat"]
+
+
+def test_editing_the_users_factory_is_seen(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("def net(): ...\n")
+    models = {"mine": {"factory": "mine:net"}}
+    before = resolve(config(models=models))["factories"]["mine"]
+    (tmp_path / "mine.py").write_text("def net(): pass\n")
+    assert before
+    assert resolve(config(models=models))["factories"]["mine"] != before

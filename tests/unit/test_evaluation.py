@@ -1,0 +1,204 @@
+"""What is measured: each metric against its definition, each invariant broken on purpose."""
+
+import math
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import quantize_dynamic as onnx_quantize_dynamic
+
+from samples import colored_squares, model_settings
+from winnow import metrics
+from winnow.energy import EnergyMeter
+from winnow.errors import WinnowError
+from winnow.evaluation import evaluate
+from winnow.export import export_checked
+from winnow.latency import benchmark, machine
+from winnow.layers import layer_sqnr
+from winnow.models import build_model
+from winnow.quantization import calibration_batches, quantize_dynamic, quantize_static
+from winnow.settings import BenchmarkSettings
+
+
+@pytest.fixture(scope="module")
+def data():
+    return colored_squares(100, 20)
+
+
+@pytest.fixture(scope="module")
+def files(data, tmp_path_factory):
+    """lenet5 as fp32, dynamic and ptq."""
+    folder = tmp_path_factory.mktemp("lenet5")
+    model = build_model(model_settings("lenet5"), data, seed=0).eval()
+    paths = {kind: folder / f"{kind}.onnx" for kind in ("fp32", "dynamic", "ptq")}
+    export_checked(model, data, paths["fp32"], run="r", integer=False)
+    quantize_dynamic(paths["fp32"], paths["dynamic"])
+    quantized = quantize_static(model, calibration_batches(data, 64), "histogram")
+    export_checked(quantized, data, paths["ptq"], run="r", integer=True)
+    return paths
+
+
+def score(files, data, precision, path=None):
+    return evaluate(path or files[precision], files["fp32"], data, run="the/run", precision=precision, threads=1)
+
+
+def test_classification_scores():
+    logits = np.zeros((4, 25))
+    logits[np.arange(4), [1, 2, 3, 4]] = 5.0
+    logits[2, 7] = 4.0
+    scores = metrics.classification(logits, np.array([1, 2, 7, 9]))
+    assert scores["top1"] == 0.5
+    assert scores["top5"] >= 0.75
+    probability = math.exp(5) / (math.exp(5) + 24)
+    assert metrics.classification(logits[:1], np.array([1]))["loss"] == pytest.approx(-math.log(probability))
+    assert metrics.classification(np.eye(3), np.arange(3))["top5"] is None
+
+
+def test_confusion_counts_true_classes_in_rows():
+    logits = np.eye(3)[[0, 1, 1, 2]]
+    assert metrics.confusion_matrix(logits, np.array([0, 1, 2, 2])) == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+
+
+def test_sqnr_is_in_decibels():
+    reference = np.array([3.0, 4.0])
+    assert metrics.sqnr_db(reference, reference + np.array([0.3, 0.4])) == pytest.approx(20)
+    assert metrics.sqnr_db(reference, reference) is None
+    assert metrics.mean_absolute_error(reference, reference + np.array([0.3, -0.4])) == pytest.approx(0.35)
+
+
+def test_sizes_count_bytes_and_zeros(tmp_path):
+    weight = np.zeros((10, 100), np.float32)
+    weight[0] = np.arange(1, 101)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 10])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 100])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
+    size = metrics.file_sizes(tmp_path / "m.onnx")
+    assert size["onnx_bytes"] == (tmp_path / "m.onnx").stat().st_size
+    assert (size["parameters"], size["nonzero_parameters"]) == (1000, 100)
+    assert size["onnx_bytes"] - size["sparse_bytes"] == 4000 - (400 + 125)
+    assert size["gzip_bytes"] < 1000
+
+
+def test_fp32_is_scored_from_its_file(files, data):
+    quality = score(files, data, "fp32")
+    assert quality["quantization"] is None
+    assert quality["coverage"]["macs"] == 0
+    assert quality["test"]["top5"] is not None
+    assert np.array(quality["test"]["confusion"]).sum() == quality["test"]["samples"] == 50
+    assert quality["validation"]["samples"] == 20
+    assert quality["openvino"]["top1"] == quality["test"]["top1"]
+
+
+@pytest.mark.parametrize("precision", ["dynamic", "ptq"])
+def test_quantized_networks_are_compared_with_their_source(files, data, precision):
+    quality = score(files, data, precision)
+    difference = quality["quantization"]
+    assert 0 < difference["error"] < 0.05
+    assert difference["sqnr_db"] > 15
+    assert [layer["layer"] for layer in difference["layers"]] == ["0", "3", "7", "9"]
+    assert all(layer["sqnr_db"] > 15 for layer in difference["layers"])
+    assert quality["coverage"]["macs"] == quality["coverage"]["parameters"] == 1
+    assert quality["coverage"]["openvino_integer_layers"] == (4 if precision == "ptq" else 0)
+
+
+def test_noise_in_one_layer_shows_from_there_on(files, tmp_path):
+    model = onnx.load(files["fp32"])
+    weight = next(w for w in model.graph.initializer if w.name == "7.weight")
+    values = numpy_helper.to_array(weight)
+    noisy = values + np.random.default_rng(0).normal(0, values.std(), values.shape).astype(np.float32)
+    weight.CopyFrom(numpy_helper.from_array(noisy, weight.name))
+    onnx.save(model, tmp_path / "noisy.onnx")
+    images = np.random.default_rng(0).standard_normal((8, 3, 32, 32), dtype=np.float32)
+    sqnr = [layer["sqnr_db"] for layer in layer_sqnr(files["fp32"], tmp_path / "noisy.onnx", images)]
+    assert sqnr[:2] == [None, None]
+    assert all(value < 10 for value in sqnr[2:])
+
+
+def test_a_layer_left_in_floating_point_is_an_error(files, data, tmp_path):
+    partly = tmp_path / "partly.onnx"
+    onnx_quantize_dynamic(files["fp32"], partly, op_types_to_quantize=["Conv"])
+    message = r"the/run: ONNX Runtime runs 2 of 4 convolutions and linears of .*partly.onnx on integers, expected 4"
+    with pytest.raises(WinnowError, match=message):
+        score(files, data, "dynamic", partly)
+    with pytest.raises(WinnowError, match=r"the/run: ONNX Runtime runs 0 of 4"):
+        score(files, data, "ptq", files["fp32"])
+    with pytest.raises(WinnowError, match=r"the/run: OpenVINO runs 0 of 4"):
+        score(files, data, "ptq", files["dynamic"])
+    with pytest.raises(WinnowError, match=r"runs 4 of 4 .* expected 0"):
+        score(files, data, "fp32", files["ptq"])
+
+
+def test_logits_that_are_not_finite_are_an_error(files, data, tmp_path):
+    model = onnx.load(files["fp32"])
+    bias = next(w for w in model.graph.initializer if w.name == "9.bias")
+    bias.CopyFrom(numpy_helper.from_array(np.full(20, np.nan, np.float32), bias.name))
+    onnx.save(model, tmp_path / "nan.onnx")
+    with pytest.raises(WinnowError, match=r"the/run: .*not finite"):
+        score(files, data, "fp32", tmp_path / "nan.onnx")
+
+
+def test_a_damaged_file_is_named(data, files, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"damaged")
+    with pytest.raises(WinnowError, match=r"model.onnx: ONNX Runtime cannot load it"):
+        score(files, data, "fp32", tmp_path / "model.onnx")
+
+
+def test_every_configuration_is_timed(files, data):
+    settings = BenchmarkSettings(("onnxruntime", "openvino", "torch"), (1, 4), (1, 2), 0.01, 0.05, 65.0)
+    eager = lambda: build_model(model_settings("lenet5"), data, seed=0)
+    speed = benchmark(files["fp32"], eager, (3, 32, 32), settings)
+    keys = [(t["runtime"], t["batch_size"], t["threads"]) for t in speed["timings"]]
+    assert sorted(keys) == sorted(
+        (r, b, t) for r in ("onnxruntime", "openvino", "torch") for b in (1, 4) for t in (1, 2)
+    )
+    for timing in speed["timings"]:
+        assert 0 < timing["median_ms"] <= timing["p95_ms"]
+        assert timing["repeats"] >= 10
+        assert timing["energy_per_image"]["joules"] > 0
+        assert timing["energy_per_image"]["estimated"] == (timing["energy_per_image"]["source"] == "estimate")
+    without = benchmark(files["ptq"], None, (3, 32, 32), settings)
+    assert {t["runtime"] for t in without["timings"]} == {"onnxruntime", "openvino"}
+    assert machine()["onnxruntime"]
+
+
+def test_idle_power_is_subtracted(monkeypatch):
+    clock = {"seconds": 0.0, "joules": 0.0}
+
+    def wait(seconds, watts=10.0):
+        clock["seconds"] += seconds
+        clock["joules"] += seconds * watts
+
+    monkeypatch.setattr("winnow.energy._counters", lambda _: {"rapl": lambda: clock["joules"]})
+    monkeypatch.setattr("winnow.energy.time.monotonic", lambda: clock["seconds"])
+    monkeypatch.setattr("winnow.energy.time.sleep", wait)
+    meter = EnergyMeter(torch.device("cpu"), tdp_watts=65)
+    meter.start()
+    wait(2, watts=40)
+    joules = meter.lap()
+    record = meter.record(joules, 2.0, count=4)
+    assert joules == pytest.approx(60)
+    assert record == {
+        "joules": pytest.approx(15),
+        "watts": pytest.approx(30),
+        "source": "rapl",
+        "estimated": False,
+        "idle_watts": pytest.approx(10),
+    }
+
+
+def test_without_a_counter_energy_is_an_estimate_and_says_so(monkeypatch):
+    monkeypatch.setattr("winnow.energy._counters", lambda _: {})
+    monkeypatch.setattr("winnow.energy.os.cpu_count", lambda: 4)
+    spent = iter([1.0, 3.0])
+    monkeypatch.setattr("winnow.energy.time.process_time", lambda: next(spent))
+    meter = EnergyMeter(torch.device("cpu"), tdp_watts=100)
+    meter.start()
+    assert meter.lap() == pytest.approx(50)  # 2 CPU seconds at a quarter of 100 W
+    assert meter.record(50.0, 1.0)["source"] == "estimate"

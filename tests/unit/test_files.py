@@ -1,0 +1,108 @@
+"""Files that are whole or absent, and which code a stage depends on."""
+
+import ast
+import shutil
+
+import pytest
+
+from samples import REPOSITORY
+from winnow import provenance
+from winnow.errors import WinnowError
+from winnow.files import digest, read_json, replacing, safetensors_metadata, write_json
+
+SCRIPTS = REPOSITORY / "workflow" / "scripts"
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "deep" / "value.json"
+    write_json(path, {"a": 1})
+
+    def die_halfway():
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        die_halfway()
+    assert read_json(path) == {"a": 1}
+    assert [entry.name for entry in path.parent.iterdir()] == ["value.json"]
+    assert path.stat().st_mode & 0o444
+
+
+def test_json_has_no_nan(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "value.json", float("nan"))
+    assert not (tmp_path / "value.json").exists()
+
+
+def test_digests_do_not_depend_on_key_order():
+    assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1}) != digest({"a": 1, "b": [3]})
+
+
+def test_what_is_no_safetensors_file_is_named(tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"x" * 20)
+    with pytest.raises(WinnowError, match=r"a.safetensors: not a safetensors file"):
+        safetensors_metadata(tmp_path / "a.safetensors")
+
+
+@pytest.fixture
+def copied_scripts(tmp_path, monkeypatch):
+    shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "_SCRIPTS", tmp_path / "scripts")
+
+    def digests():
+        provenance.source_digest.cache_clear()
+        provenance._imports.cache_clear()
+        return {path.stem: provenance.source_digest(path.stem) for path in (tmp_path / "scripts").glob("*.py")}
+
+    yield tmp_path / "scripts", digests
+    provenance.source_digest.cache_clear()
+    provenance._imports.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("module", "changed", "unchanged"),
+    [
+        ("winnow/tables.py", {"make_quantization_table"}, {"train", "collect", "evaluate", "train_quantized"}),
+        ("winnow/int8.py", {"calibrate", "train_quantized"}, {"train", "export", "evaluate", "prepare_dataset"}),
+        ("winnow/optimization.py", {"train", "train_quantized"}, {"prepare_dataset", "export", "benchmark", "collect"}),
+        ("winnow/errors.py", {"train", "collect", "prepare_dataset"}, set()),
+        ("evaluate.py", {"evaluate"}, {"train", "benchmark", "collect"}),
+    ],
+)
+def test_a_stage_depends_on_what_it_imports_and_nothing_else(copied_scripts, module, changed, unchanged):
+    scripts, digests = copied_scripts
+    before = digests()
+    with (scripts / module).open("a") as file:
+        file.write("\nNEW = 1\n")
+    after = digests()
+    assert all(before[name] != after[name] for name in changed)
+    assert all(before[name] == after[name] for name in unchanged)
+
+
+def test_modules_import_only_downwards_and_the_snakefile_never_torch():
+    graph = {path.stem: set() for path in (SCRIPTS / "winnow").glob("*.py")}
+    torch_users = set()
+    for path in (SCRIPTS / "winnow").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module == "winnow":
+                names += [f"winnow.{alias.name}" for alias in node.names]
+            graph[path.stem] |= {name.split(".")[1] for name in names if name.startswith("winnow.")}
+            if any(name.split(".")[0] in ("torch", "torchvision", "torchao") for name in names):
+                torch_users.add(path.stem)
+
+    def below(module, above=()):
+        assert module not in above, f"modules import each other: {' -> '.join((*above, module))}"
+        return {module}.union(*(below(name, (*above, module)) for name in graph[module]))
+
+    for module in graph:
+        below(module)
+    for module in ("configuration", "provenance", "errors"):
+        assert not below(module) & torch_users
+
+
+def test_modules_stay_about_a_page_long():
+    for path in (SCRIPTS / "winnow").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 250, path.name

@@ -1,0 +1,117 @@
+"""results.csv of pruned networks, and what the pruning table says about them."""
+
+import json
+
+import pandas as pd
+import pytest
+from test_study import quality as dense_quality
+
+from winnow.pruning_table import as_markdown, pruning_table, write_table
+from winnow.study import AXES, collect, read_csv, write_csv
+
+AXIS_VALUES = {
+    "criterion": "l1",
+    "scope": "global",
+    "structure": "unstructured",
+    "ratio": 0.9,
+    "rounds": 2,
+    "rewind": "none",
+    "shuffle": "none",
+}
+
+
+def network(folder, seed=0, number=0, top1=0.9, nonzero=100, milliseconds=2.0, precision="fp32", **axes):
+    """Write quality.json and speed.json of a dense network, or of a round of pruning."""
+    path = dense_quality(folder, seed=seed, top1=top1, precision=precision)
+    content = json.loads(path.read_text())
+    content["coverage"] |= {"total_macs": 100, "nonzero_macs": nonzero}
+    if number:
+        values = AXIS_VALUES | axes
+        slug = "-".join(str(value) for value in values.values())
+        density = (1 - values["ratio"]) ** (number / values["rounds"])
+        content["run"] = f"{slug}/round{number}"
+        content["pruning"] = {
+            "strategy": slug,
+            "round": number,
+            "axes": values,
+            "unit": "weights",
+            "requested": 1 - density,
+            "achieved": 1 - density,
+            "whole_network": {"weights": 10, "kept": 1, "sparsity": 0.9},
+        }
+    timing = {
+        "runtime": "openvino",
+        "batch_size": 64,
+        "threads": 1,
+        "median_ms": milliseconds,
+        "p95_ms": 3.0,
+        "energy_per_image": {"joules": 0.004, "watts": 2.0, "estimated": True},
+    }
+    keys = {key: content[key] for key in ("dataset", "model", "seed", "run", "precision")}
+    name = f"{content['run'].replace('/', '.')}.{seed}.{precision}"
+    path = folder / f"{name}.quality.json"
+    path.write_text(json.dumps(content))
+    speed = folder / f"{name}.speed.json"
+    speed.write_text(json.dumps(keys | {"machine": {"processor": "P"}, "timings": [timing]}))
+    return path, speed
+
+
+def results(networks) -> pd.DataFrame:
+    quality, speed = zip(*networks, strict=True)
+    return collect(quality, speed)
+
+
+def test_every_axis_is_a_column_and_speedups_are_against_the_dense_network(tmp_path):
+    table = results([network(tmp_path), network(tmp_path, number=2, nonzero=20, milliseconds=0.5)])
+    dense, pruned = table.iloc[0], table.iloc[1]
+    assert [pruned[axis] for axis in AXES] == list(AXIS_VALUES.values())
+    assert (pruned["round"], pruned["sparsity_unit"]) == (2, "weights")
+    assert pruned["requested_sparsity"] == pytest.approx(0.9)
+    assert (pruned["theoretical_speedup"], pruned["speedup_openvino_b64_t1"]) == (5.0, 4.0)
+    assert (dense["theoretical_speedup"], dense["speedup_openvino_b64_t1"]) == (1.0, 1.0)
+    assert (dense["achieved_sparsity"], dense["weight_sparsity"]) == (0.0, 0.0)
+    write_csv(tmp_path / "results.csv", table)
+    read = read_csv(tmp_path / "results.csv").iloc[1]
+    assert (read["rewind"], read["shuffle"]) == ("none", "none")
+
+
+def test_precisions_are_compared_with_their_own_kind(tmp_path):
+    networks = [network(tmp_path), network(tmp_path, precision="ptq", milliseconds=1.0)]
+    table = results([*networks, network(tmp_path, number=1, precision="ptq", milliseconds=0.5)])
+    assert table["speedup_openvino_b64_t1"].tolist() == [1.0, 1.0, 2.0] or table.iloc[-1]["run"] == "dense"
+    pruned = table[table["run"] != "dense"].iloc[0]
+    assert pruned["speedup_openvino_b64_t1"] == 2.0
+
+
+def test_the_table_shows_mean_and_spread_of_every_strategy(tmp_path):
+    networks = [network(tmp_path, seed, top1=0.9) for seed in (0, 1)]
+    networks += [network(tmp_path, seed, 2, top1=0.8 + 0.02 * seed, nonzero=20) for seed in (0, 1)]
+    networks += [network(tmp_path, seed, 1, top1=0.85, nonzero=20) for seed in (0, 1)]
+    table = pruning_table(results(networks))
+    row = table[(table["metric"] == "top1") & (table["round"] == 2)].iloc[0]
+    assert (row["mean"], row["std"], row["n"]) == (pytest.approx(81), pytest.approx(2**0.5), 2)
+    change = table[(table["metric"] == "top1_change") & (table["round"] == 2)].iloc[0]
+    assert change["mean"] == pytest.approx(-9)
+    text = as_markdown(table)
+    assert "81.00 ± 1.41" in text
+    assert "85.00" not in text  # only the last round
+    assert "Mean ± standard deviation over 2 seeds" in text
+    assert "criterion l1, scope global" in text
+    write_table(table, tmp_path / "t.csv", tmp_path / "t.md")
+    assert set(pd.read_csv(tmp_path / "t.csv")["round"].dropna()) == {1, 2}
+
+
+def test_the_table_says_plainly_that_latency_did_not_fall(tmp_path):
+    networks = [network(tmp_path), network(tmp_path, number=2, nonzero=20, milliseconds=1.95)]
+    text = as_markdown(pruning_table(results(networks)))
+    assert "**Measured latency did not fall** for 1 of 1 unstructured networks" in text
+    assert "at 90.0 % sparsity the theoretical speedup is 5.00, the best measured one 1.03" in text
+    networks.append(network(tmp_path, number=2, nonzero=20, milliseconds=0.5, structure="channels"))
+    text = as_markdown(pruning_table(results(networks)))
+    assert "Measured latency fell for 1 of 1 channels networks" in text
+    assert "did not fall" in text
+
+
+def test_networks_that_were_never_pruned_are_left_out(tmp_path):
+    table = pruning_table(results([network(tmp_path)]))
+    assert as_markdown(table) == "No pruned network has been evaluated yet.\n"

@@ -1,0 +1,118 @@
+"""From JSON files to results.csv and the quantization table."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from winnow.errors import WinnowError
+from winnow.study import collect, read_csv, write_csv
+from winnow.tables import as_markdown, quantization_table, write_table
+
+
+def quality(folder, dataset="d", model="m", seed=0, precision="fp32", top1=0.9, run="dense"):
+    content = {
+        "dataset": dataset,
+        "model": model,
+        "seed": seed,
+        "run": run,
+        "precision": precision,
+        "test": {"top1": top1, "top5": None, "loss": 0.1, "samples": 100},
+        "validation": {"top1": top1, "loss": 0.1},
+        "openvino": {"top1": top1},
+        "quantization": None if precision == "fp32" else {"error": 0.05, "sqnr_db": 30.0},
+        "coverage": {
+            "total_macs": 10,
+            "nonzero_macs": 10,
+            "parameters": 0.0,
+            "macs": 0.0,
+            "layers": 2,
+            "integer_layers": 0,
+            "openvino_integer_layers": 0,
+        },
+        "size": {
+            "onnx_bytes": 2**21,
+            "gzip_bytes": 2**20,
+            "sparse_bytes": 2**20,
+            "state_dict_bytes": 2**21,
+            "parameters": 5,
+            "nonzero_parameters": 4,
+        },
+        "pruning": None,
+        "training": {
+            "total_seconds": 60.0,
+            "total_joules": 100.0,
+            "energy_estimated": True,
+            "device": "cpu",
+            "precision": "fp32",
+        },
+    }
+    path = folder / f"{dataset}.{model}.{seed}.{precision}.quality.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def speed(folder, precision="fp32", seed=0, milliseconds=2.0):
+    timing = {
+        "runtime": "onnxruntime",
+        "batch_size": 1,
+        "threads": 2,
+        "median_ms": milliseconds,
+        "p95_ms": 3.0,
+        "energy_per_image": {"joules": 0.004, "watts": 2.0, "estimated": True},
+    }
+    keys = {"dataset": "d", "model": "m", "seed": seed, "run": "dense", "precision": precision}
+    content = keys | {"machine": {"processor": "P"}, "timings": [timing]}
+    path = folder / f"{seed}.{precision}.speed.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_row_for_each_network_and_holes_where_nothing_was_measured(tmp_path):
+    files = [quality(tmp_path, precision="ptq"), quality(tmp_path, precision="fp32")]
+    table = collect(files, [speed(tmp_path, "ptq")])
+    assert list(table["precision"]) == ["fp32", "ptq"]
+    assert list(table["size_mb"]) == [2.0, 2.0]
+    assert table["latency_onnxruntime_b1_t2_ms"].isna().tolist() == [True, False]
+    assert table["energy_onnxruntime_b1_t2_mj"][1] == pytest.approx(4.0)
+    assert table["quantization_error"].isna().tolist() == [True, False]
+    write_csv(tmp_path / "results.csv", table)
+    pd.testing.assert_frame_equal(read_csv(tmp_path / "results.csv").fillna(-1), table.fillna(-1), check_dtype=False)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    path = quality(tmp_path)
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(WinnowError, match=r"quality.json: not readable as JSON .*delete it"):
+        collect([path], [])
+    path.write_text("{}")
+    with pytest.raises(WinnowError, match=r"quality.json: lacks 'dataset'"):
+        collect([path], [])
+    (tmp_path / "results.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(WinnowError, match=r"results.csv: lacks the columns dataset"):
+        read_csv(tmp_path / "results.csv")
+
+
+def test_the_table_shows_mean_and_spread_over_seeds(tmp_path):
+    files = [quality(tmp_path, seed=seed, precision="ptq", top1=0.8 + 0.02 * seed) for seed in (0, 1)]
+    files += [quality(tmp_path, dataset="e", precision="qat", top1=0.5)]
+    table = quantization_table(collect(files, [speed(tmp_path, "ptq", seed) for seed in (0, 1)]))
+    row = table[(table["metric"] == "top-1 accuracy (%)") & (table["dataset"] == "d")].iloc[0]
+    assert (row["method"], row["n"]) == ("ptq", 2)
+    assert (row["mean"], row["std"]) == (pytest.approx(81), pytest.approx(2**0.5))
+    text = as_markdown(table)
+    header = [cell.strip() for cell in text.splitlines()[0].strip("|").split("|")]
+    assert header == ["model", "metric", "d ptq", "e qat"]
+    assert "81.00 ± 1.41" in text
+    assert "inference, ONNX Runtime, batch 1, 2 threads (ms)" in text
+    assert "energy per image, ONNX Runtime, batch 1, 2 threads (mJ) (estimate)" in text
+    assert "over 1 to 2 seeds" in text
+    assert "top-5" not in text
+    write_table(table, tmp_path / "t.csv", tmp_path / "t.md")
+    assert set(pd.read_csv(tmp_path / "t.csv").columns) == {"dataset", "model", "metric", "method", "mean", "std", "n"}
+    assert (tmp_path / "t.md").read_text() == text
+
+
+def test_an_empty_study_has_a_table_that_says_so(tmp_path):
+    table = quantization_table(collect([quality(tmp_path, run="other")], []))
+    assert as_markdown(table) == "No network has been evaluated yet.\n"

@@ -1,0 +1,135 @@
+"""What a user meets when pruning: plans of exactly the rounds asked for, and a real grid from end to end."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from projects import Project
+
+SEED = "results/tiny/digits/lenet5/seed0"
+MASKED = "l1-global-unstructured-0.9-x2-epoch1"
+NARROW = "taylor-local-channels-0.5-x1-none"
+GRID = {
+    "criterion": ["l1", "taylor"],
+    "scope": ["global", "local"],
+    "structure": ["unstructured", "channels"],
+    "ratio": [0.5, 0.9],
+    "rounds": [1, 2],
+    "rewind": [1, "none"],
+    "exclude": [
+        {"structure": "unstructured", "criterion": "taylor"},
+        {"structure": "unstructured", "scope": "local"},
+        {"structure": "unstructured", "ratio": 0.5},
+        {"structure": "unstructured", "rounds": 1},
+        {"structure": "unstructured", "rewind": "none"},
+        {"structure": "channels", "criterion": "l1"},
+        {"structure": "channels", "scope": "global"},
+        {"structure": "channels", "ratio": 0.9},
+        {"structure": "channels", "rounds": 2},
+        {"structure": "channels", "rewind": 1},
+    ],
+    "calibration_samples": 32,
+    "retrain": {"epochs": 1},
+}
+TWO_STRATEGIES = {"prune": 3, "retrain": 3}
+
+
+@pytest.fixture(scope="module")
+def pruned(tmp_path_factory, finished) -> Project:
+    """A study with two strategies, complete, on top of the finished one's data."""
+    project = finished.copy_to(tmp_path_factory.mktemp("pruned") / "pruned project")
+    shutil.rmtree(project.root / "results/tiny")
+    quantization = {"methods": ["qat"], "apply_to": "last", "qat": {"epochs": 1, "lr": 0.001}}
+    project.configure(pruning=GRID, quantization=quantization, training={"epochs": 3, "warmup_epochs": 1})
+    assert project.planned()["retrain"] == 3
+    project.run()
+    return project
+
+
+def test_rounds_end_in_rows(pruned):
+    table = pd.read_csv(pruned.root / "results/tiny/results.csv", keep_default_na=False, na_values=[""])
+    fp32 = table[table["precision"] == "fp32"].set_index("run")
+    assert set(fp32.index) == {"dense", f"{MASKED}/round1", f"{MASKED}/round2", f"{NARROW}/round1"}
+    assert set(table[table["precision"] == "qat"]["run"]) == set(fp32.index) - {f"{MASKED}/round1"}
+    assert fp32.loc[f"{MASKED}/round1", "achieved_sparsity"] == pytest.approx(1 - 0.1**0.5, abs=1e-5)
+    assert fp32.loc[f"{MASKED}/round2", "achieved_sparsity"] == pytest.approx(0.9, abs=1e-5)
+    last, narrow, dense = (fp32.loc[run] for run in (f"{MASKED}/round2", f"{NARROW}/round1", "dense"))
+    assert last["macs"] == dense["macs"] > narrow["macs"] == narrow["nonzero_macs"]
+    assert last["theoretical_speedup"] > 2
+    assert narrow["theoretical_speedup"] > 2
+    assert last["sparse_mb"] < last["gzip_mb"] * 1.5 < dense["size_mb"]
+    assert (last["rewind"], narrow["rewind"]) == ("epoch1", "none")
+    seconds = [dense["training_seconds"], *(fp32.loc[f"{MASKED}/round{k}", "training_seconds"] for k in (1, 2))]
+    assert seconds == sorted(seconds)
+    qat = table[(table["run"] == f"{MASKED}/round2") & (table["precision"] == "qat")].iloc[0]
+    assert qat["integer_macs"] == 1
+    assert qat["nonzero_parameters"] < 0.15 * qat["parameters"]
+    assert "did not fall" in (pruned.root / "results/tiny/tables/pruning.md").read_text()
+
+
+def test_pruned_weights_are_zero_and_the_mask_is_exact(pruned):
+    folder = pruned.root / SEED / MASKED / "round2"
+    weights, masks = load_file(folder / "weights.safetensors"), load_file(folder / "masks.safetensors")
+    for name, keep in masks.items():
+        assert (weights[name][~keep] == 0).all()
+    sparsity = json.loads((folder / "sparsity.json").read_text())
+    assert sparsity["kept"] == sum(int(keep.sum()) for keep in masks.values())
+    assert abs(sparsity["kept"] - 0.1 * sparsity["total"]) <= 1
+    assert [layer["layer"] for layer in sparsity["layers"]] == ["0", "3", "7", "9"]
+    history = (folder / "history.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in history] == ["epoch", "2", "3"]
+    assert not (folder / "start.safetensors").exists()
+
+
+def test_a_narrow_network_says_what_it_lost(pruned):
+    folder = pruned.root / SEED / NARROW / "round1"
+    with safe_open(folder / "weights.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["removed_channels"])
+        assert file.get_slice("0.weight").get_shape()[0] == 10
+    assert (folder / "qat/model.onnx").exists()
+
+
+def test_a_second_run_does_nothing(pruned):
+    assert "Nothing to be done" in pruned.run()
+
+
+def test_a_late_round_needs_exactly_the_rounds_before_it(project):
+    project.configure(
+        pruning={"ratio": [0.5, 0.9], "rounds": [1, 5], "rewind": ["init", 2], "criterion": ["l1", "random"]}
+    )
+    target = f"{SEED}/l1-global-unstructured-0.9-x5-epoch2/round3/fp32/quality.json"
+    expected = {"prepare_dataset": 1, "train": 1, "prune": 3, "retrain": 3, "export": 1, "evaluate": 1}
+    assert project.planned(target) == expected
+
+
+def test_quantization_is_applied_where_it_should_be(project):
+    for apply_to, count in {"dense": 1, "last": 2, "all": 4}.items():
+        project.configure(pruning={"ratio": [0.5], "rounds": [3]}, quantization={"apply_to": apply_to})
+        assert project.planned()["train_quantized"] == count
+    assert project.planned("pruning")["retrain"] == 3
+
+
+def test_what_is_not_in_the_grid_is_refused_with_what_is_near(project):
+    project.configure(pruning={"ratio": [0.5], "rounds": [3], "rewind": ["init"]})
+    text = project.run("-n", f"{SEED}/l1-global-unstructured-0.6-x3-init/round1/weights.safetensors", fails=True)
+    assert "is no pruning strategy of study tiny; near it: l1-global-unstructured-0.5-x3-init" in text
+    text = project.run("-n", f"{SEED}/l1-global-unstructured-0.5-x3-init/round4/weights.safetensors", fails=True)
+    assert "ends after round 3; there is no 4" in text
+
+
+def test_a_changed_fine_tuning_reruns_retraining_only(pruned, tmp_path):
+    study = pruned.copy_to(tmp_path / "changed")
+    quantization = {"methods": [], "apply_to": "last"}
+    study.configure(
+        pruning=GRID | {"retrain": {"epochs": 2}},
+        quantization=quantization,
+        training={"epochs": 3, "warmup_epochs": 1},
+    )
+    # the start of a training is not kept: it is made again from the same weights
+    expected = {"prune": 1, "retrain": 1, "export": 1, "evaluate": 1, "benchmark": 1}
+    planned = study.planned(f"{SEED}/{NARROW}/round1/fp32/quality.json", f"{SEED}/{NARROW}/round1/fp32/speed.json")
+    assert planned == expected

@@ -1,0 +1,161 @@
+# What the rules share: the resolved study, paths, digests and resources. The only .smk with functions.
+import difflib
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+
+from winnow.configuration import check_prepared, resolve
+from winnow.errors import WinnowError
+from winnow.grid import runs, uses_training
+from winnow.provenance import source_digest
+
+
+def study_of(configuration):
+    """Check the configuration; a mistake is one line on the terminal, before any job starts."""
+    try:
+        study = resolve(configuration)
+        check_prepared(study, Path(DATA))
+    except WinnowError as error:
+        raise WorkflowError(str(error))
+    return study
+
+
+DATA = "results/data"
+STUDY = study_of(config)
+RESULTS = f"results/{STUDY['study']}"
+LOGS = f"{RESULTS}/logs"
+RUN = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{run}}"
+DENSE = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/dense"
+PRUNED = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{pruning}}/round{{round}}"
+REWIND_EPOCHS = next(iter(STUDY["training"].values()))["rewind_epochs"]
+GPUS = int(any(training["device"] == "cuda" for training in STUDY["training"].values()))
+# on one machine all cores, so that no job runs beside a benchmark; a cluster's profile asks for a whole node
+ALL_CORES = workflow.cores or max(STUDY["benchmark"]["threads"])
+
+
+wildcard_constraints:
+    dataset="|".join(STUDY["datasets"]),
+    model="|".join(STUDY["models"]),
+    seed=r"\d+",
+    pruning=r"[a-z0-9][a-z0-9.+-]*",
+    round=r"[1-9]\d*",
+    run=r"dense|[a-z0-9][a-z0-9.+-]*/round[1-9]\d*",
+    precision="fp32|dynamic|ptq|qat",
+
+
+localrules:
+    all,
+    quantization,
+    pruning,
+    collect,
+    make_quantization_table,
+    make_pruning_table,
+
+
+def dense_networks(name):
+    """Return this file of every network that is not pruned, in every precision."""
+    return [
+        f"{RESULTS}/{dataset}/{model}/seed{seed}/dense/{precision}/{name}"
+        for dataset in STUDY["datasets"]
+        for model in STUDY["models"]
+        for seed in STUDY["seeds"]
+        for precision in ("fp32", *STUDY["methods"])
+    ]
+
+
+def pruned_networks(name):
+    """Return this file of every round of every strategy, in every precision it is made in."""
+    quantized = {"dense": (), "last": (True,), "all": (True, False)}[STUDY["apply_to"]]
+    files = [
+        f"{run}/{precision}/{name}"
+        for run, last in runs(STUDY["strategies"])
+        for precision in ("fp32", *(STUDY["methods"] if last in quantized else ()))
+    ]
+    return [
+        f"{RESULTS}/{dataset}/{model}/seed{seed}/{file}"
+        for dataset, model in STUDY["pruned"]
+        for seed in STUDY["seeds"]
+        for file in files
+    ]
+
+
+def strategy_of(wildcards):
+    """Look a strategy up by its slug."""
+    if wildcards.pruning not in STUDY["strategies"]:
+        near = difflib.get_close_matches(wildcards.pruning, STUDY["strategies"], n=3)
+        hint = f"near it: {', '.join(near)}" if near else "its pruning section has none like it"
+        raise WorkflowError(f"{wildcards.pruning} is no pruning strategy of study {STUDY['study']}; {hint}")
+    strategy = STUDY["strategies"][wildcards.pruning]
+    if int(wildcards.round) > strategy["rounds"]:
+        raise WorkflowError(
+            f"{wildcards.pruning} ends after round {strategy['rounds']}; there is no {wildcards.round}"
+        )
+    return strategy
+
+
+def retraining_of(wildcards):
+    """How a pruned network is trained: a function of where its weights were rewound to."""
+    return STUDY["retraining"][wildcards.model][strategy_of(wildcards)["rewind"]]
+
+
+def last_run(wildcards):
+    """The run that a round of pruning starts from."""
+    strategy_of(wildcards)
+    last = int(wildcards.round) - 1
+    run = f"{wildcards.pruning}/round{last}" if last else "dense"
+    return f"{RESULTS}/{wildcards.dataset}/{wildcards.model}/seed{wildcards.seed}/{run}"
+
+
+def last_weights(wildcards):
+    return f"{last_run(wildcards)}/weights.safetensors"
+
+
+def last_masks(wildcards):
+    """A first round has none."""
+    return [] if wildcards.round == "1" else f"{last_run(wildcards)}/masks.safetensors"
+
+
+def last_record(wildcards):
+    """Nothing, if neither what was pruned nor where it goes back to is the work of a training."""
+    return f"{last_run(wildcards)}/training.json" if uses_training(strategy_of(wildcards)) else []
+
+
+def rewind_point(wildcards):
+    """The weights of the dense network to go back to, if any."""
+    epoch = strategy_of(wildcards)["rewind_epoch"]
+    if epoch is None:
+        return []
+    return f"{DENSE}/rewind-epoch{epoch}.safetensors" if epoch else f"{DENSE}/init.safetensors"
+
+
+def initial_weights(wildcards):
+    """Snip scores them."""
+    return f"{DENSE}/init.safetensors" if strategy_of(wildcards)["criterion"] == "snip" else []
+
+
+def masks_of(wildcards):
+    """A dense network has no masks."""
+    return [] if wildcards.run == "dense" else f"{RUN}/masks.safetensors"
+
+
+def sparsity_of(wildcards):
+    return [] if wildcards.run == "dense" else f"{RUN}/sparsity.json"
+
+
+def raw_images(wildcards):
+    """The user's own folder or archive is an input; downloads and embedded data are not."""
+    dataset = STUDY["datasets"][wildcards.dataset]
+    return [dataset["path"]] if dataset["source"] == "image_folder" else []
+
+
+def training_record(wildcards):
+    """The record of the last training a network went through."""
+    return f"{RUN}/qat/training.json" if wildcards.precision == "qat" else f"{RUN}/training.json"
+
+
+def growing(amount):
+    """A resource that grows with every attempt, so that a retry after an out-of-memory or time limit helps."""
+    return lambda wildcards, attempt: amount * attempt

@@ -1,0 +1,21 @@
+rule prepare_dataset:
+    input:
+        raw=raw_images,
+    output:
+        data=f"{DATA}/{{dataset}}.safetensors",
+    log:
+        f"{LOGS}/prepare_dataset/{{dataset}}.log",
+    benchmark:
+        f"{LOGS}/prepare_dataset/{{dataset}}.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        dataset=lookup(dpath="{dataset}", within=STUDY["datasets"]),
+        definition=lookup(dpath="{dataset}", within=STUDY["definitions"]),
+        source=source_digest("prepare_dataset"),
+    script:
+        "../scripts/prepare_dataset.py"

@@ -1,0 +1,49 @@
+rule evaluate:
+    input:
+        data=rules.prepare_dataset.output.data,
+        onnx=f"{RUN}/{{precision}}/model.onnx",
+        source=f"{RUN}/fp32/model.onnx",
+        weights=f"{RUN}/weights.safetensors",
+        record=training_record,
+        sparsity=sparsity_of,
+    output:
+        quality=f"{RUN}/{{precision}}/quality.json",
+    log:
+        f"{LOGS}/evaluate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{precision}}.log",
+    benchmark:
+        f"{LOGS}/evaluate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{precision}}.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        source=source_digest("evaluate"),
+    script:
+        "../scripts/evaluate.py"
+
+
+rule benchmark:
+    input:
+        data=rules.prepare_dataset.output.data,
+        onnx=f"{RUN}/{{precision}}/model.onnx",
+        weights=f"{RUN}/weights.safetensors",
+    output:
+        speed=f"{RUN}/{{precision}}/speed.json",
+    log:
+        f"{LOGS}/benchmark/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{precision}}.log",
+    benchmark:
+        f"{LOGS}/benchmark/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{precision}}.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: ALL_CORES
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        model=lookup(dpath="{model}", within=STUDY["models"]),
+        benchmark=STUDY["benchmark"],
+        source=source_digest("benchmark"),
+    script:
+        "../scripts/benchmark.py"

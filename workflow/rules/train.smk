@@ -1,0 +1,53 @@
+rule train:
+    input:
+        data=rules.prepare_dataset.output.data,
+    output:
+        weights=f"{DENSE}/weights.safetensors",
+        history=f"{DENSE}/history.csv",
+        record=f"{DENSE}/training.json",
+        snapshots=[
+            f"{DENSE}/init.safetensors",
+            *(f"{DENSE}/rewind-epoch{epoch}.safetensors" for epoch in REWIND_EPOCHS),
+        ],
+    log:
+        f"{LOGS}/train/{{dataset}}/{{model}}/seed{{seed}}.log",
+    benchmark:
+        f"{LOGS}/train/{{dataset}}/{{model}}/seed{{seed}}.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 4
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(720),
+        gpu=GPUS,
+    params:
+        model=lookup(dpath="{model}", within=STUDY["models"]),
+        factory=lookup(dpath="{model}", within=STUDY["factories"]),
+        training=lookup(dpath="{model}", within=STUDY["training"]),
+        tdp_watts=STUDY["benchmark"]["tdp_watts"],
+        source=source_digest("train"),
+    script:
+        "../scripts/train.py"
+
+
+rule export:
+    input:
+        data=rules.prepare_dataset.output.data,
+        weights=f"{RUN}/weights.safetensors",
+    output:
+        onnx=f"{RUN}/fp32/model.onnx",
+    log:
+        f"{LOGS}/export/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.log",
+    benchmark:
+        f"{LOGS}/export/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(15),
+    params:
+        model=lookup(dpath="{model}", within=STUDY["models"]),
+        source=source_digest("export"),
+    script:
+        "../scripts/export.py"

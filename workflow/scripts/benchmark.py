@@ -1,0 +1,19 @@
+"""benchmark: model.onnx -> speed.json, with no other job beside it."""
+
+from functools import partial
+
+from adapter import identity, job
+from winnow.data import load_dataset
+from winnow.files import write_json
+from winnow.latency import benchmark
+from winnow.models import load_model
+from winnow.settings import BenchmarkSettings, ModelSettings
+
+with job(snakemake):
+    data = load_dataset(snakemake.input.data)
+    eager = None
+    if snakemake.wildcards.precision == "fp32":
+        eager = partial(load_model, ModelSettings.of(snakemake.params.model), data, snakemake.input.weights)
+    shape = (data.channels, data.size, data.size)
+    speed = benchmark(snakemake.input.onnx, eager, shape, BenchmarkSettings.of(snakemake.params.benchmark))
+    write_json(snakemake.output.speed, identity(snakemake) | speed)

@@ -1,0 +1,15 @@
+"""calibrate: trained weights + calibration images -> int8 model.onnx (post-training static)."""
+
+from adapter import job
+from winnow.data import load_dataset
+from winnow.export import export_checked
+from winnow.models import load_model
+from winnow.quantization import calibration_batches, quantize_static
+from winnow.settings import ModelSettings, PtqSettings
+
+with job(snakemake) as run:
+    settings = PtqSettings.of(snakemake.params.ptq)
+    data = load_dataset(snakemake.input.data)
+    model = load_model(ModelSettings.of(snakemake.params.model), data, snakemake.input.weights)
+    quantized = quantize_static(model, calibration_batches(data, settings.calibration_samples), settings.observer)
+    export_checked(quantized, data, snakemake.output.onnx, run=run, integer=True)

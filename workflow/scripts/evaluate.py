@@ -1,0 +1,21 @@
+"""evaluate: model.onnx -> quality.json."""
+
+from adapter import identity, job
+from winnow.checkpoint import state_bytes
+from winnow.data import load_dataset
+from winnow.evaluation import evaluate
+from winnow.files import read_json, write_json
+
+with job(snakemake) as run:
+    quality = evaluate(
+        snakemake.input.onnx,
+        snakemake.input.source,
+        load_dataset(snakemake.input.data),
+        run=run,
+        precision=snakemake.wildcards.precision,
+        threads=snakemake.threads,
+    )
+    quality["size"]["state_dict_bytes"] = state_bytes(snakemake.input.weights)
+    pruning = read_json(snakemake.input.sparsity) if snakemake.input.sparsity else None
+    result = identity(snakemake) | quality | {"training": read_json(snakemake.input.record), "pruning": pruning}
+    write_json(snakemake.output.quality, result)

@@ -1,0 +1,28 @@
+"""prune: trained weights -> what is left of them, at the weights to train from; one round."""
+
+from adapter import job
+from winnow.checkpoint import save_weights
+from winnow.data import load_dataset
+from winnow.files import write_json
+from winnow.masks import save_masks
+from winnow.narrowing import cut_metadata
+from winnow.pruning import Ancestors, prune
+from winnow.settings import ModelSettings, PruningSettings, StrategySettings
+
+with job(snakemake) as run:
+    wildcards, files = snakemake.wildcards, snakemake.input
+    strategy = StrategySettings.of(snakemake.params.strategy)
+    pruned = prune(
+        Ancestors(files.weights, files.masks or None, files.snapshot or None, files.init or None),
+        ModelSettings.of(snakemake.params.model),
+        load_dataset(files.data),
+        strategy,
+        PruningSettings.of(snakemake.params.pruning),
+        number=int(wildcards.round),
+        seed=int(wildcards.seed),
+        run=run,
+    )
+    save_weights(snakemake.output.start, pruned.model, cut_metadata(pruned.cut))
+    save_masks(snakemake.output.masks, pruned.masks)
+    place = {"strategy": wildcards.pruning, "round": int(wildcards.round), "axes": snakemake.params.strategy}
+    write_json(snakemake.output.sparsity, place | pruned.sparsity)

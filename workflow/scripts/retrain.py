@@ -1,0 +1,43 @@
+"""retrain: a pruned network at the weights to train from -> trained weights, with every pruned weight still zero."""
+
+from pathlib import Path
+
+from adapter import beside, job, parameters
+from winnow.checkpoint import resume_file, save_weights
+from winnow.data import load_dataset
+from winnow.masks import load_masks
+from winnow.models import load_model
+from winnow.narrowing import cut_metadata, read_cut
+from winnow.records import write_training_record
+from winnow.settings import ModelSettings, RetrainingSettings
+from winnow.training import Trainee, train
+
+with job(snakemake) as run:
+    files = snakemake.input
+    settings = RetrainingSettings.of(snakemake.params.retraining)
+    seed = int(snakemake.wildcards.seed)
+    data = load_dataset(files.data)
+    model = load_model(ModelSettings.of(snakemake.params.model), data, files.start)
+    masks = load_masks(files.masks)
+    resume = resume_file(
+        beside(snakemake.output.weights, "weights.resume"),
+        parameters(snakemake),
+        [files.data, files.start, files.masks],
+        seed,
+    )
+    record = train(
+        Trainee(model, after_step=masks.enforcer(model)),
+        data,
+        settings.training,
+        run=run,
+        seed=seed,
+        resume=resume,
+        history=Path(snakemake.output.history),
+        snapshots={},
+        tdp_watts=snakemake.params.tdp_watts,
+        first_epoch=settings.first_epoch,
+    )
+    masks.check(model, run)
+    save_weights(snakemake.output.weights, model, cut_metadata(read_cut(files.start)))
+    write_training_record(snakemake.output.record, record, ancestor=files.record or None)
+    resume.discard()

@@ -1,0 +1,35 @@
+"""train: freshly initialized network -> trained weights, history, rewind points."""
+
+from pathlib import Path
+
+from adapter import beside, job, parameters
+from winnow.checkpoint import resume_file, save_weights
+from winnow.data import load_dataset
+from winnow.models import build_model
+from winnow.records import write_training_record
+from winnow.settings import ModelSettings, TrainingSettings
+from winnow.training import Trainee, train
+
+with job(snakemake) as run:
+    settings = TrainingSettings.of(snakemake.params.training)
+    seed = int(snakemake.wildcards.seed)
+    data = load_dataset(snakemake.input.data)
+    model = build_model(ModelSettings.of(snakemake.params.model), data, seed=seed)
+    resume = resume_file(
+        beside(snakemake.output.weights, "weights.resume"), parameters(snakemake), [snakemake.input.data], seed
+    )
+    epochs = (0, *settings.rewind_epochs)
+    record = train(
+        Trainee(model),
+        data,
+        settings,
+        run=run,
+        seed=seed,
+        resume=resume,
+        history=Path(snakemake.output.history),
+        snapshots=dict(zip(epochs, map(Path, snakemake.output.snapshots), strict=True)),
+        tdp_watts=snakemake.params.tdp_watts,
+    )
+    save_weights(snakemake.output.weights, model)
+    write_training_record(snakemake.output.record, record, ancestor=None)
+    resume.discard()

@@ -1,0 +1,43 @@
+"""train_quantized: trained weights -> quantization-aware training -> int8 model.onnx."""
+
+from pathlib import Path
+
+from adapter import beside, job, parameters
+from winnow.checkpoint import resume_file
+from winnow.data import load_dataset
+from winnow.export import example_images, export_checked
+from winnow.masks import load_masks
+from winnow.models import load_model
+from winnow.quantization import AwareTraining
+from winnow.records import write_training_record
+from winnow.settings import ModelSettings, QatSettings
+from winnow.training import train
+
+with job(snakemake) as run:
+    settings = QatSettings.of(snakemake.params.qat)
+    seed = int(snakemake.wildcards.seed)
+    data = load_dataset(snakemake.input.data)
+    model = load_model(ModelSettings.of(snakemake.params.model), data, snakemake.input.weights)
+    masks = load_masks(snakemake.input.masks) if snakemake.input.masks else None
+    aware = AwareTraining(model, example_images(data), settings, masks)
+    resume = resume_file(
+        beside(snakemake.output.onnx, "weights.resume"),
+        parameters(snakemake),
+        [snakemake.input.data, snakemake.input.weights, *([snakemake.input.masks] if masks else [])],
+        seed,
+    )
+    record = train(
+        aware.trainee,
+        data,
+        settings.training,
+        run=run,
+        seed=seed,
+        resume=resume,
+        history=Path(snakemake.output.history),
+        snapshots={},
+        tdp_watts=snakemake.params.tdp_watts,
+    )
+    aware.check(run)
+    export_checked(aware.convert(), data, snakemake.output.onnx, run=run, integer=True)
+    write_training_record(snakemake.output.record, record, ancestor=snakemake.input.record)
+    resume.discard()

@@ -1,0 +1,91 @@
+"""One definition of every quality metric."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+_TOP5_CLASSES = 20
+
+
+def classification(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Score predictions.
+
+    Args:
+        logits: float [N, classes].
+        labels: int [N].
+
+    Returns:
+        `top1` and, from 20 classes on, `top5` (shares between 0 and 1; else None), `loss` (mean cross-entropy
+        in nats), `samples`.
+    """
+    logits = logits.astype(np.float64)
+    shifted = logits - logits.max(1, keepdims=True)
+    log_probability = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    truth = np.arange(len(labels)), labels
+    top5 = None
+    if logits.shape[1] >= _TOP5_CLASSES:
+        best = np.argpartition(-logits, 5, axis=1)[:, :5]
+        top5 = float((best == labels[:, None]).any(1).mean())
+    return {
+        "top1": float((logits.argmax(1) == labels).mean()),
+        "top5": top5,
+        "loss": float(-log_probability[truth].mean()),
+        "samples": len(labels),
+    }
+
+
+def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> list[list[int]]:
+    """Return counts [true class][predicted class]."""
+    classes = logits.shape[1]
+    counts = np.bincount(labels * classes + logits.argmax(1), minlength=classes**2)
+    return counts.reshape(classes, classes).tolist()
+
+
+def mean_absolute_error(reference: np.ndarray, value: np.ndarray) -> float:
+    """Return the mean absolute difference: the quantization error, when these are logits."""
+    return float(np.abs(value.astype(np.float64) - reference).mean())
+
+
+def sqnr_db(reference: np.ndarray, value: np.ndarray) -> float | None:
+    """Return the signal-to-quantization-noise ratio 10 log10(E[reference^2] / E[(value - reference)^2]) in dB.
+
+    None where it is infinite or undefined: no difference, or no signal.
+    """
+    reference = reference.astype(np.float64)
+    signal, noise = np.square(reference).sum(), np.square(value - reference).sum()
+    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
+
+
+def file_sizes(path: str | Path) -> dict[str, int]:
+    """Measure what a model.onnx takes.
+
+    Returns:
+        `onnx_bytes`; `gzip_bytes` (level 9); `sparse_bytes`, where each tensor is stored as a bit mask and its
+        non-zero values if that is smaller; `parameters` and `nonzero_parameters`, the values of the constants
+        of at least one dimension.
+    """
+    content = Path(path).read_bytes()
+    dense = sparse = parameters = nonzero = 0
+    for constant in onnx.load_from_string(content).graph.initializer:
+        values = numpy_helper.to_array(constant)
+        if not values.ndim:
+            continue
+        kept = int(np.count_nonzero(values))
+        parameters += values.size
+        nonzero += kept
+        dense += values.nbytes
+        sparse += min(values.nbytes, kept * values.itemsize + math.ceil(values.size / 8))
+    return {
+        "onnx_bytes": len(content),
+        "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),
+        "sparse_bytes": len(content) - dense + sparse,
+        "parameters": parameters,
+        "nonzero_parameters": nonzero,
+    }

@@ -1,0 +1,90 @@
+"""The study's quantization table: metrics by method by data set."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from winnow.files import replacing, write_text
+
+METHODS = {"fp32": "base", "dynamic": "dynamic", "ptq": "ptq", "qat": "qat"}
+_RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "torch": "torch eager"}
+_FIXED = [  # column, label, factor, decimals
+    ("top1", "top-1 accuracy (%)", 100, 2),
+    ("top5", "top-5 accuracy (%)", 100, 2),
+    ("openvino_top1", "top-1 accuracy in OpenVINO (%)", 100, 2),
+    ("size_mb", "model size (MB)", 1, 3),
+    ("gzip_mb", "model size, gzip (MB)", 1, 3),
+    ("quantization_error", "quantization error", 1, 4),
+    ("sqnr_db", "SQNR (dB)", 1, 1),
+    ("integer_macs", "integer MACs (%)", 100, 1),
+    ("training_seconds", "training time (s)", 1, 0),
+    ("training_joules", "training energy (kJ)", 1e-3, 2),
+]
+
+
+def quantization_table(results: pd.DataFrame) -> pd.DataFrame:
+    """Lay out the dense networks of a study: mean, standard deviation and n over the seeds.
+
+    Args:
+        results: the table of `study.collect`.
+
+    Returns:
+        Columns dataset, model, metric, method, mean, std (sample; missing for one seed), n, text; in the
+        order of the table. Metrics that were not measured are left out.
+    """
+    dense = results[results["run"] == "dense"]
+    rows = []
+    for column, label, factor, decimals in _metrics(dense):
+        for (dataset, model, precision), group in dense.groupby(["dataset", "model", "precision"]):
+            values = group[column].dropna() * factor
+            if len(values) and precision in METHODS:
+                mean, std = values.mean(), values.std(ddof=1)
+                spread = f" ± {std:.{decimals}f}" if len(values) > 1 else ""
+                text = f"{mean:.{decimals}f}{spread}"
+                rows.append((dataset, model, label, METHODS[precision], mean, std, len(values), text))
+    columns = ["dataset", "model", "metric", "method", "mean", "std", "n", "text"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _metrics(results: pd.DataFrame) -> list[tuple[str, str, float, int]]:
+    """Return the fixed metrics, then one latency and one energy for each timed configuration."""
+    metrics = [entry for entry in _FIXED if entry[0] in results]
+    estimated = " (estimate)" if results.get("training_energy_estimated", pd.Series([False])).any() else ""
+    metrics = [(c, label + estimated * (c == "training_joules"), f, d) for c, label, f, d in metrics]
+    estimated = " (estimate)" if results.get("inference_energy_estimated", pd.Series([False])).any() else ""
+    for kind, label, unit, decimals in (("latency", "inference", "ms", 3), ("energy", "energy per image", "mJ", 2)):
+        for column in results:
+            if match := re.fullmatch(rf"{kind}_([a-z]+)_b(\d+)_t(\d+)_{unit.lower()}", column):
+                runtime, batch, threads = match.groups()
+                where = f"{_RUNTIMES[runtime]}, batch {batch}, {threads} thread{'s' * (threads != '1')}"
+                note = estimated if kind == "energy" else ""
+                metrics.append((column, f"{label}, {where} ({unit}){note}", 1, decimals))
+    return metrics
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """Return the table with a row for each model and metric, a column for each data set and method."""
+    if table.empty:
+        return "No network has been evaluated yet.\n"
+    metrics = list(dict.fromkeys(table["metric"]))
+    wide = table.pivot(index=["model", "metric"], columns=["dataset", "method"], values="text").fillna("")
+    order = [(dataset, method) for dataset in sorted(set(table["dataset"])) for method in METHODS.values()]
+    wide = wide.reindex(columns=[column for column in order if column in wide.columns])
+    wide = wide.reindex(
+        [(m, metric) for m in sorted(set(table["model"])) for metric in metrics if (m, metric) in wide.index]
+    )
+    wide.columns = [f"{dataset} {method}" for dataset, method in wide.columns]
+    seeds = sorted(set(table["n"]))
+    note = f"Mean ± standard deviation over {seeds[-1]} seeds." if seeds[-1] > 1 else "One seed."
+    if len(seeds) > 1:
+        note = f"Mean ± standard deviation over {seeds[0]} to {seeds[-1]} seeds."
+    return wide.reset_index().to_markdown(index=False, disable_numparse=True) + f"\n\n{note}\n"
+
+
+def write_table(table: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
+    with replacing(csv) as temporary:
+        table.drop(columns="text").to_csv(temporary, index=False, float_format="%.8g")
+    write_text(markdown, as_markdown(table))
