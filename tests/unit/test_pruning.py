@@ -392,7 +392,7 @@ def test_what_cannot_lose_channels_is_refused(tmp_path, squares, monkeypatch):
         "                         nn.Flatten(), nn.Linear(8, classes))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    chain = Chain(tmp_path, squares, "lenet5", name=None, factory="grouped:make")
+    chain = Chain(tmp_path, squares, factory="grouped:make")
     with pytest.raises(WinnowError, match=r"net/round1: layer 1 is a grouped convolution"):
         chain.prune(strategy(structure="channels", ratio=0.5))
 
