@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from projects import ONE_THREAD, Project, copy_project
 from samples import colored_squares
 from winnow.data import ImageDataset
 
@@ -31,3 +33,17 @@ def image_folder(tmp_path) -> Path:
                 pixels = np.clip(level + random.normal(0, 10, shape), 0, 255).astype(np.uint8)
                 Image.fromarray(pixels).save(folder / f"{number}.{'png' if number % 2 else 'jpg'}")
     return root
+
+
+@pytest.fixture(scope="session")
+def _few_threads():
+    """Two jobs at a time on two cores are faster with one thread each."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, _few_threads) -> Project:
+    """The tiny study, complete. Do not change it: a test that does asks for `study`."""
+    project = copy_project(tmp_path_factory.mktemp("finished") / "winnow project")
+    project.run(*ONE_THREAD)
+    return project

@@ -1,26 +1,10 @@
-"""One finished tiny study, copied for each test that changes it."""
+"""Projects that a test may change."""
 
 from __future__ import annotations
-
-import os
 
 import pytest
 
 from projects import Project, copy_project
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _few_threads():
-    """Two jobs at a time on two cores are faster with one thread each."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Project:
-    """The tiny study, complete. Do not change it: ask for `study`."""
-    project = copy_project(tmp_path_factory.mktemp("finished") / "winnow project")
-    project.run()
-    return project
 
 
 @pytest.fixture
