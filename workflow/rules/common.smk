@@ -47,7 +47,9 @@ wildcard_constraints:
     precision="fp32|dynamic|ptq|qat",
 
 
+# where snakemake runs, also with a cluster: jobs of seconds, and downloads, for compute nodes often have no network
 localrules:
+    prepare_dataset,
     all,
     quantization,
     pruning,

@@ -1,0 +1,86 @@
+"""A real Slurm on this machine for the tests in this folder, and what is asked of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from projects import Project
+
+SCRIPT = Path(__file__).with_name("slurm-cluster.sh")
+NAME = "winnow-test"
+# as a user runs it, but with a first look at a job after a second instead of twenty
+SLURM = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "15")
+
+
+def slurm(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def cluster_script(*arguments: str) -> None:
+    done = subprocess.run(["bash", str(SCRIPT), *arguments], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+def cluster_name() -> str | None:
+    """The name of the cluster that Slurm's commands talk to, if any answers."""
+    try:
+        return re.search(r"ClusterName\s*=\s*(\S+)", slurm("scontrol", "show", "config")).group(1)
+    except (subprocess.SubprocessError, OSError):
+        return None
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """The test cluster: the one that runs, else one for this session. No test touches a cluster of another name."""
+    if shutil.which("sbatch") is None:
+        pytest.skip("sbatch is missing: `tests/slurm/slurm-cluster.sh start` installs Slurm's packages and starts it")
+    name = cluster_name()
+    if name not in (None, NAME):
+        pytest.skip(f"Slurm's commands talk to the cluster {name}, which is no test cluster")
+    if name is None and (os.geteuid() != 0 or not all(map(_installed, ("slurmctld", "slurmd", "munged")))):
+        pytest.skip("no cluster answers, and starting one takes root and the packages slurmctld, slurmd and munge")
+    if name == NAME:
+        yield
+        return
+    try:
+        cluster_script("start")
+        yield
+    finally:
+        cluster_script("stop")
+
+
+def _installed(program: str) -> bool:
+    return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is not None
+
+
+def jobs(project: Project) -> list[dict[str, str]]:
+    """Every job the cluster remembers of a project, ended ones too, as `scontrol show job` tells it."""
+    lines = slurm("scontrol", "show", "job", "--oneliner", "--detail").splitlines()
+    found = []
+    for line in lines:
+        if f"WorkDir={project.root} " in f"{line} ":
+            # values may hold spaces, but no other key
+            found.append(dict(re.findall(r"(\w+)=(.*?)(?= [\w/:]+=|$)", line)))
+    return found
+
+
+def jobs_of(project: Project, rule: str) -> list[dict[str, str]]:
+    return [job for job in jobs(project) if re.match(rf"rule_{rule}(_wildcards_|$)", job.get("Comment", ""))]
+
+
+def wait(condition: Callable[[], object], seconds: float = 240) -> object:
+    """Return the first true value of a condition."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.2)
+    raise AssertionError(f"{condition.__name__} did not come true in {seconds} s")
