@@ -62,7 +62,7 @@ def test_classification_scores():
 
 
 def test_signals_arrive_after_openvino_has_let_networks_go(files):
-    """Its plugins leave a freed signal stack behind if there are several; a crash of the process, so in one of its own."""
+    """Several of its plugins leave a freed signal stack behind: a crash, hence in a process of its own."""
     program = (
         "import os, signal, sys\n"
         "from winnow.runtimes import load_openvino\n"
