@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# before torch is loaded: threads of several processes on the same cores wait for each other most of the time
+os.environ["OMP_NUM_THREADS"] = "1"
+
 from pathlib import Path
 
 import numpy as np

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from projects import Project, copy_project
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _few_threads():
-    """Two jobs at a time on two cores are faster with one thread each."""
-    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
