@@ -9,9 +9,9 @@ SNAKEMAKE := $(BIN)/python -m snakemake --profile profiles/local
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
-demo: .venv/locked ## the main job on embedded data, some minutes; prints the table
+demo: .venv/locked ## the main job on embedded data, some minutes; prints the tables
 	$(SNAKEMAKE) --configfile config/demo.yaml
-	@echo; cat results/demo/tables/quantization.md
+	@echo; cat results/demo/tables/quantization.md; echo; cat results/demo/tables/pruning.md
 
 test: .venv/locked-dev ## lint and all tests
 	$(MAKE) --no-print-directory lint

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# before torch is loaded: threads of several processes on the same cores wait for each other most of the time
+os.environ["OMP_NUM_THREADS"] = "1"
+
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +40,7 @@ def image_folder(tmp_path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _few_threads():
-    """Two jobs at a time on two cores are faster with one thread each."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory, _few_threads) -> Project:
+def finished(tmp_path_factory) -> Project:
     """The tiny study, complete. Do not change it: a test that does asks for `study`."""
     project = copy_project(tmp_path_factory.mktemp("finished") / "winnow project")
     project.run(*ONE_THREAD)

@@ -14,6 +14,6 @@ def study(finished, tmp_path) -> Project:
 
 
 @pytest.fixture
-def project(tmp_path, _few_threads) -> Project:
+def project(tmp_path) -> Project:
     """The project before anything has run."""
     return copy_project(tmp_path / "a project")

@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from pathlib import Path
 
@@ -138,6 +139,16 @@ def _session(path: str | Path, options: onnxruntime.SessionOptions) -> onnxrunti
         raise WinnowError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error
 
 
+@cache
+def _core() -> openvino.Core:
+    """Return the one of this process.
+
+    Each CPU plugin replaces the process's signal stack and puts the last one back when it ends; plugins that end in
+    another order than they began leave a freed one behind, on which the next signal crashes the process.
+    """
+    return openvino.Core()
+
+
 def _compiled(path: str | Path, threads: int) -> openvino.CompiledModel:
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",
@@ -146,6 +157,6 @@ def _compiled(path: str | Path, threads: int) -> openvino.CompiledModel:
         "NUM_STREAMS": 1,
     }
     try:
-        return openvino.Core().compile_model(str(path), "CPU", settings)
+        return _core().compile_model(str(path), "CPU", settings)
     except RuntimeError as error:
         raise WinnowError(f"{path}: OpenVINO cannot load it ({str(error).splitlines()[0]})") from error
