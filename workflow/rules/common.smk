@@ -34,7 +34,9 @@ REWIND_EPOCHS = next(iter(STUDY["training"].values()))["rewind_epochs"]
 GPUS = int(any(training["device"] == "cuda" for training in STUDY["training"].values()))
 # On one machine all cores, so that no job runs beside a benchmark. On a cluster, which has no number of cores, the
 # profile asks for a whole node, and a job on it for no more threads than the scheduler was told.
-ALL_CORES = (not workflow.remote_exec and workflow.resource_settings.cores) or max(STUDY["benchmark"]["threads"])
+ALL_CORES = (not workflow.remote_exec and workflow.resource_settings.cores) or max(
+    STUDY["benchmark"]["threads"]
+)
 
 
 wildcard_constraints:
