@@ -10,7 +10,7 @@ import pytest
 from clusters import NAME, cluster_name, cluster_script
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def cluster():
     """The test cluster: the one that runs, else one for this session. No test touches a cluster of another name."""
     if shutil.which("sbatch") is None:
