@@ -1,5 +1,6 @@
 # What the rules share: the resolved study, paths, digests and resources. The only .smk with functions.
 import difflib
+import shlex
 import sys
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from winnow.configuration import check_prepared, resolve
 from winnow.errors import WinnowError
 from winnow.grid import runs, uses_training
 from winnow.provenance import source_digest
+
+# Snakemake writes the path of its interpreter into commands without quotes; one with a space in it would break them
+if Path(sys.executable).exists():
+    sys.executable = shlex.quote(sys.executable)
 
 
 def study_of(configuration):
