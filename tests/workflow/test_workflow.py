@@ -161,6 +161,15 @@ def test_killed_training_is_resumed_and_ends_in_the_same_weights(study, target):
         assert (study.root / output).read_bytes() == (whole.root / output).read_bytes()
 
 
+def test_an_environment_whose_path_has_a_space(project):
+    """As `.venv` has in a clone whose path has one."""
+    environment = project.root / "an environment"
+    environment.symlink_to(sys.prefix)
+    command = [str(environment / "bin" / "python"), *project.command("results/data/digits.safetensors")[1:]]
+    subprocess.run(command, cwd=project.root, capture_output=True, check=True)
+    assert (project.root / "results/data/digits.safetensors").exists()
+
+
 def test_mistakes_in_the_configuration_stop_before_any_job(project):
     project.configure(training={"epoch": 3})
     output = project.run(fails=True)
