@@ -25,6 +25,7 @@ rule all:
         rules.collect.output,
         rules.make_quantization_table.output,
         rules.make_pruning_table.output if STUDY["strategies"] else [],
+        rules.make_figures.output,
 
 
 rule quantization:

@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from winnow.configuration import check_prepared, resolve
 from winnow.errors import WinnowError
+from winnow.figure_list import figures_of
 from winnow.grid import runs, uses_training
 from winnow.provenance import source_digest
 
@@ -27,6 +28,8 @@ DATA = "results/data"
 STUDY = study_of(config)
 RESULTS = f"results/{STUDY['study']}"
 LOGS = f"{RESULTS}/logs"
+FIGURES = f"{RESULTS}/figures"
+NETWORKS = [[dataset, model] for dataset in STUDY["datasets"] for model in STUDY["models"]]
 RUN = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{run}}"
 DENSE = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/dense"
 PRUNED = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{pruning}}/round{{round}}"
@@ -53,6 +56,7 @@ localrules:
     collect,
     make_quantization_table,
     make_pruning_table,
+    make_figures,
 
 
 def dense_networks(name):
@@ -80,6 +84,19 @@ def pruned_networks(name):
         for seed in STUDY["seeds"]
         for file in files
     ]
+
+
+def histories():
+    """Return the history of every training: dense, after each round, and quantization-aware."""
+    networks = [*dense_networks(""), *pruned_networks("")]
+    trained = [f"{network.removesuffix('/fp32/')}/history.csv" for network in networks if network.endswith("/fp32/")]
+    return trained + [f"{network}history.csv" for network in networks if network.endswith("/qat/")]
+
+
+def figures():
+    """Return (dataset, model, figure) for every figure of the study."""
+    pairs = [tuple(pair) for pair in NETWORKS]
+    return [(*pair, figure) for pair in pairs for figure in figures_of(*pair, STUDY["pruned"])]
 
 
 def strategy_of(wildcards):

@@ -2,8 +2,13 @@ rule collect:
     input:
         quality=[*dense_networks("quality.json"), *pruned_networks("quality.json")],
         speed=[*dense_networks("speed.json"), *pruned_networks("speed.json")],
+        history=histories(),
+        data=expand(f"{DATA}/{{dataset}}.safetensors", dataset=STUDY["datasets"]),
     output:
         results=f"{RESULTS}/results.csv",
+        layers=f"{RESULTS}/layers.csv",
+        confusion=f"{RESULTS}/confusion.csv",
+        history=f"{RESULTS}/history.csv",
     log:
         f"{LOGS}/collect.log",
     benchmark:
@@ -15,6 +20,7 @@ rule collect:
         mem_mb=growing(2000),
         runtime=growing(15),
     params:
+        folder=RESULTS,
         source=source_digest("collect"),
     script:
         "../scripts/collect.py"
@@ -64,3 +70,37 @@ rule make_pruning_table:
         source=source_digest("make_pruning_table"),
     script:
         "../scripts/make_pruning_table.py"
+
+
+rule make_figures:
+    input:
+        results=rules.collect.output.results,
+        details=[rules.collect.output.layers, rules.collect.output.confusion, rules.collect.output.history],
+    output:
+        svg=[
+            report(
+                f"{FIGURES}/{dataset}/{model}/{figure.name}.svg",
+                caption=f"../report/{figure.name}.rst",
+                category=figure.section,
+                labels={"figure": figure.title, "data set": dataset, "network": model},
+            )
+            for dataset, model, figure in figures()
+        ],
+        png=[f"{FIGURES}/{dataset}/{model}/{figure.name}.png" for dataset, model, figure in figures()],
+    log:
+        f"{LOGS}/make_figures.log",
+    benchmark:
+        f"{LOGS}/make_figures.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        networks=NETWORKS,
+        pruned=STUDY["pruned"],
+        folder=FIGURES,
+        source=source_digest("make_figures"),
+    script:
+        "../scripts/make_figures.py"
