@@ -10,7 +10,8 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 from winnow.configuration import check_prepared, resolve
 from winnow.errors import WinnowError
 from winnow.figure_list import figures_of
-from winnow.grid import runs, uses_training
+from winnow.grid import uses_training
+from winnow.networks import networks
 from winnow.provenance import source_digest
 
 
@@ -29,6 +30,7 @@ STUDY = study_of(config)
 RESULTS = f"results/{STUDY['study']}"
 LOGS = f"{RESULTS}/logs"
 FIGURES = f"{RESULTS}/figures"
+ALL_NETWORKS = list(networks(STUDY))
 NETWORKS = [[dataset, model] for dataset in STUDY["datasets"] for model in STUDY["models"]]
 RUN = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{run}}"
 DENSE = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/dense"
@@ -61,36 +63,17 @@ localrules:
 
 def dense_networks(name):
     """Return this file of every network that is not pruned, in every precision."""
-    return [
-        f"{RESULTS}/{dataset}/{model}/seed{seed}/dense/{precision}/{name}"
-        for dataset in STUDY["datasets"]
-        for model in STUDY["models"]
-        for seed in STUDY["seeds"]
-        for precision in ("fp32", *STUDY["methods"])
-    ]
+    return [f"{RESULTS}/{network.folder}/{name}" for network in ALL_NETWORKS if network.run == "dense"]
 
 
 def pruned_networks(name):
     """Return this file of every round of every strategy, in every precision it is made in."""
-    quantized = {"dense": (), "last": (True,), "all": (True, False)}[STUDY["apply_to"]]
-    files = [
-        f"{run}/{precision}/{name}"
-        for run, last in runs(STUDY["strategies"])
-        for precision in ("fp32", *(STUDY["methods"] if last in quantized else ()))
-    ]
-    return [
-        f"{RESULTS}/{dataset}/{model}/seed{seed}/{file}"
-        for dataset, model in STUDY["pruned"]
-        for seed in STUDY["seeds"]
-        for file in files
-    ]
+    return [f"{RESULTS}/{network.folder}/{name}" for network in ALL_NETWORKS if network.run != "dense"]
 
 
 def histories():
     """Return the history of every training: dense, after each round, and quantization-aware."""
-    networks = [*dense_networks(""), *pruned_networks("")]
-    trained = [f"{network.removesuffix('/fp32/')}/history.csv" for network in networks if network.endswith("/fp32/")]
-    return trained + [f"{network}history.csv" for network in networks if network.endswith("/qat/")]
+    return [f"{RESULTS}/{network.history}" for network in ALL_NETWORKS if network.history]
 
 
 def figures():
