@@ -209,7 +209,9 @@ def _history(epochs: int) -> str:
         "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,learning_rate,seconds,images_per_second"
     ]
     for epoch in range(1, epochs + 1):
-        lines.append(f"{epoch},{1 / epoch:.4f},{1 - 0.5 / epoch:.4f},{1.1 / epoch:.4f},{1 - 0.6 / epoch:.4f},0.1,2.0,500")
+        lines.append(
+            f"{epoch},{1 / epoch:.4f},{1 - 0.5 / epoch:.4f},{1.1 / epoch:.4f},{1 - 0.6 / epoch:.4f},0.1,2.0,500"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -24,10 +24,10 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     """Check a configuration and return the study it describes, as plain values with sorted keys.
 
     Returns:
-        `study`, `seeds`, `methods`, `ptq`, `benchmark`, `recommend`; `datasets`, `models`, `training` and `qat` by name,
-        each as the settings class of that stage takes it; `definitions` (digest of what a data set is made
-        from) and `factories` (digest of the user's module, where it is found) by name; `apply_to`; and what
-        `resolve_pruning` adds.
+        `study`, `seeds`, `methods`, `ptq`, `benchmark`, `recommend`; `datasets`, `models`, `training` and
+        `qat` by name, each as the settings class of that stage takes it; `definitions` (digest of what a data set
+        is made from) and `factories` (digest of the user's module, where it is found) by name; `apply_to`; and
+        what `resolve_pruning` adds.
 
     Raises:
         WinnowError: one line for each thing that is wrong.
@@ -59,7 +59,15 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     }
     study["definitions"] = {name: definition(values) for name, values in study["datasets"].items()}
     pruned = (pruning, study["datasets"], study["models"], training)
-    _raise([*overrides, *_duplicates(study), *_conflicts(study, models), *pruning_conflicts(*pruned), *recommend_conflicts(study)])
+    _raise(
+        [
+            *overrides,
+            *_duplicates(study),
+            *_conflicts(study, models),
+            *pruning_conflicts(*pruned),
+            *recommend_conflicts(study),
+        ]
+    )
     return _sorted(study | resolve_pruning(pruning, study["datasets"], training))
 
 

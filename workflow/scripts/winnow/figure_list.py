@@ -29,19 +29,19 @@ class FigureEntry:
 
 TRADE, QUANTIZATION, PRUNING, TRAINING = "Trade-offs", "Quantization", "Pruning", "Training"
 FIGURES = (
-    #    FigureEntry("pareto_size", "Accuracy against size", TRADE),
-    #    FigureEntry("pareto_latency", "Accuracy against latency", TRADE),
-    #    FigureEntry("pareto_energy", "Accuracy against energy", TRADE),
-    #    FigureEntry("parallel_coordinates", "All axes and metrics at once", TRADE),
+    FigureEntry("pareto_size", "Accuracy against size", TRADE),
+    FigureEntry("pareto_latency", "Accuracy against latency", TRADE),
+    FigureEntry("pareto_energy", "Accuracy against energy", TRADE),
+    FigureEntry("parallel_coordinates", "All axes and metrics at once", TRADE),
     FigureEntry("quantization_bars", "What each quantization costs and buys", QUANTIZATION),
-    #    FigureEntry("layer_sqnr", "Quantization noise layer by layer", QUANTIZATION),
-    #    FigureEntry("confusion_difference", "Where int8 answers differently", QUANTIZATION),
-    #    FigureEntry("accuracy_sparsity", "Accuracy against sparsity", PRUNING, pruned=True),
-    #    FigureEntry("one_shot_iterative", "One-shot against iterative pruning", PRUNING, pruned=True),
-    #    FigureEntry("rewinding", "Where the weights are rewound to", PRUNING, pruned=True),
-    #    FigureEntry("speedup", "Theoretical against measured speedup", PRUNING, pruned=True),
-    #    FigureEntry("layer_sparsity", "Sparsity layer by layer", PRUNING, pruned=True),
-    #    FigureEntry("training_curves", "Training curves", TRAINING),
+    FigureEntry("layer_sqnr", "Quantization noise layer by layer", QUANTIZATION),
+    FigureEntry("confusion_difference", "Where int8 answers differently", QUANTIZATION),
+    FigureEntry("accuracy_sparsity", "Accuracy against sparsity", PRUNING, pruned=True),
+    FigureEntry("one_shot_iterative", "One-shot against iterative pruning", PRUNING, pruned=True),
+    FigureEntry("rewinding", "Where the weights are rewound to", PRUNING, pruned=True),
+    FigureEntry("speedup", "Theoretical against measured speedup", PRUNING, pruned=True),
+    FigureEntry("layer_sparsity", "Sparsity layer by layer", PRUNING, pruned=True),
+    FigureEntry("training_curves", "Training curves", TRAINING),
 )
 
 

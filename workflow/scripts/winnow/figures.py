@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,14 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from winnow import figures_quantization, style
+from winnow import figures_layers, figures_pruning, figures_quantization, style
 from winnow.figure_list import figures_of
+from winnow.parallel_figures import parallel_static
+from winnow.pareto import pareto
+from winnow.recommendation import recommend
+from winnow.settings import RecommendSettings
 from winnow.study import read_csv
 from winnow.style import Missing
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,27 +42,67 @@ def read_tables(results: str | Path, layers: str | Path, confusion: str | Path, 
     return Tables(*(read_csv(path) for path in (results, layers, confusion, history)))
 
 
-_DRAW: Mapping[str, Callable[[Tables], Figure]] = {
-    "quantization_bars": lambda tables: figures_quantization.quantization_bars(tables.results),
+@dataclass(frozen=True)
+class Drawing:
+    """What a figure of one network is drawn from: its tables, and what was asked of a network to ship."""
+
+    tables: Tables
+    settings: RecommendSettings
+    shipped: tuple[str, str] | None
+
+    def pareto(self, kind: str) -> Figure:
+        return pareto(self.tables.results, kind, self.settings, self.shipped)
+
+
+_DRAW: Mapping[str, Callable[[Drawing], Figure]] = {
+    "pareto_size": lambda drawing: drawing.pareto("size"),
+    "pareto_latency": lambda drawing: drawing.pareto("latency"),
+    "pareto_energy": lambda drawing: drawing.pareto("energy"),
+    "parallel_coordinates": lambda drawing: parallel_static(drawing.tables.results, drawing.settings),
+    "quantization_bars": lambda drawing: figures_quantization.quantization_bars(drawing.tables.results),
+    "layer_sqnr": lambda drawing: figures_layers.layer_sqnr(drawing.tables.layers),
+    "confusion_difference": lambda drawing: figures_layers.confusion_difference(drawing.tables.confusion),
+    "accuracy_sparsity": lambda drawing: figures_pruning.accuracy_sparsity(drawing.tables.results),
+    "one_shot_iterative": lambda drawing: figures_pruning.one_shot_iterative(drawing.tables.results),
+    "rewinding": lambda drawing: figures_pruning.rewinding(drawing.tables.results),
+    "speedup": lambda drawing: figures_pruning.speedup(drawing.tables.results),
+    "layer_sparsity": lambda drawing: figures_layers.layer_sparsity(drawing.tables.layers, drawing.tables.results),
+    "training_curves": lambda drawing: figures_layers.training_curves(drawing.tables.history),
 }
 
 
-def draw_figures(tables: Tables, networks: Collection[list[str]], pruned: Collection[list[str]], folder: Path) -> None:
+def draw_figures(
+    tables: Tables,
+    networks: Collection[list[str]],
+    pruned: Collection[list[str]],
+    settings: RecommendSettings,
+    folder: Path,
+) -> dict[str, str]:
     """Write every figure of every network, `folder/<dataset>/<model>/<name>` as .svg and .png.
 
     What cannot be drawn becomes a figure that says in words what is missing.
 
     Args:
         networks, pruned: [dataset, model] pairs: all, and those that the study prunes.
+
+    Returns:
+        What is missing, by `<dataset>/<model>/<name>`.
     """
+    missing = {}
     with style.styled():
         for dataset, model in networks:
-            own = tables.of(dataset, model)
+            drawing = _drawing(tables.of(dataset, model), settings)
             for entry in figures_of(dataset, model, pruned):
-                stem = folder / dataset / model / entry.name
+                name = f"{dataset}/{model}/{entry.name}"
                 try:
-                    figure = _DRAW[entry.name](own)
-                except Missing as missing:
-                    log.info("%s: %s", stem, missing)
-                    figure = style.words(str(missing), entry.title)
-                style.save(figure, stem)
+                    figure = _DRAW[entry.name](drawing)
+                except Missing as reason:
+                    missing[name] = str(reason)
+                    figure = style.words(str(reason), entry.title)
+                style.save(figure, folder / name)
+    return missing
+
+
+def _drawing(tables: Tables, settings: RecommendSettings) -> Drawing:
+    chosen = [entry.chosen for entry in recommend(tables.results, settings) if entry.chosen is not None]
+    return Drawing(tables, settings, (chosen[0]["run"], chosen[0]["precision"]) if chosen else None)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from winnow import style
 from winnow.study import DENSE
 from winnow.style import PRECISION_COLORS, PRECISION_HATCHES, PRECISIONS, Missing
-from winnow.summary import timed_configurations
+from winnow.summary import Timed, timed_configurations
 
 _METRICS = [  # column, label, factor
     ("top1", "top-1 accuracy (%)", 100),
@@ -33,8 +33,8 @@ def quantization_bars_data(results: pd.DataFrame) -> pd.DataFrame:
     dense = results[results["run"] == DENSE]
     if dense["precision"].nunique() < 2:
         raise Missing("This network was evaluated in one precision only; quantization.methods names the others.")
-    timed = [(t.column("latency"), f"latency (ms)\n{t}", 1) for t in timed_configurations(results)]
-    energy = [(t.column("energy"), f"energy per image (mJ)\n{t}", 1) for t in timed_configurations(results)]
+    timed = [(t.column("latency"), f"latency (ms), {_two_lines(t)}", 1) for t in timed_configurations(results)]
+    energy = [(t.column("energy"), f"energy (mJ), {_two_lines(t)}", 1) for t in timed_configurations(results)]
     rows = []
     for column, label, factor in [*_METRICS, *timed, *energy]:
         for precision in PRECISIONS:
@@ -42,6 +42,10 @@ def quantization_bars_data(results: pd.DataFrame) -> pd.DataFrame:
             if len(values):
                 rows.append((column, label, precision, values.mean(), values.std(ddof=1), len(values)))
     return pd.DataFrame(rows, columns=["metric", "label", "precision", "mean", "std", "n"])
+
+
+def _two_lines(timed: Timed) -> str:
+    return str(timed).replace(", ", "\n", 1)
 
 
 def quantization_bars(results: pd.DataFrame) -> Figure:
@@ -71,7 +75,7 @@ def quantization_bars(results: pd.DataFrame) -> Figure:
         base = part.loc[part["precision"] == "fp32", "mean"]
         if len(base):
             panel.axhline(base.iloc[0], color="black", linewidth=0.8, linestyle="--")
-        panel.set_xticks(range(len(part)), part["precision"])
+        panel.set_xticks(range(len(part)), part["precision"], fontsize=7)
         panel.set_title(part["label"].iloc[0], fontsize=8)
         panel.margins(y=0.15)
         panel.grid(axis="x", visible=False)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from winnow.errors import WinnowError
 from winnow.files import replacing, write_json, write_text
+from winnow.networks import Network
 from winnow.recommendation import Recommendation, as_record, timing_of
 from winnow.study import DENSE
 from winnow.summary import timed_configurations
@@ -58,10 +59,11 @@ def write_best(recommendation: Recommendation, dense: pd.Series | None, study: P
     if row is None:
         write_text(target / "README.md", "# Nothing to ship\n\n" + "\n\n".join(reasons(recommendation)) + "\n")
         return
-    source = study / row["dataset"] / row["model"] / f"seed{row['seed']}" / row["run"] / row["precision"] / "model.onnx"
-    graph, metadata = _read(source)
+    own = Network(row["dataset"], row["model"], int(row["seed"]), row["run"], row["precision"])
+    source = f"{own.folder}/model.onnx"
+    graph, metadata = _read(study / source)
     with replacing(target / "model.onnx") as temporary:
-        shutil.copyfile(source, temporary)
+        shutil.copyfile(study / source, temporary)
     write_text(target / "labels.txt", "\n".join(metadata["classes"]) + "\n")
     write_text(target / "model_card.md", _card(recommendation, dense, source, graph, metadata))
 
@@ -106,7 +108,7 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
 
 
 def _card(
-    recommendation: Recommendation, dense: pd.Series | None, source: Path, graph: onnx.GraphProto, metadata: Mapping
+    recommendation: Recommendation, dense: pd.Series | None, source: str, graph: onnx.GraphProto, metadata: Mapping
 ) -> str:
     row = recommendation.chosen
     shape = [size.dim_value or size.dim_param for size in graph.input[0].type.tensor_type.shape.dim]
@@ -122,13 +124,13 @@ def _card(
         f"- pruning: {pruning_words(row)}",
         f"- numbers: {precision_words(row['precision'])}",
         f"- trained on {row['training_device']} ({row['training_precision']})",
-        f"- copied from `{source.as_posix()}`",
+        f"- copied from `{source}`",
         "## Why this one",
         "\n".join(f"- {reason}" for reason in reasons(recommendation)),
         "## Every metric",
         _metrics(row, dense).to_markdown(index=False, disable_numparse=True),
         f"Latency and energy were measured on: {row.get('processor', 'unknown')}."
-        + (" Energy is an estimate, from CPU seconds." if row.get("inference_energy_estimated") is True else ""),
+        + (" Energy is an estimate, from CPU seconds." if bool(row.get("inference_energy_estimated", False)) else ""),
         "## How to use it",
         f"Input `{graph.input[0].name}`: float32 [{shape_text}], pixels scaled to 0..1, then normalized by channel: "
         f"`(pixels - mean) / std` with mean {_numbers(metadata['mean'])} and std {_numbers(metadata['std'])}. "

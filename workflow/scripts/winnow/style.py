@@ -7,11 +7,14 @@ marker, a line style or a hatch of its own.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from winnow.files import replacing
 
@@ -27,6 +30,7 @@ GREY = "#808080"
 SUFFIXES = (".svg", ".png")
 _WIDTH = 6.0  # inches; shown 360 pixels wide on a phone, text is still readable
 _RESOLUTION = 160
+_LINE = 0.135  # inches, of the text below a figure
 _STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -61,10 +65,22 @@ def styled():
     return mpl.rc_context(_STYLE)
 
 
-def note(figure: Figure, text: str) -> None:
-    """Write below a figure what its numbers are: n, spread, unit of measurement."""
-    columns = int(figure.get_figwidth() * 17)
-    figure.supxlabel("\n".join(textwrap.wrap(text, columns)), fontsize=7.5, color="#404040", x=0.01, ha="left")
+def note(figure: Figure, text: str, lines: Sequence[str] = ()) -> None:
+    """Write below a figure, and below its legend, what its numbers are: n, spread, unit; call it last.
+
+    Args:
+        lines: further lines, e.g. a key, before the text.
+    """
+    wrapped = [*lines, *textwrap.wrap(text, int(figure.get_figwidth() * 17))]
+    strip = 0.1 + _LINE * len(wrapped)
+    rows = sum(-(-len(legend.texts) // legend._ncols) for legend in figure.legends)
+    below = strip + 0.19 * rows
+    figure.set_figheight(figure.get_figheight() + below)
+    height = figure.get_figheight()
+    figure.get_layout_engine().set(rect=(0, below / height, 1, 1 - below / height))
+    for legend in figure.legends:
+        legend.set_bbox_to_anchor((0.5, strip / height), figure.transFigure)
+    figure.text(0.012, 0.06 / height, "\n".join(wrapped), fontsize=7.5, color="#404040", va="bottom")
 
 
 def spread_note(counts, what: str = "Error bars") -> str:
@@ -80,11 +96,22 @@ def spread_note(counts, what: str = "Error bars") -> str:
     return f"Mean over {seeds}. {what}: ± one standard deviation (none where n = 1)."
 
 
-def legend_below(axes: Axes, columns: int = 2, **options) -> None:
-    """Put the legend under the axes, where it hides no data."""
+def legend_below(axes: Axes) -> None:
+    """Put the legend under the axes, where it hides no data; call it before `note`, which makes room."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        axes.figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, **options)
+        columns = max(1, min(len(labels), int(15 * axes.figure.get_figwidth() / (max(map(len, labels)) + 6))))
+        legend = axes.figure.legend(handles, labels, loc="lower center", ncols=columns, frameon=False, borderpad=0)
+        legend.set_in_layout(False)  # `note` puts it into its place
+
+
+def log_axis(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers that do not run into each other."""
+    low, high = axis.get_view_interval()
+    wide = high > 30 * low
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 3000 * low else (1.0, 3.0) if wide else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def words(text: str, title: str) -> Figure:

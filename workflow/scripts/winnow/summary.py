@@ -73,7 +73,7 @@ def short_names(table: pd.DataFrame) -> pd.Series:
     pruned = table[table["run"] != DENSE]
     varying = [axis for axis in AXES if axis not in ("ratio", "rounds") and pruned[axis].dropna().nunique() > 1]
     several = pruned["rounds"].dropna().nunique() > 1
-    return table.apply(lambda row: f"{strategy_name(row, varying, several)} {row['precision']}", axis=1)
+    return table.apply(lambda row: f"{strategy_name(row, varying, several)}, {row['precision']}", axis=1)
 
 
 def strategy_name(row: pd.Series, varying: list[str], rounds: bool) -> str:
@@ -82,8 +82,10 @@ def strategy_name(row: pd.Series, varying: list[str], rounds: bool) -> str:
         return DENSE
     parts = [plain(row[axis]) for axis in varying if row[axis] != "none" or axis == "rewind"]
     name = " ".join([*parts, f"{100 * row['requested_sparsity']:.3g} %"])
-    if rounds or row["round"] != row["rounds"]:
-        name += f" round {row['round']:g}/{row['rounds']:g}"
+    if row["round"] != row["rounds"]:
+        name += f", round {row['round']:g} of {row['rounds']:g}"
+    elif rounds:
+        name += ", one-shot" if row["rounds"] == 1 else f", {row['rounds']:g} rounds"
     return name
 
 
