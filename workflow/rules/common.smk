@@ -30,6 +30,23 @@ STUDY = study_of(config)
 RESULTS = f"results/{STUDY['study']}"
 LOGS = f"{RESULTS}/logs"
 FIGURES = f"{RESULTS}/figures"
+START_PAGE = f"{RESULTS}/start_page.rst"
+# what the overview says of the configuration; the rest must not make it again
+REPORTED = {
+    key: STUDY[key]
+    for key in (
+        "study",
+        "seeds",
+        "datasets",
+        "models",
+        "methods",
+        "apply_to",
+        "strategies",
+        "pruned",
+        "training",
+    )
+    + ("benchmark", "recommend")
+}
 ALL_NETWORKS = list(networks(STUDY))
 NETWORKS = [[dataset, model] for dataset in STUDY["datasets"] for model in STUDY["models"]]
 RUN = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{run}}"
@@ -59,6 +76,8 @@ localrules:
     make_quantization_table,
     make_pruning_table,
     make_figures,
+    recommend,
+    make_overview,
 
 
 def dense_networks(name):

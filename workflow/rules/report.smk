@@ -75,7 +75,9 @@ rule make_pruning_table:
 rule make_figures:
     input:
         results=rules.collect.output.results,
-        details=[rules.collect.output.layers, rules.collect.output.confusion, rules.collect.output.history],
+        layers=rules.collect.output.layers,
+        confusion=rules.collect.output.confusion,
+        history=rules.collect.output.history,
     output:
         svg=[
             report(
@@ -87,6 +89,7 @@ rule make_figures:
             for dataset, model, figure in figures()
         ],
         png=[f"{FIGURES}/{dataset}/{model}/{figure.name}.png" for dataset, model, figure in figures()],
+        undrawn=f"{FIGURES}/undrawn.json",
     log:
         f"{LOGS}/make_figures.log",
     benchmark:
@@ -100,7 +103,74 @@ rule make_figures:
     params:
         networks=NETWORKS,
         pruned=STUDY["pruned"],
+        recommend=STUDY["recommend"],
         folder=FIGURES,
         source=source_digest("make_figures"),
     script:
         "../scripts/make_figures.py"
+
+
+rule recommend:
+    input:
+        results=rules.collect.output.results,
+        onnx=[*dense_networks("model.onnx"), *pruned_networks("model.onnx")],
+    output:
+        best=report(
+            directory(f"{RESULTS}/best"),
+            patterns=["{dataset}/{model}/{page}.md"],
+            caption="../report/model_card.rst",
+            category="What to ship",
+            labels={"data set": "{dataset}", "network": "{model}", "page": "{page}"},
+        ),
+    log:
+        f"{LOGS}/recommend.log",
+    benchmark:
+        f"{LOGS}/recommend.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(15),
+    params:
+        recommend=STUDY["recommend"],
+        folder=RESULTS,
+        source=source_digest("recommend"),
+    script:
+        "../scripts/recommend.py"
+
+
+rule make_overview:
+    input:
+        results=rules.collect.output.results,
+        svg=rules.make_figures.output.svg,
+        undrawn=rules.make_figures.output.undrawn,
+    output:
+        page=report(
+            f"{RESULTS}/overview.html",
+            caption="../report/overview.rst",
+            category="Overview",
+            labels={"page": "everything on one page"},
+        ),
+        description=START_PAGE,
+        ranking_csv=f"{RESULTS}/tables/ranking.csv",
+        ranking=f"{RESULTS}/tables/ranking.md",
+        published_csv=f"{RESULTS}/tables/published.csv",
+        published=f"{RESULTS}/tables/published.md",
+    log:
+        f"{LOGS}/make_overview.log",
+    benchmark:
+        f"{LOGS}/make_overview.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        study=REPORTED,
+        folder=RESULTS,
+        figures=FIGURES,
+        source=source_digest("make_overview"),
+    script:
+        "../scripts/make_overview.py"

@@ -4,8 +4,12 @@ from pathlib import Path
 
 from adapter import job
 from winnow.figures import draw_figures, read_tables
+from winnow.files import write_json
+from winnow.recommend_settings import RecommendSettings
 
 with job(snakemake):
-    tables = read_tables(snakemake.input.results, *snakemake.input.details)
-    parameters = snakemake.params
-    draw_figures(tables, parameters.networks, parameters.pruned, Path(parameters.folder))
+    files, parameters = snakemake.input, snakemake.params
+    tables = read_tables(files.results, files.layers, files.confusion, files.history)
+    settings = RecommendSettings.of(parameters.recommend)
+    undrawn = draw_figures(tables, parameters.networks, parameters.pruned, settings, Path(parameters.folder))
+    write_json(snakemake.output.undrawn, undrawn)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from adapter import job
 from winnow.model_card import write_all
+from winnow.recommend_settings import RecommendSettings
 from winnow.recommendation import recommend
-from winnow.settings import RecommendSettings
 from winnow.study import read_csv
 
 with job(snakemake):

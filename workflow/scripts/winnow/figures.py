@@ -13,8 +13,8 @@ from winnow import figures_layers, figures_pruning, figures_quantization, style
 from winnow.figure_list import figures_of
 from winnow.parallel_figures import parallel_static
 from winnow.pareto import pareto
+from winnow.recommend_settings import RecommendSettings
 from winnow.recommendation import recommend
-from winnow.settings import RecommendSettings
 from winnow.study import read_csv
 from winnow.style import Missing
 

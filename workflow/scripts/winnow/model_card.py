@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -87,7 +88,7 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
     if recommendation.chosen is None:
         yield f"No network of {where} is within every limit of the configuration's recommend section."
     for limit, excluded in recommendation.excluded.items():
-        yield f"{limit}: excludes {excluded} of {count} combinations of pruning and precision."
+        yield f"{limit[0].upper()}{limit[1:]}: excludes {excluded} of {count} combinations of pruning and precision."
     if recommendation.unmeasured:
         yield f"{recommendation.unmeasured} of {count} lack a measurement that a limit needs, and are excluded too."
     if recommendation.chosen is not None:
@@ -97,6 +98,7 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
             f"{admissible} of {count} are within all limits. This is the {best[settings.objective]}; of those equal to "
             "within 2 % the one with the best validation accuracy, and of its seeds the best one."
         )
+        yield from _certainty(recommendation)
     elif recommendation.nearest is not None:
         near = recommendation.nearest
         misses = [
@@ -105,6 +107,16 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
             if not near[f"within {limit.key}"]
         ]
         yield f"The nearest is {near['name']} (seed {near['seed']}): {'; '.join(misses)}. It is not shipped."
+
+
+def _certainty(recommendation: Recommendation) -> Iterator[str]:
+    """Say how far accuracies on so few images can be told apart: two standard errors of a share."""
+    row = recommendation.chosen
+    samples = row.get("validation_samples")
+    if samples is not None and pd.notna(samples):
+        share = min(max(row["validation_top1"], 1 / samples), 1 - 1 / samples)
+        error = 200 * math.sqrt(share * (1 - share) / samples)
+        yield f"On {int(samples)} validation images, accuracies less than {error:.1f} points apart may be equal."
 
 
 def _card(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from winnow.settings import RecommendSettings
+from winnow.recommend_settings import RecommendSettings
 from winnow.study import DENSE
 from winnow.style import PRECISIONS, Missing
 from winnow.summary import Timed, combinations, plain, timed_configurations

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from winnow import style
 from winnow.parallel_coordinates import VIEWS, Coordinate, coordinates, limits, parallel_data, tick_text
-from winnow.settings import RecommendSettings
+from winnow.recommend_settings import RecommendSettings
 from winnow.style import Missing
 
 _MAP = ListedColormap(colormaps["viridis"](np.linspace(0, 0.88, 256)))  # its brightest end fades on white

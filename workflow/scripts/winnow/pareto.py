@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from winnow import style
-from winnow.settings import RecommendSettings
+from winnow.recommend_settings import RecommendSettings
 from winnow.study import DENSE
 from winnow.style import PRECISION_COLORS, PRECISION_MARKERS, PRECISIONS, Missing
 from winnow.summary import Timed, combinations, short_names, timed_configurations

@@ -17,6 +17,7 @@ def resolve_recommend(config: Mapping[str, Any], benchmark: Mapping[str, Any]) -
     timed = [runtime for runtime in _SHIPPED_IN if runtime in benchmark["runtimes"]]
     first = {"runtime": (timed or _SHIPPED_IN)[0]}
     first |= {key: benchmark[_LISTS[key]][0] for key in ("batch_size", "threads")}
+    first["objective"] = "latency" if timed else "size"
     return dict(config) | {key: value for key, value in first.items() if config[key] is None}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from winnow.settings import RecommendSettings
+from winnow.recommend_settings import RecommendSettings
 from winnow.study import DENSE
 from winnow.summary import Timed, combinations, networks_of, short_names
 
@@ -30,7 +30,8 @@ class Limit:
     unit: str
 
     def __str__(self) -> str:
-        return f"{self.key} {self.largest:g} {self.unit}".rstrip()
+        what = self.key.removeprefix("max_").rpartition("_")[0] if self.unit != "points" else "loss of accuracy"
+        return f"{what} at most {self.largest:g} {self.unit} (`{self.key}`)"
 
 
 @dataclass(frozen=True)

@@ -163,17 +163,3 @@ class BenchmarkSettings(_Settings):
     warmup_seconds: float
     seconds: float
     tdp_watts: float
-
-
-@dataclass(frozen=True, slots=True)
-class RecommendSettings(_Settings):
-    """What a network to ship must satisfy, None for no limit, and what is best among those that do."""
-
-    max_accuracy_drop: float | None
-    max_size_mb: float | None
-    max_latency_ms: float | None
-    max_energy_mj: float | None
-    runtime: str
-    batch_size: int
-    threads: int
-    objective: str
