@@ -117,9 +117,9 @@ rule recommend:
     output:
         best=report(
             directory(f"{RESULTS}/best"),
-            patterns=["{dataset}/{model}/{page}.md"],
+            patterns=["{dataset}/{model}/{page}.html"],
             caption="../report/model_card.rst",
-            category="What to ship",
+            category="Networks to ship",
             labels={"data set": "{dataset}", "network": "{model}", "page": "{page}"},
         ),
     log:
@@ -146,11 +146,18 @@ rule make_overview:
         svg=rules.make_figures.output.svg,
         undrawn=rules.make_figures.output.undrawn,
     output:
-        page=report(
-            f"{RESULTS}/overview.html",
-            caption="../report/overview.rst",
-            category="Overview",
-            labels={"page": "everything on one page"},
+        page=f"{RESULTS}/overview.html",
+        tables=report(
+            f"{RESULTS}/tables/tables.html",
+            caption="../report/tables.rst",
+            category="Tables",
+            labels={"page": "all tables"},
+        ),
+        checklist=report(
+            f"{RESULTS}/tables/checklist.html",
+            caption="../report/checklist.rst",
+            category="Tables",
+            labels={"page": "checklist"},
         ),
         description=START_PAGE,
         ranking_csv=f"{RESULTS}/tables/ranking.csv",

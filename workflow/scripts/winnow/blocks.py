@@ -1,4 +1,4 @@
-"""A page as a list of blocks, and its two forms: HTML, and reStructuredText for Snakemake's own report."""
+"""A page as a list of blocks, and its forms: HTML, Markdown, and reStructuredText for Snakemake's own report."""
 
 from __future__ import annotations
 
@@ -51,13 +51,20 @@ class Image:
 
 
 @dataclass(frozen=True)
+class Code:
+    """Lines of Python."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Raw:
     """HTML as it is; nothing in other forms."""
 
     html: str
 
 
-Block = Heading | Text | Bullets | Table | Image | Raw
+Block = Heading | Text | Bullets | Table | Image | Code | Raw
 
 
 def to_html(title: str, blocks: Sequence[Block], scripts: Iterable[str] = ()) -> str:
@@ -95,6 +102,8 @@ def _html(block: Block) -> str:
             image = f'<img src="data:image/svg+xml;base64,{data}" alt="{html.escape(title)}">'
             text = f"<figcaption><b>{html.escape(title)}.</b> {_inline(caption)}</figcaption>"
             return f"<figure>{image}{text}</figure>"
+        case Code(text):
+            return f"<pre><code>{html.escape(text)}</code></pre>"
         case Raw(text):
             return text
 
@@ -117,6 +126,24 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
+def to_markdown(title: str, blocks: Sequence[Block]) -> str:
+    """Return the page as Markdown, without images and scripts."""
+    parts = [f"# {title}"]
+    for block in blocks:
+        match block:
+            case Heading(text, level):
+                parts.append(f"{'#' * level} {text}")
+            case Text(text):
+                parts.append(text)
+            case Bullets(items):
+                parts.append("\n".join(f"- {item}" for item in items))
+            case Table(frame):
+                parts.append(frame.to_markdown(index=False, disable_numparse=True))
+            case Code(text):
+                parts.append(f"```python\n{text}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
 def to_rst(title: str, blocks: Sequence[Block]) -> str:
     """Return the page as reStructuredText, without images and scripts."""
     parts = [_underlined(title, "=")]
@@ -129,7 +156,11 @@ def to_rst(title: str, blocks: Sequence[Block]) -> str:
             case Bullets(items):
                 parts.append("\n".join(f"- {_rst(item)}" for item in items))
             case Table(frame, summary) if len(frame) and not summary:
-                parts.append(frame.map(lambda cell: _rst(str(cell))).to_markdown(index=False, tablefmt="rst"))
+                parts.append(
+                    frame.map(lambda cell: _rst(str(cell))).to_markdown(
+                        index=False, tablefmt="rst", disable_numparse=True
+                    )
+                )
     return "\n\n".join(parts) + "\n"
 
 

@@ -12,13 +12,14 @@ from typing import Any
 import onnx
 import pandas as pd
 
+from winnow.blocks import Block, Bullets, Code, Heading, Table, Text, to_html, to_markdown
 from winnow.errors import WinnowError
 from winnow.files import replacing, write_json, write_text
 from winnow.networks import Network
-from winnow.recommendation import Recommendation, as_record, timing_of
+from winnow.recommendation import EQUAL, Recommendation, as_record, timing_of
 from winnow.study import DENSE
 from winnow.summary import timed_configurations
-from winnow.wording import percent, precision_words, pruning_words, times
+from winnow.wording import counted, percent, precision_words, pruning_words, times
 
 _METRICS = [  # column, what it is, factor, unit, decimals
     ("top1", "top-1 accuracy, test split, ONNX Runtime", 100, "%", 2),
@@ -45,7 +46,9 @@ _METRICS = [  # column, what it is, factor, unit, decimals
 
 
 def write_best(recommendation: Recommendation, dense: pd.Series | None, study: Path, folder: Path) -> None:
-    """Write model.onnx, model_card.md and labels.txt of the network to ship, or README.md that says why there is none.
+    """Write model.onnx, labels.txt and a model card, or a page that says why there is nothing to ship.
+
+    Pages are there twice, as Markdown and as HTML.
 
     Args:
         dense: the row of results.csv of the dense fp32 network of the same seed, to compare with.
@@ -58,7 +61,7 @@ def write_best(recommendation: Recommendation, dense: pd.Series | None, study: P
     target = folder / recommendation.dataset / recommendation.model
     row = recommendation.chosen
     if row is None:
-        write_text(target / "README.md", "# Nothing to ship\n\n" + "\n\n".join(reasons(recommendation)) + "\n")
+        _write_page(target / "nothing_to_ship", "Nothing to ship", [Bullets(list(reasons(recommendation)))])
         return
     own = Network(row["dataset"], row["model"], int(row["seed"]), row["run"], row["precision"])
     source = f"{own.folder}/model.onnx"
@@ -66,7 +69,13 @@ def write_best(recommendation: Recommendation, dense: pd.Series | None, study: P
     with replacing(target / "model.onnx") as temporary:
         shutil.copyfile(study / source, temporary)
     write_text(target / "labels.txt", "\n".join(metadata["classes"]) + "\n")
-    write_text(target / "model_card.md", _card(recommendation, dense, source, graph, metadata))
+    title = f"{row['model']} for {row['dataset']}, {row['precision']}"
+    _write_page(target / "model_card", title, list(_card(recommendation, dense, source, graph, metadata)))
+
+
+def _write_page(stem: Path, title: str, blocks: list[Block]) -> None:
+    write_text(stem.with_suffix(".md"), to_markdown(title, blocks))
+    write_text(stem.with_suffix(".html"), to_html(title, blocks))
 
 
 def _read(path: Path) -> tuple[onnx.GraphProto, dict[str, Any]]:
@@ -92,11 +101,11 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
     if recommendation.unmeasured:
         yield f"{recommendation.unmeasured} of {count} lack a measurement that a limit needs, and are excluded too."
     if recommendation.chosen is not None:
-        best = {"accuracy": "most accurate on the validation split", "size": "smallest"}
-        best |= {key: f"lowest {key} ({timing_of(settings)})" for key in ("latency", "energy")}
+        best = {"accuracy": "is the most accurate on the validation split", "size": "is the smallest"}
+        best |= {key: f"has the lowest {key} ({timing_of(settings)})" for key in ("latency", "energy")}
         yield (
-            f"{admissible} of {count} are within all limits. This is the {best[settings.objective]}; of those equal to "
-            "within 2 % the one with the best validation accuracy, and of its seeds the best one."
+            f"{admissible} of {count} are within all limits. This one {best[settings.objective]}; of those equal to "
+            f"within {100 * EQUAL:g} % the one with the best validation accuracy, and of its seeds the best one."
         )
         yield from _certainty(recommendation)
     elif recommendation.nearest is not None:
@@ -121,40 +130,50 @@ def _certainty(recommendation: Recommendation) -> Iterator[str]:
 
 def _card(
     recommendation: Recommendation, dense: pd.Series | None, source: str, graph: onnx.GraphProto, metadata: Mapping
-) -> str:
+) -> Iterator[Block]:
     row = recommendation.chosen
     shape = [size.dim_value or size.dim_param for size in graph.input[0].type.tensor_type.shape.dim]
-    shape_text, classes = ", ".join(map(str, shape)), metadata["classes"]
-    parts = [
-        f"# {row['model']} for {row['dataset']}, {row['precision']}",
-        f"Sorts images of {shape[2]} x {shape[3]} pixels, {shape[1]} channels, into {len(classes)} classes "
+    images, logits, classes = graph.input[0].name, graph.output[0].name, metadata["classes"]
+    against = f"; the dense fp32 network has {percent(dense['top1'])}." if dense is not None else "."
+    yield Text(
+        f"Sorts images of {shape[2]} x {shape[3]} pixels, {counted(shape[1], 'channel')}, into {len(classes)} classes "
         f"(`labels.txt`, one per line, in the order of the outputs). Test accuracy {percent(row['top1'])} on "
-        f"{row['test_samples']} images it never saw"
-        + (f"; the dense fp32 network has {percent(dense['top1'])}." if dense is not None else "."),
-        "## How it was made",
-        f"- network `{row['model']}`, data set `{row['dataset']}`, seed {row['seed']}",
-        f"- pruning: {pruning_words(row)}",
-        f"- numbers: {precision_words(row['precision'])}",
-        f"- trained on {row['training_device']} ({row['training_precision']})",
-        f"- copied from `{source}`",
-        "## Why this one",
-        "\n".join(f"- {reason}" for reason in reasons(recommendation)),
-        "## Every metric",
-        _metrics(row, dense).to_markdown(index=False, disable_numparse=True),
-        f"Latency and energy were measured on: {row.get('processor', 'unknown')}."
-        + (" Energy is an estimate, from CPU seconds." if bool(row.get("inference_energy_estimated", False)) else ""),
-        "## How to use it",
-        f"Input `{graph.input[0].name}`: float32 [{shape_text}], pixels scaled to 0..1, then normalized by channel: "
-        f"`(pixels - mean) / std` with mean {_numbers(metadata['mean'])} and std {_numbers(metadata['std'])}. "
-        f"Output `{graph.output[0].name}`: one logit per class; the largest is the answer.",
-        "```python\n# ONNX Runtime\nimport onnxruntime\n"
-        'session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])\n'
-        f'labels = session.run(None, {{"{graph.input[0].name}": images}})[0].argmax(1)\n```',
-        "```python\n# OpenVINO\nimport openvino\n"
-        'network = openvino.Core().compile_model("model.onnx", "CPU")\n'
-        "labels = network(images)[0].argmax(1)\n```",
+        f"{row['test_samples']} images it never saw{against}"
+    )
+    yield Heading("How it was made")
+    made = [
+        f"network `{row['model']}`, data set `{row['dataset']}`, seed {row['seed']}",
+        f"pruning: {pruning_words(row)}",
+        f"numbers: {precision_words(row['precision'])}",
+        f"trained on {row['training_device']} ({row['training_precision']})",
+        f"copied from `{source}`",
     ]
-    return "\n\n".join(parts) + "\n"
+    yield Bullets(made)
+    yield Heading("Why this one")
+    yield Bullets(list(reasons(recommendation)))
+    yield Heading("Every metric")
+    yield Table(_metrics(row, dense))
+    estimated = bool(row.get("inference_energy_estimated", False))
+    yield Text(
+        f"Latency and energy were measured on: {row.get('processor', 'unknown')}."
+        + " Energy is an estimate, from CPU seconds." * estimated
+    )
+    yield Heading("How to use it")
+    yield Text(
+        f"Input `{images}`: float32 [{', '.join(map(str, shape))}], pixels scaled to 0..1, then normalized by channel: "
+        f"`(pixels - mean) / std` with mean {_numbers(metadata['mean'])} and std {_numbers(metadata['std'])}. "
+        f"Output `{logits}`: one logit per class; the largest is the answer. In ONNX Runtime:"
+    )
+    yield Code(
+        "import onnxruntime\n"
+        'session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])\n'
+        f'labels = session.run(None, {{"{images}": images}})[0].argmax(1)'
+    )
+    yield Text("In OpenVINO:")
+    yield Code(
+        'import openvino\nnetwork = openvino.Core().compile_model("model.onnx", "CPU")\n'
+        "labels = network(images)[0].argmax(1)"
+    )
 
 
 def _metrics(row: pd.Series, dense: pd.Series | None) -> pd.DataFrame:

@@ -31,7 +31,8 @@ class Limit:
 
     def __str__(self) -> str:
         what = self.key.removeprefix("max_").rpartition("_")[0] if self.unit != "points" else "loss of accuracy"
-        return f"{what} at most {self.largest:g} {self.unit} (`{self.key}`)"
+        unit = "point" if self.unit == "points" and self.largest == 1 else self.unit
+        return f"{what} at most {self.largest:g} {unit} (`{self.key}`)"
 
 
 @dataclass(frozen=True)

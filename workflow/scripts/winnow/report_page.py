@@ -38,13 +38,12 @@ document.querySelectorAll("details.parallel").forEach(function (box) {
 """
 
 
-def write_report(outcome: Outcome, figures: Path, page: Path, description: Path | None = None) -> None:
+def write_report(outcome: Outcome, figures: Path, page: Path) -> None:
     """Write the report.
 
     Args:
         figures: folder of the figures that `draw_figures` wrote.
         page: where the HTML file goes.
-        description: where the start page goes as reStructuredText, for Snakemake's own report.
     """
     title = f"Study {outcome.study['study']}"
     start = start_page(outcome)
@@ -52,8 +51,22 @@ def write_report(outcome: Outcome, figures: Path, page: Path, description: Path 
     interactive = any(isinstance(block, Raw) for block in plots)
     blocks = [*start, *plots, *_tables(outcome), *_checklist(outcome)]
     write_text(page, to_html(title, blocks, [*_plotly(), _PLOT] if interactive else []))
-    if description:
-        write_text(description, to_rst(title, start))
+
+
+def write_parts(outcome: Outcome, description: Path, tables: Path, checks: Path) -> None:
+    """Write what Snakemake's own report shows beside the figures.
+
+    It cannot show the whole page: browsers refuse embedded pages of more than 2 MB, and the library of the
+    interactive figures alone has 5.
+
+    Args:
+        description: where the start page goes, as reStructuredText.
+        tables, checks: where the tables and the checklist go, as HTML.
+    """
+    title = f"Study {outcome.study['study']}"
+    write_text(description, to_rst(title, start_page(outcome)))
+    write_text(tables, to_html(f"{title}: tables", list(_tables(outcome))[1:]))
+    write_text(checks, to_html(f"{title}: checklist", list(_checklist(outcome))[1:]))
 
 
 def _plotly() -> Iterator[str]:
