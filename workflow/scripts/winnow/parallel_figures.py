@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import ListedColormap, Normalize, to_hex
 from matplotlib.figure import Figure
 
 from winnow import style
@@ -104,7 +104,11 @@ def parallel_plot(results: pd.DataFrame, settings: RecommendSettings, view: str 
             entry |= {"tickvals": list(range(len(axis.choices))), "ticktext": list(axis.choices)}
         dimensions.append(entry)
     accuracy = 100 * everything["top1"]
-    line = {"color": list(100 * data["top1"]), "colorscale": "Viridis", "showscale": True}
+    line = {
+        "color": list(100 * data["top1"]),
+        "colorscale": [[stop, to_hex(_MAP(stop))] for stop in (0.0, 0.25, 0.5, 0.75, 1.0)],
+        "showscale": True,
+    }
     line |= {"cmin": float(accuracy.min()), "cmax": float(accuracy.max()), "colorbar": {"title": {"text": "top-1 (%)"}}}
     figure = go.Figure(go.Parcoords(line=line, dimensions=dimensions, labelangle=-20))
     figure.update_layout(height=430, margin={"l": 50, "r": 30, "t": 90, "b": 30}, font={"size": 12}, template="none")

@@ -30,7 +30,7 @@ document.querySelectorAll("details.parallel").forEach(function (box) {
   const buttons = box.querySelectorAll("button");
   function show(view) {
     buttons.forEach(function (b) { b.setAttribute("aria-pressed", b.dataset.view === view); });
-    Plotly.react(target, plots[view].data, plots[view].layout, {displaylogo: false, responsive: true});
+    Plotly.react(target, plots[view].data, plots[view].layout, {displayModeBar: false, responsive: true});
   }
   buttons.forEach(function (b) { b.addEventListener("click", function () { show(b.dataset.view); }); });
   box.addEventListener("toggle", function () { if (box.open) show(buttons[0].dataset.view); });
