@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake --profile profiles/local
 
-.PHONY: demo test lint clean help
+.PHONY: demo plan test lint clean help
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -12,6 +12,12 @@ help: ## list the commands
 demo: .venv/locked ## the main job on embedded data, some minutes; prints the tables
 	$(SNAKEMAKE) --configfile config/demo.yaml
 	@echo; cat results/demo/tables/quantization.md; echo; cat results/demo/tables/pruning.md
+
+CONFIG ?= config/config.yaml
+SLOTS ?= 1
+PROFILE ?= profiles/local
+plan: .venv/locked ## jobs, hours, disk and wall time of a study: make plan CONFIG=config/demo.yaml SLOTS=4
+	@$(BIN)/python workflow/scripts/plan.py $(TARGETS) --configfile "$(CONFIG)" --slots $(SLOTS) --profile "$(PROFILE)"
 
 test: .venv/locked-dev ## lint and all tests
 	$(MAKE) --no-print-directory lint

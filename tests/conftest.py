@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from projects import ONE_THREAD, Project, copy_project
 from samples import colored_squares
 from winnow.data import ImageDataset
 
@@ -36,3 +37,11 @@ def image_folder(tmp_path) -> Path:
                 pixels = np.clip(level + random.normal(0, 10, shape), 0, 255).astype(np.uint8)
                 Image.fromarray(pixels).save(folder / f"{number}.{'png' if number % 2 else 'jpg'}")
     return root
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """The tiny study, complete. Do not change it: a test that does asks for `study`."""
+    project = copy_project(tmp_path_factory.mktemp("finished") / "winnow project")
+    project.run(*ONE_THREAD)
+    return project

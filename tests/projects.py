@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -24,6 +24,9 @@ TINY = {
     "benchmark": {"batch_sizes": [1], "seconds": 0.05, "warmup_seconds": 0.01},
 }
 RUN = "results/tiny/digits/lenet5/seed0/dense"
+LOCAL = ("--profile", "profiles/local")
+# one thread wherever bits are compared: the number of cores must not matter
+ONE_THREAD = ("--set-threads", "train=1", "train_quantized=1", "retrain=1")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Project:
     """A copy of the project, and how a user runs it."""
 
     root: Path
+    options: tuple[str, ...] = LOCAL
 
     def configure(self, **changes) -> None:
         """Write config/tiny.yaml; a change replaces keys of a section, or all data sets, or all networks."""
@@ -41,17 +45,15 @@ class Project:
         (self.root / "config" / "tiny.yaml").write_text(yaml.safe_dump(config))
 
     def command(self, *arguments: str) -> list[str]:
-        options = ["--profile", "profiles/local", "--configfile", "config/tiny.yaml"]
+        options = [*self.options, "--configfile", "config/tiny.yaml"]
         return [sys.executable, "-m", "snakemake", *arguments, *options]
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        return subprocess.Popen(
-            self.command(*arguments),
-            cwd=self.root,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        """Start snakemake; what it prints lands in output.txt."""
+        with (self.root / "output.txt").open("w") as output:
+            return subprocess.Popen(
+                self.command(*arguments), cwd=self.root, stdout=output, stderr=output, start_new_session=True
+            )
 
     def run(self, *arguments: str, fails: bool = False) -> str:
         """Run snakemake and return what it printed."""
@@ -68,7 +70,7 @@ class Project:
 
     def copy_to(self, root: Path) -> Project:
         shutil.copytree(self.root, root, symlinks=True)
-        return Project(root)
+        return replace(self, root=root)
 
 
 def job_counts(output: str) -> dict[str, int]:
@@ -78,12 +80,13 @@ def job_counts(output: str) -> dict[str, int]:
     }
 
 
-def copy_project(root: Path) -> Project:
+def copy_project(root: Path, options: tuple[str, ...] = LOCAL) -> Project:
     root.mkdir(parents=True)
     for name in ("Snakefile", "config", "profiles", "workflow"):
         source = REPOSITORY / name
         copied = shutil.copytree if source.is_dir() else shutil.copy2
         copied(source, root / name)
-    project = Project(root)
+    shutil.copy2(REPOSITORY / "slurm", root / "slurm", follow_symlinks=False)
+    project = Project(root, options)
     project.configure()
     return project

@@ -1,18 +1,10 @@
-"""One finished tiny study, copied for each test that changes it."""
+"""Projects that a test may change."""
 
 from __future__ import annotations
 
 import pytest
 
 from projects import Project, copy_project
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Project:
-    """The tiny study, complete. Do not change it: ask for `study`."""
-    project = copy_project(tmp_path_factory.mktemp("finished") / "winnow project")
-    project.run()
-    return project
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 # What the rules share: the resolved study, paths, digests and resources. The only .smk with functions.
 import difflib
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from winnow.figure_list import figures_of
 from winnow.grid import uses_training
 from winnow.networks import networks
 from winnow.provenance import source_digest
+
+# Snakemake writes the path of its interpreter into commands without quotes; one with a space in it would break them
+if Path(sys.executable).exists():
+    sys.executable = shlex.quote(sys.executable)
 
 
 def study_of(configuration):
@@ -54,8 +59,11 @@ DENSE = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/dense"
 PRUNED = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{pruning}}/round{{round}}"
 REWIND_EPOCHS = next(iter(STUDY["training"].values()))["rewind_epochs"]
 GPUS = int(any(training["device"] == "cuda" for training in STUDY["training"].values()))
-# on one machine all cores, so that no job runs beside a benchmark; a cluster's profile asks for a whole node
-ALL_CORES = workflow.cores or max(STUDY["benchmark"]["threads"])
+# On one machine all cores, so that no job runs beside a benchmark. On a cluster, which has no number of cores, the
+# profile asks for a whole node, and a job on it for no more threads than the scheduler was told.
+ALL_CORES = (not workflow.remote_exec and workflow.resource_settings.cores) or max(
+    STUDY["benchmark"]["threads"]
+)
 
 
 wildcard_constraints:
@@ -68,7 +76,9 @@ wildcard_constraints:
     precision="fp32|dynamic|ptq|qat",
 
 
+# where snakemake runs, also with a cluster: jobs of seconds, and downloads, for compute nodes often have no network
 localrules:
+    prepare_dataset,
     all,
     quantization,
     pruning,

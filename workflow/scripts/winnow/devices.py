@@ -8,14 +8,17 @@ from contextlib import AbstractContextManager
 import torch
 
 from winnow.errors import WinnowError
+from winnow.gpu_slots import claim_gpu
 
 
 def resolve_device(name: str, run: str) -> torch.device:
-    """Turn `auto`, `cpu` or `cuda` into a device.
+    """Turn `auto`, `cpu` or `cuda` into a device; of several GPUs, into the least taken.
 
     Raises:
         WinnowError: `cuda` is asked for and there is none.
     """
+    if name != "cpu":
+        claim_gpu()
     present = torch.cuda.is_available()
     if name == "cuda" and not present:
         raise WinnowError(f"{run}: training.device is cuda, but torch sees no GPU here; use auto or cpu")

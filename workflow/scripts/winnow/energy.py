@@ -92,7 +92,7 @@ def _gpu_counter(device: torch.device) -> Callable[[], float] | None:
         if not gpus.supports_get_total_energy_consumption(index):
             return None
         gpus.get_total_energy_consumption(index)
-    except (ZeusBaseError, OSError):
+    except (ZeusBaseError, OSError, ValueError):  # ValueError: CUDA_VISIBLE_DEVICES names a GPU by its UUID
         return None
     return lambda: gpus.get_total_energy_consumption(index) / 1000  # mJ
 

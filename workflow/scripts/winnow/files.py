@@ -59,11 +59,20 @@ def digest(value: Any) -> str:
 
 def safetensors_metadata(path: str | Path) -> dict[str, str]:
     """Return the metadata of a safetensors file by reading its header only (no tensor, no torch)."""
+    return safetensors_header(path).get("__metadata__", {})
+
+
+def safetensors_header(path: str | Path) -> dict[str, Any]:
+    """Return what a safetensors file says about itself: by tensor `dtype` and `shape`, and `__metadata__`.
+
+    Raises:
+        WinnowError: it is no such file.
+    """
     try:
         with Path(path).open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= 100_000_000:
                 raise ValueError("no safetensors header")
-            return json.loads(file.read(length)).get("__metadata__", {})
+            return json.loads(file.read(length))
     except (OSError, ValueError) as error:
         raise WinnowError(f"{path}: not a safetensors file ({error}); delete it and run again") from error

@@ -38,26 +38,27 @@ class Progress:
 class Snapshots:
     """Weights kept after some epochs (rewind points).
 
-    They are part of the saved state too: Snakemake deletes declared outputs before a second attempt.
+    They are part of the saved state too: Snakemake deletes declared outputs before a second attempt, and on a
+    cluster already while a cancelled job is still saving its state. So their content is kept in memory.
 
     Attributes:
         paths: file by number of complete epochs; 0 for the initial weights.
+        contents: bytes (uint8) of every file written so far.
     """
 
     paths: Mapping[int, Path]
+    contents: dict[int, Tensor] = field(default_factory=dict)
 
     def take(self, epoch: int, model: nn.Module) -> None:
         if epoch in self.paths:
             save_weights(self.paths[epoch], model)
-
-    def stored(self, epoch: int) -> dict[int, Tensor]:
-        """Return the bytes of every file that exists once `epoch` epochs are complete."""
-        files = {at: path for at, path in self.paths.items() if at <= epoch}
-        return {at: torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8) for at, path in files.items()}
+            content = bytearray(self.paths[epoch].read_bytes())
+            self.contents[epoch] = torch.frombuffer(content, dtype=torch.uint8)
 
     def restore(self, stored: Mapping[int, Tensor]) -> None:
         for at, content in stored.items():
-            self.paths[at].write_bytes(content.cpu().numpy().tobytes())
+            self.contents[at] = content.cpu()
+            self.paths[at].write_bytes(self.contents[at].numpy().tobytes())
 
 
 def save_progress(
@@ -69,7 +70,7 @@ def save_progress(
             "progress": vars(progress),
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
-            "snapshots": snapshots.stored(progress.epoch),
+            "snapshots": snapshots.contents,
         }
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 from winnow.grid import AXES, expand, unused_exclusions
 
 NO_PRUNING = {"strategies": {}, "pruning": None, "pruned": [], "retraining": {}}
-_TRAINING_SAMPLES = {"digits": 1437, "cifar10": 50_000, "cifar100": 50_000, "mnist": 60_000, "fashion_mnist": 60_000}
+TRAINING_SAMPLES = {"digits": 1437, "cifar10": 50_000, "cifar100": 50_000, "mnist": 60_000, "fashion_mnist": 60_000}
 _SMOOTH_FINAL = 0.01  # of the peak: the last rate of one_cycle and cosine is practically 0
 
 
@@ -117,7 +117,7 @@ def pruning_conflicts(
 
 def calibration_conflict(key: str, name: str, dataset: Mapping[str, Any], wanted: int) -> Iterator[str]:
     """Yield an error if a data set is known to have fewer training images than `wanted` under `key`."""
-    sizes = [size for size in (_TRAINING_SAMPLES.get(dataset["source"]), dataset["max_train_samples"]) if size]
+    sizes = [size for size in (TRAINING_SAMPLES.get(dataset["source"]), dataset["max_train_samples"]) if size]
     if sizes and wanted > (available := int(min(sizes) * (1 - dataset["validation_fraction"]))):
         yield (
             f"configuration: {key} is {wanted}, but the training split of datasets.{name} has about {available} "

@@ -1,0 +1,169 @@
+"""Winnow on a real Slurm: the numbers of one machine, and trainings that go on whatever ends their job.
+
+One file, so that test processes share the one cluster. What fails takes time, so all of it runs at once.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from subprocess import Popen
+
+import pandas as pd
+import pytest
+
+from clusters import SLURM, cluster_script, jobs, jobs_of, slurm, wait
+from projects import ONE_THREAD, RUN, Project, copy_project
+
+# a network whose first attempt at training takes minutes, so that a test can hit it, and whose next attempts do not
+SLOW = f"""
+import time
+from pathlib import Path
+from torch import nn
+
+FIRST = not Path("{RUN}/weights.resume").exists()
+
+
+class Slow(nn.Sequential):
+    def forward(self, images):
+        if self.training and FIRST:
+            time.sleep(0.5)
+        return super().forward(images)
+
+
+def net(channels, size, classes):
+    return Slow(nn.Conv2d(channels, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
+"""
+EPOCHS = 60  # six seconds each in the first attempt
+# what is measured once more is never the same; everything else is
+MEASURED = ("latency_", "energy_", "power_", "training_seconds", "training_joules")
+
+
+@dataclass
+class Running:
+    """A study that runs on the cluster while tests look at it and interfere."""
+
+    project: Project
+    process: Popen
+
+    @property
+    def output(self) -> str:
+        return (self.project.root / "output.txt").read_text()
+
+    def training_is_under_way(self) -> str:
+        """Return the Slurm job that trains, once its state has been saved; else nothing."""
+        if self.process.poll() is not None:
+            raise AssertionError(self.output[-6000:])
+        running = [job["JobId"] for job in jobs_of(self.project, "train") if job["JobState"] == "RUNNING"]
+        return running[0] if running and (self.project.root / RUN / "weights.resume").exists() else ""
+
+    def ends_well(self) -> None:
+        """Wait for the whole study; its training was resumed, not begun again."""
+        code = self.process.wait(timeout=400)
+        assert code == 0, self.output[-6000:]
+        assert (self.project.root / "results/tiny/tables/quantization.md").exists()
+        record = json.loads((self.project.root / RUN / "training.json").read_text())
+        assert record["resumed"] == 1
+        history = pd.read_csv(self.project.root / RUN / "history.csv")
+        assert list(history["epoch"]) == list(range(1, EPOCHS + 1))
+        assert (
+            "resuming at epoch" in (self.project.root / "results/tiny/logs/train/digits/lenet5/seed0.log").read_text()
+        )
+
+    def log_of(self, job: str) -> str:
+        """What a failed job printed, by its number."""
+        return next((self.project.root / "logs/slurm").rglob(f"{job}.log")).read_text()
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    """Studies with a slow training, all on the cluster at once, by what will happen to them."""
+    folder, running = tmp_path_factory.mktemp("slurm"), {}
+    options = {
+        "cancelled": (),
+        "limited": ("--set-resources", "train:runtime=1"),
+        "orphaned": ("--default-resources", "slurm_partition=gpu"),
+    }
+    try:
+        for name, further in options.items():
+            project = copy_project(folder / f"{name} project", SLURM)
+            (project.root / "mine.py").write_text(SLOW)
+            project.configure(
+                models={"lenet5": {"factory": "mine:net"}},
+                training={"epochs": EPOCHS, "warmup_epochs": 1},
+                quantization={"methods": []},
+            )
+            running[name] = Running(project, project.start(*further))
+        yield running
+    finally:
+        for study in running.values():
+            if study.process.poll() is None:
+                study.process.terminate()
+                study.process.kill()
+                study.process.wait()
+            for job in jobs(study.project):
+                if job["JobState"] in ("PENDING", "RUNNING"):
+                    slurm("scancel", job["JobId"])
+
+
+def test_a_training_whose_node_dies_goes_on(studies):
+    """The same job, started again by Slurm; Snakemake's retries are not touched."""
+    study = studies["orphaned"]
+    job = wait(study.training_is_under_way)
+    cluster_script("kill", "gpu1")
+    try:
+        wait(lambda: jobs_of(study.project, "train")[0]["JobState"] == "PENDING")
+    finally:
+        time.sleep(3)  # a daemon that is back at once is told to end the requeued job
+        cluster_script("revive", "gpu1")
+    slurm("scontrol", "update", f"JobId={job}", "StartTime=now")  # else Slurm waits two minutes
+    study.ends_well()
+    assert [entry["JobId"] for entry in jobs_of(study.project, "train")] == [job]
+    assert jobs_of(study.project, "train")[0]["Restarts"] == "1"
+    assert "Trying to restart" not in study.output
+
+
+def test_a_training_whose_job_is_cancelled_goes_on(studies):
+    study = studies["cancelled"]
+    job = wait(study.training_is_under_way)
+    slurm("scancel", job)
+    study.ends_well()
+    assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in study.output
+    assert "stopped by SIGTERM" in study.log_of(job)
+    assert len(jobs_of(study.project, "train")) == 2
+
+
+def test_a_training_beyond_its_time_limit_goes_on(studies):
+    study = studies["limited"]
+    study.ends_well()
+    first, second = jobs_of(study.project, "train")
+    assert (first["JobState"], second["JobState"]) == ("TIMEOUT", "COMPLETED")
+    assert "stopped by SIGTERM" in study.log_of(first["JobId"])
+
+
+def test_the_table_is_that_of_one_machine(finished, tmp_path):
+    project = copy_project(tmp_path / "a project", SLURM)
+    output = project.run(*ONE_THREAD)
+    tables = [pd.read_csv(root / "results/tiny/results.csv") for root in (finished.root, project.root)]
+    kept = [name for name in tables[0] if not name.startswith(MEASURED)]
+    assert {"top1", "validation_loss", "size_mb", "quantization_error", "nonzero_parameters"} <= set(kept)
+    pd.testing.assert_frame_equal(*(table[kept] for table in tables), check_exact=True)
+    assert "Nothing to be done" in project.run()
+    asked = jobs(project)
+    assert {job["Partition"] for job in asked} == {"cpu"}
+    assert not any("gpu" in job.get("TRES", "") for job in asked)
+    names = {job["Comment"].split("_wildcards_")[0] for job in asked}
+    group = "rule_network_calibrate_evaluate_export_quantize_dynamic"
+    assert names == {"rule_train", "rule_train_quantized", "rule_benchmark", group}
+    assert "prepare_dataset" in output
+    assert {job["OverSubscribe"] for job in jobs_of(project, "benchmark")} == {"NO"}
+    assert {job["Requeue"] for job in asked} == {"1"}
+
+
+def test_a_gpu_is_asked_for_if_the_configuration_says_so(tmp_path):
+    project = copy_project(tmp_path / "a project", SLURM)
+    project.configure(training={"device": "cuda"})
+    output = project.run(f"{RUN}/weights.safetensors", "--retries", "0", fails=True)
+    (job,) = jobs_of(project, "train")
+    assert job["Partition"] == "gpu"
+    assert "gres:gpu:1" in job["TresPerJob"]
+    assert "training.device is cuda, but torch sees no GPU here" in output
