@@ -11,6 +11,12 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+
+
+# the first page of `snakemake --report`, made by make_overview from what came out
+report: Path(START_PAGE).absolute()
+
+
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/prune.smk"
@@ -25,6 +31,9 @@ rule all:
         rules.collect.output,
         rules.make_quantization_table.output,
         rules.make_pruning_table.output if STUDY["strategies"] else [],
+        rules.make_figures.output,
+        rules.recommend.output,
+        rules.make_overview.output,
 
 
 rule quantization:

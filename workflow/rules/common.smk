@@ -10,7 +10,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from winnow.configuration import check_prepared, resolve
 from winnow.errors import WinnowError
-from winnow.grid import runs, uses_training
+from winnow.figure_list import figures_of
+from winnow.grid import uses_training
+from winnow.networks import networks
 from winnow.provenance import source_digest
 
 # Snakemake writes the path of its interpreter into commands without quotes; one with a space in it would break them
@@ -32,6 +34,26 @@ DATA = "results/data"
 STUDY = study_of(config)
 RESULTS = f"results/{STUDY['study']}"
 LOGS = f"{RESULTS}/logs"
+FIGURES = f"{RESULTS}/figures"
+START_PAGE = f"{RESULTS}/start_page.rst"
+# what the overview says of the configuration; the rest must not make it again
+REPORTED = {
+    key: STUDY[key]
+    for key in (
+        "study",
+        "seeds",
+        "datasets",
+        "models",
+        "methods",
+        "apply_to",
+        "strategies",
+        "pruned",
+        "training",
+    )
+    + ("benchmark", "recommend")
+}
+ALL_NETWORKS = list(networks(STUDY))
+NETWORKS = [[dataset, model] for dataset in STUDY["datasets"] for model in STUDY["models"]]
 RUN = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{run}}"
 DENSE = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/dense"
 PRUNED = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{pruning}}/round{{round}}"
@@ -63,33 +85,30 @@ localrules:
     collect,
     make_quantization_table,
     make_pruning_table,
+    make_figures,
+    recommend,
+    make_overview,
 
 
 def dense_networks(name):
     """Return this file of every network that is not pruned, in every precision."""
-    return [
-        f"{RESULTS}/{dataset}/{model}/seed{seed}/dense/{precision}/{name}"
-        for dataset in STUDY["datasets"]
-        for model in STUDY["models"]
-        for seed in STUDY["seeds"]
-        for precision in ("fp32", *STUDY["methods"])
-    ]
+    return [f"{RESULTS}/{network.folder}/{name}" for network in ALL_NETWORKS if network.run == "dense"]
 
 
 def pruned_networks(name):
     """Return this file of every round of every strategy, in every precision it is made in."""
-    quantized = {"dense": (), "last": (True,), "all": (True, False)}[STUDY["apply_to"]]
-    files = [
-        f"{run}/{precision}/{name}"
-        for run, last in runs(STUDY["strategies"])
-        for precision in ("fp32", *(STUDY["methods"] if last in quantized else ()))
-    ]
-    return [
-        f"{RESULTS}/{dataset}/{model}/seed{seed}/{file}"
-        for dataset, model in STUDY["pruned"]
-        for seed in STUDY["seeds"]
-        for file in files
-    ]
+    return [f"{RESULTS}/{network.folder}/{name}" for network in ALL_NETWORKS if network.run != "dense"]
+
+
+def histories():
+    """Return the history of every training: dense, after each round, and quantization-aware."""
+    return [f"{RESULTS}/{network.history}" for network in ALL_NETWORKS if network.history]
+
+
+def figures():
+    """Return (dataset, model, figure) for every figure of the study."""
+    pairs = [tuple(pair) for pair in NETWORKS]
+    return [(*pair, figure) for pair in pairs for figure in figures_of(*pair, STUDY["pruned"])]
 
 
 def strategy_of(wildcards):

@@ -2,8 +2,13 @@ rule collect:
     input:
         quality=[*dense_networks("quality.json"), *pruned_networks("quality.json")],
         speed=[*dense_networks("speed.json"), *pruned_networks("speed.json")],
+        history=histories(),
+        data=expand(f"{DATA}/{{dataset}}.safetensors", dataset=STUDY["datasets"]),
     output:
         results=f"{RESULTS}/results.csv",
+        layers=f"{RESULTS}/layers.csv",
+        confusion=f"{RESULTS}/confusion.csv",
+        history=f"{RESULTS}/history.csv",
     log:
         f"{LOGS}/collect.log",
     benchmark:
@@ -15,6 +20,7 @@ rule collect:
         mem_mb=growing(2000),
         runtime=growing(15),
     params:
+        folder=RESULTS,
         source=source_digest("collect"),
     script:
         "../scripts/collect.py"
@@ -64,3 +70,114 @@ rule make_pruning_table:
         source=source_digest("make_pruning_table"),
     script:
         "../scripts/make_pruning_table.py"
+
+
+rule make_figures:
+    input:
+        results=rules.collect.output.results,
+        layers=rules.collect.output.layers,
+        confusion=rules.collect.output.confusion,
+        history=rules.collect.output.history,
+    output:
+        svg=[
+            report(
+                f"{FIGURES}/{dataset}/{model}/{figure.name}.svg",
+                caption=f"../report/{figure.name}.rst",
+                category=figure.section,
+                labels={"figure": figure.title, "data set": dataset, "network": model},
+            )
+            for dataset, model, figure in figures()
+        ],
+        png=[f"{FIGURES}/{dataset}/{model}/{figure.name}.png" for dataset, model, figure in figures()],
+        undrawn=f"{FIGURES}/undrawn.json",
+    log:
+        f"{LOGS}/make_figures.log",
+    benchmark:
+        f"{LOGS}/make_figures.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        networks=NETWORKS,
+        pruned=STUDY["pruned"],
+        recommend=STUDY["recommend"],
+        folder=FIGURES,
+        source=source_digest("make_figures"),
+    script:
+        "../scripts/make_figures.py"
+
+
+rule recommend:
+    input:
+        results=rules.collect.output.results,
+        onnx=[*dense_networks("model.onnx"), *pruned_networks("model.onnx")],
+    output:
+        best=report(
+            directory(f"{RESULTS}/best"),
+            patterns=["{dataset}/{model}/{page}.html"],
+            caption="../report/model_card.rst",
+            category="Networks to ship",
+            labels={"data set": "{dataset}", "network": "{model}", "page": "{page}"},
+        ),
+    log:
+        f"{LOGS}/recommend.log",
+    benchmark:
+        f"{LOGS}/recommend.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(15),
+    params:
+        recommend=STUDY["recommend"],
+        folder=RESULTS,
+        source=source_digest("recommend"),
+    script:
+        "../scripts/recommend.py"
+
+
+rule make_overview:
+    input:
+        results=rules.collect.output.results,
+        svg=rules.make_figures.output.svg,
+        undrawn=rules.make_figures.output.undrawn,
+    output:
+        page=f"{RESULTS}/overview.html",
+        tables=report(
+            f"{RESULTS}/tables/tables.html",
+            caption="../report/tables.rst",
+            category="Tables",
+            labels={"page": "all tables"},
+        ),
+        checklist=report(
+            f"{RESULTS}/tables/checklist.html",
+            caption="../report/checklist.rst",
+            category="Tables",
+            labels={"page": "checklist"},
+        ),
+        description=START_PAGE,
+        ranking_csv=f"{RESULTS}/tables/ranking.csv",
+        ranking=f"{RESULTS}/tables/ranking.md",
+        published_csv=f"{RESULTS}/tables/published.csv",
+        published=f"{RESULTS}/tables/published.md",
+    log:
+        f"{LOGS}/make_overview.log",
+    benchmark:
+        f"{LOGS}/make_overview.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        study=REPORTED,
+        folder=RESULTS,
+        figures=FIGURES,
+        source=source_digest("make_overview"),
+    script:
+        "../scripts/make_overview.py"

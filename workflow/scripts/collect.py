@@ -1,7 +1,12 @@
-"""collect: every quality.json and speed.json -> one tidy results.csv."""
+"""collect: every quality.json, speed.json and history.csv -> tidy tables."""
 
 from adapter import job
+from winnow.details import collect_confusion, collect_histories, collect_layers
 from winnow.study import collect, write_csv
 
 with job(snakemake):
-    write_csv(snakemake.output.results, collect(snakemake.input.quality, snakemake.input.speed))
+    files, tables = snakemake.input, snakemake.output
+    write_csv(tables.results, collect(files.quality, files.speed))
+    write_csv(tables.layers, collect_layers(files.quality))
+    write_csv(tables.confusion, collect_confusion(files.quality, files.data))
+    write_csv(tables.history, collect_histories(files.history, snakemake.params.folder))

@@ -13,6 +13,7 @@ from typing import Any
 from winnow.errors import WinnowError
 from winnow.files import digest, safetensors_metadata
 from winnow.pruning_configuration import calibration_conflict, pruning_conflicts, resolve_pruning, rewind_epochs
+from winnow.recommend_configuration import recommend_conflicts, resolve_recommend
 from winnow.schema import fill_defaults, load_schema, schema_errors, typed
 
 _IMAGE_SIZE = {"digits": 32, "cifar10": 32, "cifar100": 32, "mnist": 28, "fashion_mnist": 28, "image_folder": 32}
@@ -23,10 +24,10 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     """Check a configuration and return the study it describes, as plain values with sorted keys.
 
     Returns:
-        `study`, `seeds`, `methods`, `ptq`, `benchmark`; `datasets`, `models`, `training` and `qat` by name,
-        each as the settings class of that stage takes it; `definitions` (digest of what a data set is made
-        from) and `factories` (digest of the user's module, where it is found) by name; `apply_to`; and what
-        `resolve_pruning` adds.
+        `study`, `seeds`, `methods`, `ptq`, `benchmark`, `recommend`; `datasets`, `models`, `training` and
+        `qat` by name, each as the settings class of that stage takes it; `definitions` (digest of what a data set
+        is made from) and `factories` (digest of the user's module, where it is found) by name; `apply_to`; and
+        what `resolve_pruning` adds.
 
     Raises:
         WinnowError: one line for each thing that is wrong.
@@ -53,11 +54,20 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
         "ptq": quantization["ptq"],
         "qat": qat,
         "benchmark": config["benchmark"],
+        "recommend": resolve_recommend(config["recommend"], config["benchmark"]),
         "factories": {name: _factory_digest(values["factory"]) for name, values in models.items()},
     }
     study["definitions"] = {name: definition(values) for name, values in study["datasets"].items()}
     pruned = (pruning, study["datasets"], study["models"], training)
-    _raise([*overrides, *_duplicates(study), *_conflicts(study, models), *pruning_conflicts(*pruned)])
+    _raise(
+        [
+            *overrides,
+            *_duplicates(study),
+            *_conflicts(study, models),
+            *pruning_conflicts(*pruned),
+            *recommend_conflicts(study),
+        ]
+    )
     return _sorted(study | resolve_pruning(pruning, study["datasets"], training))
 
 

@@ -80,17 +80,23 @@ def _metrics(results: pd.DataFrame) -> Iterator[tuple[str, str, float, int]]:
 
 
 def as_markdown(table: pd.DataFrame) -> str:
-    """Return the table with a row for each strategy after its last round, and what must be said about it."""
+    """Return the table as Markdown, and what must be said about it."""
     if table.empty:
         return "No pruned network has been evaluated yet.\n"
+    frame, remarks = shown(table)
+    return frame.to_markdown(index=False, disable_numparse=True) + "\n\n" + remarks + "\n"
+
+
+def shown(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the table as it is shown to people, a row of text for each strategy after its last round, and remarks."""
     last = table[(table["run"] == DENSE) | (table["round"] == table["rounds"])]
     varying = [axis for axis in AXES if axis == "ratio" or last[axis].dropna().nunique() > 1]
     fixed = [axis for axis in AXES if axis not in varying]
     lines = []
-    shown = last[last["metric"].isin(_shown(last))]
-    fixed_order = [label for _, label, *_ in _FIXED if label in set(shown["label"])]
-    metrics = list(dict.fromkeys([*fixed_order, *shown["label"]]))
-    for _, group in shown.groupby(_STRATEGY, dropna=False, sort=False, observed=True):
+    part = last[last["metric"].isin(_shown(last))]
+    fixed_order = [label for _, label, *_ in _FIXED if label in set(part["label"])]
+    metrics = list(dict.fromkeys([*fixed_order, *part["label"]]))
+    for _, group in part.groupby(_STRATEGY, dropna=False, sort=False, observed=True):
         first = group.iloc[0]
         line = {key: first[key] for key in _NETWORK}
         line |= {
@@ -102,8 +108,7 @@ def as_markdown(table: pd.DataFrame) -> str:
     wide = pd.DataFrame(lines)
     constant = ", ".join(f"{axis} {_plain(last[axis].dropna().iloc[0])}" for axis in fixed)
     remarks = [_seeds(last), f"All strategies: {constant}." if constant else "", *_remarks(last)]
-    text = wide.to_markdown(index=False, disable_numparse=True)
-    return text + "\n\n" + "\n\n".join(filter(None, remarks)) + "\n"
+    return wide, "\n\n".join(filter(None, remarks))
 
 
 def _shown(table: pd.DataFrame) -> set[str]:

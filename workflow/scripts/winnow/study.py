@@ -65,6 +65,7 @@ def _quality(content: dict[str, Any]) -> dict[str, Any]:
         "validation_loss": content["validation"]["loss"],
         "openvino_top1": content["openvino"]["top1"],
         "test_samples": test["samples"],
+        "validation_samples": content["validation"].get("samples"),
         "size_mb": size["onnx_bytes"] / _MB,
         "gzip_mb": size["gzip_bytes"] / _MB,
         "sparse_mb": size["sparse_bytes"] / _MB,
@@ -113,7 +114,10 @@ def _speed(content: dict[str, Any]) -> dict[str, Any]:
         columns[f"energy_{where}_mj"] = timing["energy_per_image"]["joules"] * 1000
         columns[f"power_{where}_w"] = timing["energy_per_image"]["watts"]
     estimated = any(timing["energy_per_image"]["estimated"] for timing in content["timings"])
-    return columns | {"inference_energy_estimated": estimated, "processor": content["machine"]["processor"]}
+    machine = content["machine"]
+    versions = [f"{name} {machine[name]}" for name in ("onnxruntime", "openvino", "torch") if name in machine]
+    columns |= {"inference_energy_estimated": estimated, "processor": machine["processor"]}
+    return columns | {"logical_cpus": machine.get("logical_cpus"), "runtime_versions": ", ".join(versions)}
 
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:

@@ -65,10 +65,11 @@ def _metrics(results: pd.DataFrame) -> list[tuple[str, str, float, int]]:
     return metrics
 
 
-def as_markdown(table: pd.DataFrame) -> str:
-    """Return the table with a row for each model and metric, a column for each data set and method."""
-    if table.empty:
-        return "No network has been evaluated yet.\n"
+def shown(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the table as it is shown to people, and the note below it.
+
+    There is a row for each model and metric, a column for each data set and method, all text.
+    """
     metrics = list(dict.fromkeys(table["metric"]))
     wide = table.pivot(index=["model", "metric"], columns=["dataset", "method"], values="text").fillna("")
     order = [(dataset, method) for dataset in sorted(set(table["dataset"])) for method in METHODS.values()]
@@ -81,7 +82,15 @@ def as_markdown(table: pd.DataFrame) -> str:
     note = f"Mean ± standard deviation over {seeds[-1]} seeds." if seeds[-1] > 1 else "One seed."
     if len(seeds) > 1:
         note = f"Mean ± standard deviation over {seeds[0]} to {seeds[-1]} seeds."
-    return wide.reset_index().to_markdown(index=False, disable_numparse=True) + f"\n\n{note}\n"
+    return wide.reset_index(), note
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """Return the table as Markdown, with the note below it."""
+    if table.empty:
+        return "No network has been evaluated yet.\n"
+    frame, note = shown(table)
+    return frame.to_markdown(index=False, disable_numparse=True) + f"\n\n{note}\n"
 
 
 def write_table(table: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:

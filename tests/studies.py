@@ -1,0 +1,225 @@
+"""Results of studies that were never run: files as the workflow writes them, with numbers from a formula."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper
+from safetensors.torch import save_file
+
+from winnow.configuration import resolve
+from winnow.details import collect_confusion, collect_histories, collect_layers
+from winnow.figures import Tables
+from winnow.networks import Network, networks
+from winnow.study import collect
+
+CLASSES = [f"class {letter}" for letter in "abcd"]
+LAYERS = ["conv1", "conv2", "fc"]
+GRID = {
+    "criterion": ["l1", "random"],
+    "structure": ["unstructured", "channels"],
+    "ratio": [0.5, 0.8, 0.9],
+    "rounds": [1, 3],
+    "rewind": ["init", 2],
+    "exclude": [{"structure": "channels", "rounds": 3}, {"criterion": "random", "rounds": 3}],
+}
+_BITS = {"fp32": 4.0, "dynamic": 1.05, "ptq": 1.0, "qat": 1.0}
+_LOSS = {"fp32": 0.0, "dynamic": 0.004, "ptq": 0.012, "qat": 0.002}
+_SPEED = {"fp32": 1.0, "dynamic": 1.6, "ptq": 0.4, "qat": 0.4}
+
+
+def configuration(**changes) -> dict[str, Any]:
+    """Return a valid configuration: three seeds, every quantization, a pruning grid."""
+    config = {
+        "study": "made-up",
+        "seeds": [0, 1, 2],
+        "datasets": {"shapes": {"source": "digits"}},
+        "models": {"lenet5": {}},
+        "training": {"epochs": 5, "warmup_epochs": 1},
+        "quantization": {"apply_to": "last"},
+        "pruning": GRID,
+        "benchmark": {"runtimes": ["onnxruntime", "openvino", "torch"], "batch_sizes": [1, 64]},
+    }
+    return {key: value for key, value in (config | changes).items() if value is not None}
+
+
+def write_study(
+    root: Path, config: Mapping[str, Any], without: Callable[[Network], bool] = lambda _: False
+) -> dict[str, Any]:
+    """Write every file of a study but those of networks that are `without`; return the resolved study."""
+    study = resolve(config)
+    folder = root / "results" / study["study"]
+    for name in study["datasets"]:
+        _write_dataset(root / "results" / "data" / f"{name}.safetensors", name)
+    for network in networks(study):
+        if not without(network):
+            _write_network(folder, study, network)
+    return study
+
+
+def files(root: Path, study: Mapping[str, Any]) -> dict[str, list[Path]]:
+    """Return the files of a study that exist, by the names of the inputs of `collect`."""
+    folder = root / "results" / study["study"]
+    everything = list(networks(study))
+    return {
+        "quality": [path for n in everything if (path := folder / n.folder / "quality.json").exists()],
+        "speed": [path for n in everything if (path := folder / n.folder / "speed.json").exists()],
+        "history": [path for n in everything if n.history and (path := folder / n.history).exists()],
+        "data": sorted((root / "results" / "data").glob("*.safetensors")),
+    }
+
+
+def tables(root: Path, study: Mapping[str, Any]) -> Tables:
+    """Return what `collect` makes of a study."""
+    found = files(root, study)
+    return Tables(
+        collect(found["quality"], found["speed"]),
+        collect_layers(found["quality"]),
+        collect_confusion(found["quality"], found["data"]),
+        collect_histories(found["history"], root / "results" / study["study"]),
+    )
+
+
+def _write_dataset(path: Path, name: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {"name": name, "classes": json.dumps(CLASSES), "definition": "made up"}
+    save_file({"mean": torch.zeros(1)}, path, metadata)
+
+
+def _write_network(folder: Path, study: Mapping[str, Any], network: Network) -> None:
+    target = folder / network.folder
+    target.mkdir(parents=True)
+    random = np.random.default_rng(abs(hash_of(network)))
+    pruning = None if network.run == "dense" else _pruning(study, network.run)
+    identity = {key: getattr(network, key) for key in ("dataset", "model", "seed", "run", "precision")}
+    quality = identity | _quality(network.precision, pruning, network.seed, random)
+    (target / "quality.json").write_text(json.dumps(quality))
+    (target / "speed.json").write_text(json.dumps(identity | _speed(study, network.precision, pruning, random)))
+    if network.history:
+        (folder / network.history).parent.mkdir(parents=True, exist_ok=True)
+        (folder / network.history).write_text(_history(study["training"][network.model]["epochs"]))
+    onnx.save(_graph(), target / "model.onnx")
+
+
+def hash_of(network: Network) -> int:
+    """Return a number that is the same in every process."""
+    return sum(ord(letter) * (position + 1) for position, letter in enumerate(f"{network.folder}"))
+
+
+def _pruning(study: Mapping[str, Any], run: str) -> dict[str, Any]:
+    slug, _, number = run.partition("/round")
+    axes = dict(study["strategies"][slug])
+    gone = 1 - (1 - axes["ratio"]) ** (int(number) / axes["rounds"])
+    channels = axes["structure"] == "channels"
+    layers = [
+        {"layer": name, "sparsity": gone if axes["scope"] == "local" else min(0.999, gone * (0.6 + 0.2 * position))}
+        for position, name in enumerate(LAYERS)
+    ]
+    return {
+        "strategy": slug,
+        "round": int(number),
+        "axes": axes,
+        "unit": "channels" if channels else "weights",
+        "requested": gone,
+        "achieved": gone,
+        "whole_network": {"weights": 1000, "kept": 100, "sparsity": 1 - (1 - gone) ** 2 if channels else gone},
+        "layers": layers,
+    }
+
+
+def _quality(precision: str, pruning, seed: int, random: np.random.Generator) -> dict[str, Any]:
+    top1, kept = 0.95 - _LOSS[precision] + 0.004 * random.standard_normal(), 1.0
+    if pruning:
+        axes, kept = pruning["axes"], 1 - pruning["whole_network"]["sparsity"]
+        harm = {"l1": 0.06, "random": 0.2}[axes["criterion"]] * (0.6 if axes["rewind"] != "init" else 1)
+        top1 -= harm * pruning["achieved"] ** 6 * (0.7 if axes["rounds"] > 1 else 1)
+    narrow = kept if pruning and pruning["unit"] == "channels" else 1.0
+    samples, right = 400, round(400 * top1)
+    confusion = np.diag([right // 4] * 4)
+    confusion[0, 1] += samples - confusion.sum() - 3
+    confusion[2, 3] += 3
+    size = int(2**20 * 0.6 * _BITS[precision] * narrow)
+    layers = [{"layer": name, "sqnr_db": 40.0 - 5 * place - seed} for place, name in enumerate(LAYERS)]
+    error = {"error": _LOSS[precision] * 10, "sqnr_db": 25.0, "layers": layers}
+    return {
+        "test": {"top1": top1, "top5": None, "loss": 1 - top1, "samples": samples, "confusion": confusion.tolist()},
+        "validation": {"top1": top1 + 0.003 * random.standard_normal(), "top5": None, "loss": 0.2, "samples": 200},
+        "openvino": {"top1": top1},
+        "quantization": None if precision == "fp32" else error,
+        "coverage": {
+            "total_macs": int(1e6 * narrow),
+            "nonzero_macs": int(1e6 * kept),
+            "parameters": float(precision != "fp32"),
+            "macs": float(precision != "fp32"),
+            "layers": 3,
+            "integer_layers": 3 * (precision != "fp32"),
+            "openvino_integer_layers": 3 * (precision in ("ptq", "qat")),
+        },
+        "size": {
+            "onnx_bytes": size,
+            "gzip_bytes": int(size * 0.9),
+            "sparse_bytes": int(size * (0.03 + 0.97 * kept / narrow)),
+            "state_dict_bytes": int(2**20 * 2.4 * narrow),
+            "parameters": int(6e5 * narrow),
+            "nonzero_parameters": int(6e5 * kept),
+        },
+        "pruning": pruning,
+        "training": {
+            "total_seconds": 60.0 * (1 + bool(pruning) + (precision == "qat")),
+            "total_joules": 900.0,
+            "energy_estimated": True,
+            "device": "cpu",
+            "precision": "fp32",
+        },
+    }
+
+
+def _speed(study: Mapping[str, Any], precision: str, pruning, random: np.random.Generator) -> dict[str, Any]:
+    narrow = 1 - pruning["achieved"] if pruning and pruning["unit"] == "channels" else 1.0
+    timings = []
+    for threads in study["benchmark"]["threads"]:
+        for runtime in study["benchmark"]["runtimes"]:
+            for size in study["benchmark"]["batch_sizes"]:
+                if runtime == "torch" and precision != "fp32":
+                    continue
+                median = 0.05 * size**0.9 * _SPEED[precision] * narrow * (1 + 0.02 * random.standard_normal())
+                energy = {"joules": median / size * 0.03, "watts": 30.0, "estimated": True}
+                timings.append(
+                    {
+                        "runtime": runtime,
+                        "batch_size": size,
+                        "threads": threads,
+                        "median_ms": median,
+                        "p95_ms": median * 1.1,
+                        "energy_per_image": energy,
+                    }
+                )
+    machine = {"processor": "A processor", "logical_cpus": 2, "onnxruntime": "1.0", "openvino": "2.0", "torch": "3.0"}
+    return {"machine": machine, "timings": timings}
+
+
+def _history(epochs: int) -> str:
+    lines = [
+        "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,learning_rate,seconds,images_per_second"
+    ]
+    for epoch in range(1, epochs + 1):
+        lines.append(
+            f"{epoch},{1 / epoch:.4f},{1 - 0.5 / epoch:.4f},{1.1 / epoch:.4f},{1 - 0.6 / epoch:.4f},0.1,2.0,500"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _graph() -> onnx.ModelProto:
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 1, 2, 2])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 4])
+    node = helper.make_node("Flatten", ["images"], ["logits"])
+    model = helper.make_model(helper.make_graph([node], "g", [images], [logits]), ir_version=10)
+    metadata = {"classes": CLASSES, "mean": [0.5], "std": [0.25], "run": "made up"}
+    helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
+    return model

@@ -1,0 +1,15 @@
+"""make_figures: the tidy tables of a study -> figures as SVG and PNG."""
+
+from pathlib import Path
+
+from adapter import job
+from winnow.figures import draw_figures, read_tables
+from winnow.files import write_json
+from winnow.recommend_settings import RecommendSettings
+
+with job(snakemake):
+    files, parameters = snakemake.input, snakemake.params
+    tables = read_tables(files.results, files.layers, files.confusion, files.history)
+    settings = RecommendSettings.of(parameters.recommend)
+    undrawn = draw_figures(tables, parameters.networks, parameters.pruned, settings, Path(parameters.folder))
+    write_json(snakemake.output.undrawn, undrawn)

@@ -1,0 +1,24 @@
+"""make_overview: results.csv and figures -> the report as one page, and the tables only it shows."""
+
+from pathlib import Path
+
+from adapter import job
+from winnow import published, ranking
+from winnow.files import read_json
+from winnow.missing import absent
+from winnow.recommend_settings import RecommendSettings
+from winnow.recommendation import recommend
+from winnow.report_page import write_parts, write_report
+from winnow.start_page import Outcome
+from winnow.study import read_csv
+
+with job(snakemake):
+    files, study = snakemake.output, snakemake.params.study
+    results = read_csv(snakemake.input.results)
+    chosen = recommend(results, RecommendSettings.of(study["recommend"]))
+    lacking = absent(study, Path(snakemake.params.folder))
+    outcome = Outcome(study, results, chosen, lacking, read_json(snakemake.input.undrawn))
+    write_report(outcome, Path(snakemake.params.figures), Path(files.page))
+    write_parts(outcome, Path(files.description), Path(files.tables), Path(files.checklist))
+    ranking.write_ranking(ranking.ranking(results), files.ranking_csv, files.ranking)
+    published.write_published(published.published_table(results), files.published_csv, files.published)

@@ -1,0 +1,83 @@
+"""Figures about quantization: what each method costs and buys, and where in the network."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from winnow import style
+from winnow.study import DENSE
+from winnow.style import PRECISION_COLORS, PRECISION_HATCHES, PRECISIONS, Missing
+from winnow.summary import Timed, timed_configurations
+
+_METRICS = [  # column, label, factor
+    ("top1", "top-1 accuracy (%)", 100),
+    ("size_mb", "size (MB)", 1),
+    ("quantization_error", "error of the logits", 1),
+    ("training_seconds", "training time (s)", 1),
+]
+
+
+def quantization_bars_data(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the metrics of one dense network in every precision.
+
+    Args:
+        results: rows of results.csv of one data set and network.
+
+    Returns:
+        metric (column of results.csv), label, precision, mean, std (missing for one seed), n.
+
+    Raises:
+        Missing: the dense network has not been evaluated, or in one precision only.
+    """
+    dense = results[results["run"] == DENSE]
+    if dense["precision"].nunique() < 2:
+        raise Missing("This network was evaluated in one precision only; quantization.methods names the others.")
+    timed = [(t.column("latency"), f"latency (ms), {_two_lines(t)}", 1) for t in timed_configurations(results)]
+    energy = [(t.column("energy"), f"energy (mJ), {_two_lines(t)}", 1) for t in timed_configurations(results)]
+    rows = []
+    for column, label, factor in [*_METRICS, *timed, *energy]:
+        for precision in PRECISIONS:
+            values = dense.loc[dense["precision"] == precision, column].dropna() * factor
+            if len(values):
+                rows.append((column, label, precision, values.mean(), values.std(ddof=1), len(values)))
+    return pd.DataFrame(rows, columns=["metric", "label", "precision", "mean", "std", "n"])
+
+
+def _two_lines(timed: Timed) -> str:
+    return str(timed).replace(", ", "\n", 1)
+
+
+def quantization_bars(results: pd.DataFrame) -> Figure:
+    """Draw a panel of bars for each metric; the dashed line is the fp32 base."""
+    data = quantization_bars_data(results)
+    metrics = list(dict.fromkeys(data["metric"]))
+    shown = [metric for metric in metrics if not metric.startswith(("energy_", "latency_torch"))]
+    columns = 3
+    rows = -(-len(shown) // columns)
+    figure = style.new_figure(0.5 + 1.75 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for panel in panels.flat[len(shown) :]:
+        panel.set_axis_off()
+    for panel, metric in zip(panels.flat, shown, strict=False):
+        part = data[data["metric"] == metric]
+        for position, row in enumerate(part.itertuples()):
+            panel.bar(
+                position,
+                row.mean,
+                yerr=None if pd.isna(row.std) else row.std,
+                color=PRECISION_COLORS[row.precision],
+                hatch=PRECISION_HATCHES[row.precision],
+                edgecolor="white",
+                capsize=2,
+            )
+            panel.annotate(f"{row.mean:.3g}", (position, row.mean), ha="center", va="bottom", fontsize=7)
+        base = part.loc[part["precision"] == "fp32", "mean"]
+        if len(base):
+            panel.axhline(base.iloc[0], color="black", linewidth=0.8, linestyle="--")
+        panel.set_xticks(range(len(part)), part["precision"], fontsize=7)
+        panel.set_title(part["label"].iloc[0], fontsize=8)
+        panel.margins(y=0.15)
+        panel.grid(axis="x", visible=False)
+    style.note(figure, style.spread_note(data["n"]) + " Dashed: the fp32 base.")
+    return figure

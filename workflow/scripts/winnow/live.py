@@ -1,0 +1,66 @@
+"""A report of what a study has got so far: it only reads what lies there, and disturbs nothing that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from winnow.details import collect_confusion, collect_histories, collect_layers
+from winnow.errors import WinnowError
+from winnow.figures import Tables, draw_figures
+from winnow.missing import absent
+from winnow.networks import networks
+from winnow.recommend_settings import RecommendSettings
+from winnow.recommendation import recommend
+from winnow.report_page import write_report
+from winnow.start_page import Outcome
+from winnow.study import collect, write_csv
+
+
+def live_report(study: Mapping[str, Any], results: Path) -> Path:
+    """Write tables, figures and the page of what exists now to results/<study>/live/.
+
+    Args:
+        study: the resolved configuration.
+        results: the folder `results`.
+
+    Returns:
+        The page.
+
+    Raises:
+        WinnowError: nothing has been evaluated yet, or a file is damaged.
+    """
+    folder = results / study["study"]
+    target = folder / "live"
+    tables = gather(study, results)
+    if tables.results.empty:
+        raise WinnowError(f"{folder}: no network has been evaluated yet; wait for the first quality.json")
+    for name in ("results", "layers", "confusion", "history"):
+        write_csv(target / f"{name}.csv", getattr(tables, name))
+    settings = RecommendSettings.of(study["recommend"])
+    pairs = sorted({(network.dataset, network.model) for network in networks(study)})
+    begun = [list(pair) for pair in pairs if len(tables.of(*pair).results)]
+    undrawn = draw_figures(tables, begun, study["pruned"], settings, target / "figures")
+    lacking, chosen = absent(study, folder), recommend(tables.results, settings)
+    outcome = Outcome(study, tables.results, chosen, lacking, undrawn, live=True)
+    write_report(outcome, target / "figures", target / "overview.html")
+    return target / "overview.html"
+
+
+def gather(study: Mapping[str, Any], results: Path) -> Tables:
+    """Collect the tidy tables from the files of a study that exist.
+
+    Files are written whole, so a network that is being evaluated is either there or not.
+    """
+    folder = results / study["study"]
+    everything = list(networks(study))
+    quality = [path for n in everything if (path := folder / n.folder / "quality.json").exists()]
+    speed = [path for n in everything if (path := folder / n.folder / "speed.json").exists()]
+    history = [path for n in everything if n.history and (path := folder / n.history).exists()]
+    data = [path for name in study["datasets"] if (path := results / "data" / f"{name}.safetensors").exists()]
+    table = collect(quality, speed) if quality else None
+    if table is None:
+        raise WinnowError(f"{folder}: no network has been evaluated yet; wait for the first quality.json")
+    histories = collect_histories(history, folder)
+    return Tables(table, collect_layers(quality), collect_confusion(quality, data), histories)

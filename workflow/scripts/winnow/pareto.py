@@ -1,0 +1,147 @@
+"""The Pareto front: the networks that no other one beats in both accuracy and cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from winnow import style
+from winnow.recommend_settings import RecommendSettings
+from winnow.study import DENSE
+from winnow.style import PRECISION_COLORS, PRECISION_MARKERS, PRECISIONS, Missing
+from winnow.summary import Timed, combinations, short_names, timed_configurations
+
+_LABELS = 8  # of a front; more would cover each other
+
+
+def cost_column(results: pd.DataFrame, kind: str, settings: RecommendSettings) -> tuple[str, str]:
+    """Return the column that a kind of cost is read from, and the label of its axis.
+
+    Latency and energy are those of the configuration that `recommend` looks at; where this was not measured, those
+    of the first one that was.
+
+    Raises:
+        Missing: nothing was measured.
+    """
+    if kind == "size":
+        return "size_mb", "size of model.onnx (MB)"
+    wanted = Timed(settings.runtime, settings.batch_size, settings.threads)
+    label = {"latency": "median latency (ms)", "energy": "energy per image (mJ)"}[kind]
+    for timed in [wanted, *timed_configurations(results)]:
+        column = timed.column(kind)
+        if column in results and results[column].notna().any():
+            estimate = kind == "energy" and results["inference_energy_estimated"].fillna(False).astype(bool).any()
+            return column, f"{label}{', estimate' * bool(estimate)}; {timed}"
+    raise Missing(f"No {kind} was measured yet; the rule benchmark does it.")
+
+
+def pareto_data(results: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Find the front over all combinations of pruning and precision of one network, by means over seeds.
+
+    Args:
+        results: rows of results.csv of one data set and network.
+        column: the cost.
+
+    Returns:
+        run, precision, name, n, top1 and cost with their standard deviations `_std` (missing for one seed), and
+        `front`: whether no other combination is at least as good in both and better in one. In the order of the cost.
+    """
+    table = combinations(results)
+    if column not in table:
+        return pd.DataFrame(columns=["run", "precision", "name", "n", "top1", "top1_std", "cost", "cost_std", "front"])
+    table = table.rename(columns={column: "cost", f"{column}_std": "cost_std"}).dropna(subset=["cost", "top1"])
+    table = table.assign(name=short_names(table) if len(table) else "")
+    table = table.sort_values(["cost", "top1"], ascending=[True, False], ignore_index=True)
+    best = table["top1"].cummax().shift(fill_value=float("-inf"))
+    table["front"] = table["top1"] > best
+    return table[["run", "precision", "name", "n", "top1", "top1_std", "cost", "cost_std", "front"]]
+
+
+def pareto(
+    results: pd.DataFrame, kind: str, settings: RecommendSettings, shipped: tuple[str, str] | None = None
+) -> Figure:
+    """Draw accuracy against a cost, `size`, `latency` or `energy`: the front labelled, the rest dimmed.
+
+    Args:
+        shipped: run and precision of the network that is recommended, to be ringed.
+    """
+    column, label = cost_column(results, kind, settings)
+    data = pareto_data(results, column)
+    if len(data) < 2:
+        raise Missing("Fewer than two networks were measured; a front needs at least two.")
+    figure = style.new_figure(4.1)
+    axes = figure.subplots()
+    accuracy = 100 * data["top1"]
+    for precision in PRECISIONS:
+        part = data[data["precision"] == precision]
+        for front, options in ((False, {"alpha": 0.3, "s": 18}), (True, {"s": 42, "edgecolors": "black", "zorder": 4})):
+            points = part[part["front"] == front]
+            if len(points):
+                axes.scatter(
+                    points["cost"],
+                    100 * points["top1"],
+                    color=PRECISION_COLORS[precision],
+                    marker=PRECISION_MARKERS[precision],
+                    label=precision if front or not part["front"].any() else None,
+                    **options,
+                )
+    front = data[data["front"]]
+    axes.step(front["cost"], 100 * front["top1"], where="post", color="black", linewidth=0.8, zorder=2)
+    axes.errorbar(
+        front["cost"], 100 * front["top1"], 100 * front["top1_std"], fmt="none", color="black", linewidth=0.7, capsize=2
+    )
+    _mark_references(axes, data, shipped)
+    if data["cost"].max() > 5 * data["cost"].min() > 0:
+        axes.set_xscale("log")
+        style.log_axis(axes.xaxis)
+    _zoom(axes, accuracy, front)
+    key = _number_front(axes, front)
+    axes.set_xlabel(label)
+    axes.set_ylabel("top-1 accuracy, test (%)")
+    style.legend_below(axes)
+    hidden = int((accuracy < axes.get_ylim()[0]).sum())
+    below = f" {hidden} of {len(data)} lie below the axis." if hidden else ""
+    style.note(figure, f"{style.spread_note(data['n'])} Dimmed: another one is better in both.{below}", key)
+    return figure
+
+
+def _mark_references(axes: Axes, data: pd.DataFrame, shipped: tuple[str, str] | None) -> None:
+    base = data[(data["run"] == DENSE) & (data["precision"] == "fp32")]
+    if len(base):
+        axes.axhline(100 * base["top1"].iloc[0], color=style.GREY, linestyle="--", linewidth=0.8, label="dense fp32")
+    chosen = data[(data["run"] == shipped[0]) & (data["precision"] == shipped[1])] if shipped else data.iloc[:0]
+    if len(chosen):
+        axes.scatter(
+            chosen["cost"],
+            100 * chosen["top1"],
+            s=190,
+            facecolors="none",
+            edgecolors="#D55E00",
+            linewidths=1.8,
+            zorder=5,
+            label="recommended",
+        )
+
+
+def _zoom(axes: Axes, accuracy: pd.Series, front: pd.DataFrame) -> None:
+    """Keep networks that failed altogether from pressing all others to one line."""
+    top = accuracy.max()
+    quarter = accuracy.quantile(0.25)
+    low = max(accuracy.min(), min(100 * front["top1"].median(), quarter - 2 * (top - quarter) - 0.5))
+    margin = 0.06 * max(top - low, 0.5)
+    axes.set_ylim(low - margin, top + 3 * margin)
+
+
+def _number_front(axes: Axes, front: pd.DataFrame) -> list[str]:
+    """Number some of the front, evenly spaced along it, the ends included; return the key to the numbers."""
+    visible = front[100 * front["top1"] >= axes.get_ylim()[0]].reset_index(drop=True)
+    places = sorted({round(place) for place in np.linspace(0, len(visible) - 1, min(_LABELS, len(visible)))})
+    key = []
+    for number, place in enumerate(places, 1):
+        row = visible.iloc[place]
+        position = (row["cost"], 100 * row["top1"])
+        axes.annotate(str(number), position, (-4, 6), textcoords="offset points", ha="right", weight="bold", zorder=6)
+        key.append(f"{number}  {row['name']}: {position[1]:.2f} % at {row['cost']:.3g}")
+    return key

@@ -1,0 +1,96 @@
+"""The networks of a study without their seeds: mean, spread and n of every metric, and short names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from winnow.study import AXES, DENSE
+
+NETWORK = ["dataset", "model"]
+COMBINATION = [*NETWORK, "run", "precision"]
+RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "torch": "torch eager"}
+_KEPT = ["strategy", *AXES, "round", "sparsity_unit"]
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A timed configuration: where latency and energy of a row come from."""
+
+    runtime: str
+    batch_size: int
+    threads: int
+
+    def column(self, kind: str) -> str:
+        """Return the column of results.csv, of kind `latency`, `energy`, `power` or `speedup`."""
+        unit = {"latency": "_ms", "energy": "_mj", "power": "_w", "speedup": ""}[kind]
+        return f"{kind}_{self.runtime}_b{self.batch_size}_t{self.threads}{unit}"
+
+    def __str__(self) -> str:
+        plural = "s" * (self.threads != 1)
+        return f"{RUNTIMES[self.runtime]}, batch {self.batch_size}, {self.threads} thread{plural}"
+
+
+def timed_configurations(results: pd.DataFrame) -> list[Timed]:
+    """Return what was timed, in the order of the columns."""
+    found = (re.fullmatch(r"latency_([a-z]+)_b(\d+)_t(\d+)_ms", column) for column in results)
+    return [Timed(match[1], int(match[2]), int(match[3])) for match in found if match]
+
+
+def networks_of(results: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Yield (dataset, model) of every network, in order."""
+    yield from results[NETWORK].drop_duplicates().sort_values(NETWORK).itertuples(index=False, name=None)
+
+
+def combinations(results: pd.DataFrame) -> pd.DataFrame:
+    """Average over seeds: one row for each data set, network, run and precision.
+
+    Returns:
+        The keys, how it was pruned, `n` (networks), and for each numeric metric its mean under its own name and
+        its sample standard deviation under `<name>_std` (missing for one seed).
+    """
+    if results.empty:
+        return results.assign(n=0)
+    numbers = [
+        name
+        for name in results
+        if name not in (*COMBINATION, *_KEPT, "seed")
+        and pd.api.types.is_numeric_dtype(results[name])
+        and not pd.api.types.is_bool_dtype(results[name])
+    ]
+    grouped = results.groupby(COMBINATION, sort=False)
+    kept = grouped[[name for name in _KEPT if name in results]].first()
+    spread = grouped[numbers].std(ddof=1).add_suffix("_std")
+    table = pd.concat([kept, grouped.size().rename("n"), grouped[numbers].mean(), spread], axis=1)
+    return table.reset_index()
+
+
+def short_names(table: pd.DataFrame) -> pd.Series:
+    """Return a short name for each row: what was pruned, by the axes that vary among these rows, and precision."""
+    pruned = table[table["run"] != DENSE]
+    varying = [axis for axis in AXES if axis not in ("ratio", "rounds") and pruned[axis].dropna().nunique() > 1]
+    several = pruned["rounds"].dropna().nunique() > 1
+    return table.apply(lambda row: f"{strategy_name(row, varying, several)}, {row['precision']}", axis=1)
+
+
+def strategy_name(row: pd.Series, varying: list[str], rounds: bool) -> str:
+    """Return e.g. `l1 90 %, 5 rounds` from the axes that vary, `dense` for what was not pruned."""
+    if row["run"] == DENSE:
+        return DENSE
+    parts = [plain(row[axis]) for axis in varying if row[axis] != "none" or axis == "rewind"]
+    name = " ".join([*parts, f"{100 * row['requested_sparsity']:.3g} %"])
+    if row["round"] != row["rounds"]:
+        name += f", round {row['round']:g} of {row['rounds']:g}"
+    elif rounds:
+        name += ", one-shot" if row["rounds"] == 1 else f", {row['rounds']:g} rounds"
+    return name
+
+
+def plain(value) -> str:
+    """Return a value of an axis as text: 1 for 1.0, nothing for missing."""
+    if pd.isna(value):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)

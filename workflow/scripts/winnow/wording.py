@@ -1,0 +1,77 @@
+"""Networks and their metrics in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from winnow.study import DENSE
+from winnow.summary import plain
+
+_CRITERIA = {
+    "l1": "smallest magnitude (l1)",
+    "l2": "smallest norm (l2)",
+    "taylor": "smallest effect on the loss (taylor)",
+    "snip": "smallest effect on the loss at initialization (snip)",
+    "random": "chance",
+}
+_SCOPES = {"global": "all layers ranked together", "local": "the same share of each layer"}
+_REWINDS = {
+    "none": "then fine-tuned",
+    "lr": "then trained again with the whole schedule, weights kept",
+    "init": "then rewound to the initial weights and trained again",
+    "random": "then trained again from fresh weights",
+}
+_PRECISIONS = {
+    "fp32": "32-bit floating point",
+    "dynamic": "int8 weights, activations scaled while running (dynamic quantization)",
+    "ptq": "int8 weights and activations, calibrated after training (PTQ)",
+    "qat": "int8 weights and activations, trained for it (QAT)",
+}
+
+
+def pruning_words(row: pd.Series) -> str:
+    """Say how a network was pruned, from its row of results.csv."""
+    if row["run"] == DENSE:
+        return "not pruned"
+    unit = "weights" if row["sparsity_unit"] == "weights" else "output channels"
+    rounds = "one round" if row["rounds"] == 1 else f"round {plain(row['round'])} of {plain(row['rounds'])}"
+    rewind = str(row["rewind"])
+    words = _REWINDS.get(rewind) or f"then rewound to the weights after epoch {rewind.removeprefix('epoch')}"
+    shuffled = "; what each layer loses is drawn at random" if row["shuffle"] == "layerwise" else ""
+    return (
+        f"{100 * row['achieved_sparsity']:.1f} % of the {unit} removed by {_CRITERIA[row['criterion']]}, "
+        f"{_SCOPES[row['scope']]}, {rounds}, {words}{shuffled}"
+    )
+
+
+def precision_words(precision: str) -> str:
+    """Say in which numbers a network computes."""
+    return _PRECISIONS[precision]
+
+
+def percent(share: float) -> str:
+    """Return a share between 0 and 1 as a percentage with two decimals."""
+    return f"{100 * share:.2f} %"
+
+
+def spread(mean: float, std: float, decimals: int = 2) -> str:
+    """Return mean ± standard deviation; without it where it is missing."""
+    return f"{mean:.{decimals}f}" + ("" if pd.isna(std) else f" ± {std:.{decimals}f}")
+
+
+def times(value: float) -> str:
+    """Return a ratio, e.g. `3.4x`."""
+    return f"{value:.3g}x" if value < 100 else f"{value:.0f}x"
+
+
+def counted(count: int, singular: str, plural: str | None = None) -> str:
+    """Return e.g. `1 seed`, `3 seeds`."""
+    return f"{count} {singular if count == 1 else plural or singular + 's'}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Return e.g. `a, b and c`."""
+    items = list(map(str, items))
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "none"
