@@ -20,7 +20,6 @@ rule collect:
         mem_mb=growing(2000),
         runtime=growing(15),
     params:
-        folder=RESULTS,
         source=source_digest("collect"),
     script:
         "../scripts/collect.py"
@@ -104,7 +103,6 @@ rule make_figures:
         networks=NETWORKS,
         pruned=STUDY["pruned"],
         recommend=STUDY["recommend"],
-        folder=FIGURES,
         source=source_digest("make_figures"),
     script:
         "../scripts/make_figures.py"
@@ -134,7 +132,6 @@ rule recommend:
         runtime=growing(15),
     params:
         recommend=STUDY["recommend"],
-        folder=RESULTS,
         source=source_digest("recommend"),
     script:
         "../scripts/recommend.py"
@@ -176,8 +173,6 @@ rule make_overview:
         runtime=growing(30),
     params:
         study=REPORTED,
-        folder=RESULTS,
-        figures=FIGURES,
         source=source_digest("make_overview"),
     script:
         "../scripts/make_overview.py"

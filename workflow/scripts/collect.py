@@ -1,5 +1,7 @@
 """collect: every quality.json, speed.json and history.csv -> tidy tables."""
 
+from pathlib import Path
+
 from adapter import job
 from winnow.details import collect_confusion, collect_histories, collect_layers
 from winnow.study import collect, write_csv
@@ -9,4 +11,4 @@ with job(snakemake):
     write_csv(tables.results, collect(files.quality, files.speed))
     write_csv(tables.layers, collect_layers(files.quality))
     write_csv(tables.confusion, collect_confusion(files.quality, files.data))
-    write_csv(tables.history, collect_histories(files.history, snakemake.params.folder))
+    write_csv(tables.history, collect_histories(files.history, Path(tables.results).parent))

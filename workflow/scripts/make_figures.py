@@ -11,5 +11,7 @@ with job(snakemake):
     files, parameters = snakemake.input, snakemake.params
     tables = read_tables(files.results, files.layers, files.confusion, files.history)
     settings = RecommendSettings.of(parameters.recommend)
-    undrawn = draw_figures(tables, parameters.networks, parameters.pruned, settings, Path(parameters.folder))
+    undrawn = draw_figures(
+        tables, parameters.networks, parameters.pruned, settings, Path(snakemake.output.undrawn).parent
+    )
     write_json(snakemake.output.undrawn, undrawn)

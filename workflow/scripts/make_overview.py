@@ -16,9 +16,9 @@ with job(snakemake):
     files, study = snakemake.output, snakemake.params.study
     results = read_csv(snakemake.input.results)
     chosen = recommend(results, RecommendSettings.of(study["recommend"]))
-    lacking = absent(study, Path(snakemake.params.folder))
+    lacking = absent(study, Path(files.page).parent)
     outcome = Outcome(study, results, chosen, lacking, read_json(snakemake.input.undrawn))
-    write_report(outcome, Path(snakemake.params.figures), Path(files.page))
+    write_report(outcome, Path(snakemake.input.undrawn).parent, Path(files.page))
     write_parts(outcome, Path(files.description), Path(files.tables), Path(files.checklist))
     ranking.write_ranking(ranking.ranking(results), files.ranking_csv, files.ranking)
     published.write_published(published.published_table(results), files.published_csv, files.published)

@@ -9,6 +9,7 @@ from winnow.recommendation import recommend
 from winnow.study import read_csv
 
 with job(snakemake):
+    best = Path(snakemake.output.best)
     results = read_csv(snakemake.input.results)
     recommendations = recommend(results, RecommendSettings.of(snakemake.params.recommend))
-    write_all(recommendations, results, Path(snakemake.params.folder), Path(snakemake.output.best))
+    write_all(recommendations, results, best.parent, best)
