@@ -14,7 +14,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from projects import RUN, job_counts
+from projects import REPORT, RUN, job_counts
 from samples import REPOSITORY
 
 NOTHING = "Nothing to be done"
@@ -68,8 +68,7 @@ def test_touching_every_file_reruns_nothing(study):
 
 def test_a_changed_qat_rate_reruns_qat_and_what_follows(study):
     study.configure(quantization={"ptq": {"calibration_samples": 32}, "qat": {"epochs": 1, "lr": 0.002}})
-    follows = {"collect": 1, "make_quantization_table": 1}
-    assert study.planned() == {"train_quantized": 1, "evaluate": 1, "benchmark": 1} | follows
+    assert study.planned() == {"train_quantized": 1, "evaluate": 1, "benchmark": 1} | REPORT
 
 
 OF_ONE_TRAINING = {
@@ -95,7 +94,7 @@ MINMAX = {"ptq": {"observer": "minmax", "calibration_samples": 32}, "qat": {"epo
 )
 def test_a_change_reruns_its_subtree_only(study, changes, expected):
     study.configure(**changes)
-    assert study.planned() == expected | {"collect": 1, "make_quantization_table": 1}
+    assert study.planned() == expected | REPORT
 
 
 def test_editing_a_module_reruns_the_stages_that_use_it(study):
@@ -109,7 +108,7 @@ def test_a_single_file_is_a_target(study, project):
     assert NOTHING in study.run("-n", target)
     expected = {"prepare_dataset": 1, "train": 1, "export": 1, "calibrate": 1, "evaluate": 1}
     assert project.planned(target) == expected
-    assert project.planned("quantization") | {"collect": 1} == project.planned()
+    assert project.planned("quantization") | REPORT == project.planned()
 
 
 def test_the_default_study_is_planned_from_its_configuration_alone(project):
