@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+
 from winnow.configuration import resolve
 from winnow.costs import ASSUMED_IMAGES_PER_SECOND, Costs
 from winnow.errors import WinnowError
