@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake --profile profiles/local
 
-.PHONY: demo plan test lint clean help
+.PHONY: demo plan report live test lint clean help
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -16,8 +16,19 @@ demo: .venv/locked ## the main job on embedded data, some minutes; prints the ta
 CONFIG ?= config/config.yaml
 SLOTS ?= 1
 PROFILE ?= profiles/local
+STUDY = $(BIN)/python -c 'import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["study"])' "$(CONFIG)"
 plan: .venv/locked ## jobs, hours, disk and wall time of a study: make plan CONFIG=config/demo.yaml SLOTS=4
 	@$(BIN)/python workflow/scripts/plan.py $(TARGETS) --configfile "$(CONFIG)" --slots $(SLOTS) --profile "$(PROFILE)"
+
+report: .venv/locked ## run a study as far as it is missing, then write its report: make report CONFIG=config/demo.yaml
+	@$(BIN)/python -m snakemake --profile "$(PROFILE)" --configfile "$(CONFIG)" \
+	  || { $(MAKE) --no-print-directory live CONFIG="$(CONFIG)"; exit 1; }
+	@report="results/$$($(STUDY))/report.html" && $(BIN)/python -m snakemake --profile "$(PROFILE)" \
+	  --configfile "$(CONFIG)" --report "$$report" --report-stylesheet workflow/report/report.css --quiet \
+	  && echo "$$report" && echo "results/$$($(STUDY))/overview.html"
+
+live: .venv/locked ## report on what a study has so far, while it runs or after a failure: make live CONFIG=...
+	@$(BIN)/python workflow/scripts/live.py "$(CONFIG)"
 
 test: .venv/locked-dev ## lint and all tests
 	$(MAKE) --no-print-directory lint

@@ -92,3 +92,14 @@ def copy_project(root: Path, options: tuple[str, ...] = LOCAL) -> Project:
     project = Project(root, options)
     project.configure()
     return project
+
+
+class LIVE:
+    """The command line of the live view."""
+
+    @staticmethod
+    def run(*arguments: object, cwd: Path = REPOSITORY) -> str:
+        """Return what it prints, errors included."""
+        command = [sys.executable, str(REPOSITORY / "workflow/scripts/live.py"), *map(str, arguments)]
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+        return done.stdout + done.stderr

@@ -104,6 +104,7 @@ def _write_network(folder: Path, study: Mapping[str, Any], network: Network) -> 
     if network.history:
         (folder / network.history).parent.mkdir(parents=True, exist_ok=True)
         (folder / network.history).write_text(_history(study["training"][network.model]["epochs"]))
+        (folder / network.history).with_name("training.json").write_text(json.dumps(quality["training"]))
     onnx.save(_graph(), target / "model.onnx")
 
 

@@ -8,6 +8,7 @@ import yaml
 from samples import REPOSITORY
 from winnow.configuration import resolve
 from winnow.errors import WinnowError
+from winnow.recommend_settings import RecommendSettings
 from winnow.settings import (
     BenchmarkSettings,
     DatasetSettings,
@@ -41,6 +42,15 @@ def test_defaults_build_every_settings_class():
     qat = QatSettings.of(study["qat"]["resnet20"])
     assert qat.training.momentum == training.momentum
     assert qat.training.lr != training.lr
+
+
+def test_what_recommend_leaves_open_is_what_is_timed_first():
+    timed = {"runtimes": ["torch", "onnxruntime"], "batch_sizes": [8, 1], "threads": [4]}
+    settings = RecommendSettings.of(resolve(config(benchmark=timed))["recommend"])
+    assert (settings.runtime, settings.batch_size, settings.threads) == ("onnxruntime", 8, 4)
+    assert (settings.max_accuracy_drop, settings.objective) == (1, "latency")
+    untimed = resolve(config(benchmark={"runtimes": ["torch"]}))["recommend"]
+    assert untimed["objective"] == "size"
 
 
 def test_the_users_configuration_is_not_changed():
@@ -100,6 +110,21 @@ def test_the_result_does_not_depend_on_the_order_of_keys():
             {"datasets": {"m": {"source": "mnist"}}, "models": {"vgg16_bn": {}}},
             r"needs images of at least 32 pixels, datasets.m has 28; set datasets.m.image_size: 32",
         ),
+        (
+            {"recommend": {"max_latency_ms": 1, "batch_size": 8}},
+            r"recommend.batch_size is 8, which benchmark.batch_sizes \(1, 64\) does not time.*max_latency_ms refers",
+        ),
+        (
+            {"recommend": {"runtime": "onnxruntime"}, "benchmark": {"runtimes": ["openvino"]}},
+            r"recommend.runtime is onnxruntime, which benchmark.runtimes \(openvino\) does not time",
+        ),
+        (
+            {"recommend": {"objective": "energy"}, "benchmark": {"runtimes": ["torch"]}},
+            r"recommend.runtime is openvino.*objective: energy refers to it",
+        ),
+        ({"recommend": {"max_acuracy_drop": 1}}, r"'recommend.max_acuracy_drop'; did you mean 'max_accuracy_drop'\?"),
+        ({"recommend": {"max_size_mb": 0}}, r"recommend.max_size_mb: 0 is less than or equal to the minimum"),
+        ({"recommend": {"runtime": "torch"}}, r"recommend.runtime is 'torch', expected one of onnxruntime, openvino"),
         ({"study": "../elsewhere"}, r"study: '../elsewhere' does not match"),
     ],
 )

@@ -121,7 +121,7 @@ def _judged(
     base = _base(table) if base is None else base
     timing = timing_of(settings)
     column = {"size": "size_mb", "latency": timing.column("latency"), "energy": timing.column("energy")}
-    table = table.assign(name=short_names(table), drop=100 * (base - table["validation_top1"]))
+    table = table.copy().assign(name=short_names(table), drop=100 * (base - table["validation_top1"]))
     table["objective"] = table["drop"] if settings.objective == "accuracy" else table.get(column[settings.objective])
     excess = pd.DataFrame(index=table.index)
     for limit in limits:

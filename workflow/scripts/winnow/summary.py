@@ -65,7 +65,7 @@ def combinations(results: pd.DataFrame) -> pd.DataFrame:
     kept = grouped[[name for name in _KEPT if name in results]].first()
     spread = grouped[numbers].std(ddof=1).add_suffix("_std")
     table = pd.concat([kept, grouped.size().rename("n"), grouped[numbers].mean(), spread], axis=1)
-    return table.reset_index()
+    return table.reset_index().copy()
 
 
 def short_names(table: pd.DataFrame) -> pd.Series:

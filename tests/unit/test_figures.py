@@ -1,0 +1,241 @@
+"""The data of the figures against results.csv, and figures of studies in which something is missing."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from studies import configuration, tables, write_study
+from winnow.figure_list import FIGURES, figures_of
+from winnow.figures import draw_figures, read_tables
+from winnow.figures_layers import (
+    confusion_difference_data,
+    layer_sparsity_data,
+    layer_sqnr_data,
+    training_curves_data,
+)
+from winnow.figures_pruning import accuracy_sparsity_data, one_shot_iterative_data, rewinding_data, speedup_data
+from winnow.figures_quantization import quantization_bars_data
+from winnow.parallel_coordinates import parallel_data
+from winnow.parallel_figures import parallel_plot
+from winnow.pareto import cost_column, pareto_data
+from winnow.recommend_settings import RecommendSettings
+from winnow.study import read_csv, write_csv
+from winnow.style import Missing
+
+DENSE_FP32 = ("dense", "fp32")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A study with three seeds: its configuration, and its tables as they are read from the CSV files."""
+    root = tmp_path_factory.mktemp("study")
+    resolved = write_study(root, configuration())
+    found = tables(root, resolved)
+    paths = [root / f"{name}.csv" for name in ("results", "layers", "confusion", "history")]
+    for path in paths:
+        write_csv(path, getattr(found, path.stem))
+    return resolved, read_tables(*paths)
+
+
+@pytest.fixture(scope="module")
+def results(study) -> pd.DataFrame:
+    return study[1].results
+
+
+@pytest.fixture(scope="module")
+def settings(study) -> RecommendSettings:
+    return RecommendSettings.of(study[0]["recommend"])
+
+
+def rows(results, run, precision="fp32"):
+    return results[(results["run"] == run) & (results["precision"] == precision)]
+
+
+def test_bars_are_means_over_seeds_of_the_dense_network(results):
+    data = quantization_bars_data(results).set_index(["metric", "precision"])
+    for precision in ("fp32", "dynamic", "ptq", "qat"):
+        values = rows(results, "dense", precision)
+        assert data.loc[("top1", precision), "mean"] == pytest.approx(100 * values["top1"].mean())
+        assert data.loc[("top1", precision), "std"] == pytest.approx(100 * values["top1"].std(ddof=1))
+        assert data.loc[("size_mb", precision), "mean"] == pytest.approx(values["size_mb"].mean())
+        assert data.loc[("latency_openvino_b64_t1_ms", precision), "n"] == 3
+    assert ("latency_torch_b1_t1_ms", "ptq") not in data.index
+
+
+def test_a_point_of_accuracy_and_sparsity_is_a_strategy_after_its_last_round(results):
+    data = accuracy_sparsity_data(results)
+    assert len(data) == results[results["run"] != "dense"]["strategy"].nunique()
+    point = data[(data["criterion"] == "l1") & (data["rounds"] == 3) & (data["rewind"] == "init")]
+    point = point[point["ratio"] == 0.8].iloc[0]
+    values = rows(results, "l1-global-unstructured-0.8-x3-init/round3")
+    assert (point["mean"], point["std"]) == (
+        pytest.approx(100 * values["top1"].mean()),
+        pytest.approx(100 * values["top1"].std(ddof=1)),
+    )
+    assert (point["n"], point["sparsity"]) == (3, pytest.approx(80))
+    assert point["series"] == "l1, unstructured, 3 rounds, rewind init"
+
+
+def test_comparisons_hold_only_what_can_be_compared(results):
+    assert set(one_shot_iterative_data(results)["structure"]) == {"unstructured"}
+    assert set(one_shot_iterative_data(results)["criterion"]) == {"l1"}
+    assert set(rewinding_data(results)["rewind"]) == {"init", "epoch2"}
+
+
+def test_speedups_are_those_of_the_table(results):
+    data = speedup_data(results)
+    run = "l1-global-channels-0.5-x1-epoch2/round1"
+    point = data[(data["run"] == run) & data["configuration"].str.startswith("OpenVINO")].iloc[0]
+    values = rows(results, run)
+    assert point["measured"] == pytest.approx(values["speedup_openvino_b64_t1"].mean())
+    assert point["theoretical"] == pytest.approx(values["theoretical_speedup"].mean())
+    assert set(data["configuration"].str.extract(r"batch (\d+)")[0]) == {"64"}
+
+
+@pytest.mark.parametrize("kind", ["size", "latency", "energy"])
+def test_nothing_beats_the_front_and_everything_else_is_beaten(results, settings, kind):
+    column, label = cost_column(results, kind, settings)
+    data = pareto_data(results, column)
+    assert len(data) == len(results.groupby(["run", "precision"]))
+    means = results.groupby(["run", "precision"])[["top1", column]].mean()
+    for row in data.itertuples():
+        own = means.loc[(row.run, row.precision)]
+        assert (row.top1, row.cost) == (pytest.approx(own["top1"]), pytest.approx(own[column]))
+        as_good = (means["top1"] >= own["top1"]) & (means[column] <= own[column])
+        better = as_good & ((means["top1"] > own["top1"]) | (means[column] < own[column]))
+        assert row.front != better.any(), row.name
+    assert {"size": "(MB)", "latency": "OpenVINO, batch 1", "energy": "estimate"}[kind] in label
+
+
+def test_layers_are_means_over_seeds(study):
+    layers, results = study[1].layers, study[1].results
+    sqnr = layer_sqnr_data(layers).set_index(["precision", "layer"])
+    assert sqnr.loc[("ptq", "conv2"), "mean"] == pytest.approx(35 - 1)
+    assert sqnr.loc[("ptq", "conv2"), "std"] == pytest.approx(1)
+    wide = layer_sparsity_data(layers, results)
+    assert list(wide.columns) == ["conv1", "conv2", "fc"]
+    assert wide.loc["l1 channels init 90 %, one-shot", "fc"] == pytest.approx(90)
+    assert len(wide) == len(accuracy_sparsity_data(results))
+
+
+def test_the_confusion_difference_is_int8_minus_fp32(study):
+    confusion = study[1].confusion
+    precision, data = confusion_difference_data(confusion)
+    totals = confusion.groupby(["precision", "true_class", "predicted_class"])["count"].sum()
+    for true in data.index:
+        for predicted in data.columns:
+            expected = totals.get((precision, true, predicted), 0) - totals.get(("fp32", true, predicted), 0)
+            assert data.loc[true, predicted] == expected
+    assert data.to_numpy().sum() == 0
+
+
+def test_training_curves_are_means_over_seeds(study):
+    data = training_curves_data(study[1].history).set_index(["run", "precision", "epoch"])
+    assert data.loc[("dense", "fp32", 4), "accuracy"] == pytest.approx(85)
+    assert data.loc[("dense", "qat", 5), "n"] == 3
+
+
+def test_parallel_coordinates_show_every_network_in_its_view(results, settings):
+    everything = parallel_data(results, settings)
+    count = len(results.groupby(["run", "precision"]))
+    assert len(everything) == count
+    lowest, highest = (parallel_data(results, settings, view) for view in ("lowest", "highest"))
+    assert len(lowest) == len(highest) == round(count / 4)
+    assert lowest["top1"].max() <= highest["top1"].min()
+    assert set(parallel_data(results, settings, "one-shot")["rounds"]) == {1}
+    assert set(parallel_data(results, settings, "iterative")["rounds"]) == {3}
+    row = everything[(everything["run"] == "dense") & (everything["precision"] == "ptq")].iloc[0]
+    assert row["latency"] == pytest.approx(rows(results, "dense", "ptq")["latency_openvino_b1_t1_ms"].mean())
+
+
+def test_the_interactive_plot_holds_the_same_numbers_on_axes_that_can_be_brushed(results, settings):
+    plot = parallel_plot(results, settings, None)["data"][0]
+    data = parallel_data(results, settings)
+    assert plot["type"] == "parcoords"
+    dimensions = {entry["label"]: entry for entry in plot["dimensions"]}
+    assert dimensions["accuracy (%)"]["values"] == pytest.approx(list(100 * data["top1"]), abs=1e-4)
+    assert np.allclose(plot["line"]["color"], 100 * data["top1"])
+    precision = dimensions["precision"]
+    assert [precision["ticktext"][int(code)] for code in precision["values"]] == list(data["precision"])
+
+
+def drawn(root: Path, config, without=lambda _: False):
+    """Draw every figure of a study; return its names and what could not be drawn."""
+    resolved = write_study(root, config, without)
+    found = tables(root, resolved)
+    write_csv(root / "results.csv", found.results)
+    found = type(found)(read_csv(root / "results.csv"), found.layers, found.confusion, found.history)
+    settings = RecommendSettings.of(resolved["recommend"])
+    undrawn = draw_figures(found, [["shapes", "lenet5"]], resolved["pruned"], settings, root / "figures")
+    entries = figures_of("shapes", "lenet5", resolved["pruned"])
+    for entry in entries:
+        for suffix in (".svg", ".png"):
+            assert (root / f"figures/shapes/lenet5/{entry.name}{suffix}").stat().st_size > 2000
+    return {entry.name for entry in entries}, {Path(name).name: reason for name, reason in undrawn.items()}
+
+
+SMALL = {"criterion": ["l1"], "ratio": [0.9], "rounds": [1, 2]}
+
+
+def test_a_study_with_one_seed(tmp_path):
+    names, undrawn = drawn(tmp_path, configuration(seeds=[3], pruning=SMALL))
+    assert names == {entry.name for entry in FIGURES}
+    assert undrawn.keys() == {"rewinding"}
+    assert "Only one mode of rewinding was run" in undrawn["rewinding"]
+
+
+def test_a_study_without_pruning(tmp_path):
+    names, undrawn = drawn(tmp_path, configuration(seeds=[0, 1], pruning=None))
+    assert names == {entry.name for entry in FIGURES if not entry.pruned}
+    assert undrawn == {}
+
+
+def test_a_study_without_quantization(tmp_path):
+    _, undrawn = drawn(tmp_path, configuration(seeds=[0], pruning=SMALL, quantization={"methods": []}))
+    assert undrawn.keys() == {"quantization_bars", "layer_sqnr", "confusion_difference", "rewinding"}
+    assert "one precision only" in undrawn["quantization_bars"]
+
+
+def test_a_study_in_which_runs_failed(tmp_path):
+    """One seed of a strategy, and all of another, are holes; what is there is drawn with its own n."""
+    names, undrawn = drawn(
+        tmp_path,
+        configuration(seeds=[0, 1], pruning=SMALL | {"ratio": [0.5, 0.9]}),
+        lambda network: "0.9-x2" in network.run or ("0.5-x1" in network.run and network.seed == 1),
+    )
+    assert len(names) == len(FIGURES)
+    assert undrawn.keys() == {"rewinding"}
+    data = accuracy_sparsity_data(read_csv(tmp_path / "results.csv"))
+    assert dict(zip(data["ratio"].where(data["rounds"] == 1, -data["ratio"]), data["n"], strict=True)) == {
+        0.5: 1,
+        0.9: 2,
+        -0.5: 2,
+    }
+
+
+def test_a_study_with_a_single_network(tmp_path):
+    dense = configuration(seeds=[0], pruning=None)
+    _, undrawn = drawn(tmp_path, dense, lambda network: network.precision != "fp32")
+    assert {"pareto_size", "parallel_coordinates"} <= undrawn.keys()
+
+
+def test_nothing_measured_is_said_in_words(results, settings):
+    without = results.drop(columns=[name for name in results if name.startswith(("latency", "energy", "speedup"))])
+    with pytest.raises(Missing, match="No latency was measured"):
+        cost_column(without, "latency", settings)
+    with pytest.raises(Missing, match="No pruned network has been timed"):
+        speedup_data(without)
+
+
+def test_every_figure_has_a_caption():
+    assert all(len(entry.caption) > 80 for entry in FIGURES)
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path):
+    for name in ("one", "other"):
+        drawn(tmp_path / name, configuration(seeds=[0], pruning=None))
+    one, other = ((tmp_path / name / "figures/shapes/lenet5") for name in ("one", "other"))
+    for path in one.glob("*.svg"):
+        assert path.read_bytes() == (other / path.name).read_bytes()

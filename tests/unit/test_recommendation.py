@@ -1,0 +1,202 @@
+"""Which network is shipped: on the validation split, within all limits, with a model card."""
+
+import json
+
+import numpy as np
+import onnxruntime
+import openvino
+import pandas as pd
+import pytest
+
+from studies import CLASSES, configuration, tables, write_study
+from winnow.errors import WinnowError
+from winnow.model_card import dense_beside, reasons, write_all
+from winnow.recommend_settings import RecommendSettings
+from winnow.recommendation import as_record, recommend
+
+DENSE = {"strategy": None, "criterion": None, "scope": None, "structure": None, "ratio": np.nan, "rounds": np.nan}
+DENSE |= {"rewind": None, "shuffle": None, "round": np.nan, "requested_sparsity": 0.0, "achieved_sparsity": 0.0}
+
+
+def network(precision, validation, size, latency, seed=0, run="dense", test=0.5):
+    keys = {"dataset": "d", "model": "m", "seed": seed, "run": run, "precision": precision}
+    values = {"validation_top1": validation, "top1": test, "size_mb": size, "latency_openvino_b1_t1_ms": latency}
+    pruned = {} if run == "dense" else {"criterion": "l1", "rounds": 1.0, "round": 1.0, "requested_sparsity": 0.5}
+    return DENSE | pruned | keys | values
+
+
+def asked(**limits):
+    values = dict.fromkeys(("max_accuracy_drop", "max_size_mb", "max_latency_ms", "max_energy_mj"))
+    place = {"runtime": "openvino", "batch_size": 1, "threads": 1, "objective": "size"}
+    return RecommendSettings.of(values | place | limits)
+
+
+FOUR = pd.DataFrame(
+    [
+        network("fp32", 0.90, 4.0, 2.0, test=0.1),
+        network("dynamic", 0.895, 1.0, 5.0, test=0.9),
+        network("ptq", 0.88, 1.1, 0.5),
+        network("qat", 0.899, 1.2, 0.6),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("limits", "precision"),
+    [
+        ({}, "dynamic"),
+        ({"objective": "latency"}, "ptq"),
+        ({"objective": "accuracy"}, "fp32"),
+        ({"max_accuracy_drop": 0.3}, "qat"),
+        ({"max_accuracy_drop": 1.0, "objective": "latency"}, "qat"),
+        ({"max_latency_ms": 1.0}, "ptq"),
+        ({"max_latency_ms": 1.0, "max_accuracy_drop": 0.5}, "qat"),
+        ({"max_size_mb": 1.05}, "dynamic"),
+        ({"max_accuracy_drop": 0.0}, "fp32"),
+        ({"max_accuracy_drop": 0.5, "max_size_mb": 1.0}, "dynamic"),  # exactly the limit is within it
+    ],
+)
+def test_the_best_within_all_limits_is_chosen_on_the_validation_split(limits, precision):
+    (recommendation,) = recommend(FOUR, asked(**limits))
+    assert recommendation.chosen["precision"] == precision
+
+
+def test_the_test_split_has_no_say():
+    changed = FOUR.assign(top1=[0.0, 0.1, 0.99, 0.2])
+    for objective in ("accuracy", "size", "latency"):
+        one, other = (
+            recommend(t, asked(max_accuracy_drop=1.0, objective=objective))[0].chosen for t in (FOUR, changed)
+        )
+        assert one["precision"] == other["precision"]
+
+
+def test_each_limit_says_how_many_it_excludes_and_the_nearest_is_named():
+    (recommendation,) = recommend(FOUR, asked(max_accuracy_drop=0.2, max_size_mb=1.1, max_latency_ms=1.0))
+    assert recommendation.chosen is None
+    assert list(recommendation.excluded.values()) == [2, 2, 2]
+    assert recommendation.nearest["precision"] == "qat"  # too large by 9 %
+    text = " ".join(reasons(recommendation))
+    assert "Loss of accuracy at most 0.2 points (`max_accuracy_drop`): excludes 2 of 4" in text
+    assert "The nearest is dense, qat (seed 0): max_size_mb 1.2 instead of 1.1 MB. It is not shipped." in text
+
+
+def test_what_was_not_measured_is_not_within_a_limit():
+    results = FOUR.assign(latency_openvino_b1_t1_ms=[2.0, 5.0, np.nan, np.nan])
+    (recommendation,) = recommend(results, asked(max_latency_ms=1.0))
+    assert recommendation.chosen is None
+    assert recommendation.unmeasured == 2
+    (recommendation,) = recommend(FOUR, asked(max_energy_mj=1.0))
+    assert (recommendation.chosen, recommendation.nearest, recommendation.unmeasured) == (None, None, 4)
+    (recommendation,) = recommend(results, asked(objective="latency"))
+    assert recommendation.chosen["precision"] == "fp32"
+
+
+def test_of_equals_the_more_accurate_is_chosen():
+    results = pd.DataFrame(
+        [network("fp32", 0.90, 4.0, 1.0), network("ptq", 0.89, 1.0, 0.500), network("qat", 0.90, 1.0, 0.505)]
+    )
+    assert recommend(results, asked(objective="latency"))[0].chosen["precision"] == "qat"
+
+
+def test_combinations_are_judged_by_their_mean_and_the_best_seed_within_the_limits_is_shipped():
+    results = pd.DataFrame(
+        [
+            *(network("fp32", value, 4.0, 1.0, seed) for seed, value in enumerate((0.90, 0.92))),
+            *(network("ptq", value, 1.0, 0.5, seed) for seed, value in enumerate((0.95, 0.80))),  # mean 0.875
+            *(network("qat", value, 1.2, 0.5, seed) for seed, value in enumerate((0.905, 0.909))),
+        ]
+    )
+    chosen = recommend(results, asked(max_accuracy_drop=1.0))[0].chosen
+    assert (chosen["precision"], chosen["seed"]) == ("qat", 1)
+
+
+def test_a_mean_within_a_limit_that_every_seed_misses_somewhere_ships_nothing():
+    results = pd.DataFrame(
+        [
+            *(network("fp32", 0.90, 4.0, 9.0, seed) for seed in (0, 1)),
+            network("ptq", 0.93, 1.0, 1.1, 0),
+            network("ptq", 0.85, 1.0, 0.5, 1),
+        ]
+    )
+    assert recommend(results, asked(max_accuracy_drop=1.0, max_latency_ms=1.0))[0].chosen is None
+
+
+def test_without_a_dense_network_a_loss_of_accuracy_is_unknown():
+    results = pd.DataFrame([network("fp32", 0.9, 1.0, 1.0, run="p/round1")])
+    assert recommend(results, asked(max_accuracy_drop=50))[0].unmeasured == 1
+    assert recommend(results, asked())[0].chosen["run"] == "p/round1"
+    assert recommend(results.iloc[:0], asked()) == []
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    """best/ of a study, and its folder."""
+    root = tmp_path_factory.mktemp("shipped")
+    study = write_study(root, configuration(seeds=[0, 1], recommend={"max_size_mb": 0.5, "max_accuracy_drop": 3}))
+    results = tables(root, study).results
+    recommendations = recommend(results, RecommendSettings.of(study["recommend"]))
+    write_all(recommendations, results, root / "results/made-up", root / "best")
+    return root, results, recommendations[0]
+
+
+def test_what_is_shipped_is_the_file_that_was_measured(shipped):
+    root, _, recommendation = shipped
+    row, folder = recommendation.chosen, root / "best/shapes/lenet5"
+    source = root / f"results/made-up/shapes/lenet5/seed{row['seed']}/{row['run']}/{row['precision']}/model.onnx"
+    assert (folder / "model.onnx").read_bytes() == source.read_bytes()
+    assert (folder / "labels.txt").read_text().splitlines() == CLASSES
+    (record,) = json.loads((root / "best/recommendation.json").read_text())
+    assert record == as_record(recommendation)
+    assert record["chosen"]["precision"] == row["precision"]
+    assert record["limits"] == {"max_accuracy_drop": 3, "max_size_mb": 0.5}
+
+
+def test_the_model_card_has_every_metric_beside_the_dense_network(shipped):
+    root, results, recommendation = shipped
+    row, dense = recommendation.chosen, dense_beside(recommendation, results)
+    assert (dense["run"], dense["precision"], dense["seed"]) == ("dense", "fp32", row["seed"])
+    card = (root / "best/shapes/lenet5/model_card.md").read_text()
+    for value in (f"{100 * row['top1']:.2f} %", f"{row['size_mb']:.3f} MB", f"{100 * dense['top1']:.2f} %"):
+        assert value in card
+    for column in results:
+        if column.startswith("latency_") and not column.endswith("p95_ms") and pd.notna(row[column]):
+            assert f"{row[column]:.4f} ms" in card
+    assert "Energy is an estimate" in card
+    assert "Size at most 0.5 MB (`max_size_mb`): excludes" in card
+    assert str(root) not in card
+    assert "<table>" in (root / "best/shapes/lenet5/model_card.html").read_text()
+
+
+def test_the_three_lines_of_the_card_run(shipped, monkeypatch):
+    monkeypatch.chdir(shipped[0] / "best/shapes/lenet5")
+    card = (shipped[0] / "best/shapes/lenet5/model_card.md").read_text()
+    snippets = [part.partition("```")[0] for part in card.split("```python\n")[1:]]
+    assert [len(snippet.splitlines()) for snippet in snippets] == [3, 3]
+    images = np.arange(8, dtype=np.float32).reshape(2, 1, 2, 2)
+    for snippet, module in zip(snippets, (onnxruntime, openvino), strict=True):
+        names = {"images": images}
+        exec(snippet, names)
+        assert names[module.__name__] is module
+        assert names["labels"].tolist() == [3, 3]
+
+
+def test_nothing_to_ship_is_a_page_that_says_why(tmp_path):
+    study = write_study(tmp_path, configuration(seeds=[0], pruning=None, recommend={"max_size_mb": 0.1}))
+    results = tables(tmp_path, study).results
+    recommendations = recommend(results, RecommendSettings.of(study["recommend"]))
+    write_all(recommendations, results, tmp_path / "results/made-up", tmp_path / "best")
+    folder = tmp_path / "best/shapes/lenet5"
+    assert sorted(path.name for path in folder.iterdir()) == ["nothing_to_ship.html", "nothing_to_ship.md"]
+    text = (folder / "nothing_to_ship.md").read_text()
+    assert "excludes 4 of 4 combinations" in text
+    assert "The nearest is dense, " in text
+
+
+def test_a_damaged_network_is_named(tmp_path):
+    study = write_study(tmp_path, configuration(seeds=[0], pruning=None))
+    results = tables(tmp_path, study).results
+    recommendations = recommend(results, RecommendSettings.of(study["recommend"]))
+    for path in (tmp_path / "results").rglob("model.onnx"):
+        path.write_bytes(b"no network")
+    with pytest.raises(WinnowError, match=r"model.onnx: not a network of this study .*delete it and run again"):
+        write_all(recommendations, results, tmp_path / "results/made-up", tmp_path / "best")

@@ -1,0 +1,267 @@
+"""What a reader meets: the start page, the one-page report, what is missing, and the live view."""
+
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+
+from projects import LIVE
+from studies import configuration, files, tables, write_study
+from winnow import published, ranking
+from winnow.blocks import Bullets, Heading, Table, Text, to_html, to_markdown, to_rst
+from winnow.checklist import checklist
+from winnow.errors import WinnowError
+from winnow.live import live_report
+from winnow.missing import absent, failures
+from winnow.networks import networks
+from winnow.recommend_settings import RecommendSettings
+from winnow.recommendation import recommend
+from winnow.start_page import Outcome, start_page
+from winnow.study import collect
+from winnow.tables import quantization_table
+
+SMALL = {"criterion": ["l1", "random"], "ratio": [0.5, 0.9], "rounds": [1], "rewind": ["init"]}
+"""Two sparsities by magnitude and by chance."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A finished study of two seeds: its folder and its resolved configuration. Do not change it."""
+    root = tmp_path_factory.mktemp("made")
+    return root, write_study(root, configuration(seeds=[0, 1], pruning=SMALL))
+
+
+@pytest.fixture
+def half(tmp_path):
+    """A study in which one training failed, one runs, and one has not begun."""
+    root = tmp_path
+    gone = ("random-global-unstructured-0.5", "random-global-unstructured-0.9", "l1-global-unstructured-0.9")
+    study = write_study(
+        root,
+        configuration(seeds=[0], pruning=SMALL),
+        lambda network: network.run.startswith(gone) or (network.run == "dense" and network.precision == "qat"),
+    )
+    folder = root / "results/made-up"
+    log = folder / "logs/retrain/shapes/lenet5/seed0/l1-global-unstructured-0.9-x1-init/round1.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("10:00:00 epoch 1: loss 2.3\n10:00:01 error: shapes/lenet5: the loss is not finite; lower lr\n")
+    log = folder / "logs/train_quantized/shapes/lenet5/seed0/dense.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("10:00:00 failed\nTraceback (most recent call last):\n  File x\nRuntimeError: no memory <left>\n")
+    running = folder / "shapes/lenet5/seed0/random-global-unstructured-0.5-x1-init/round1"
+    running.mkdir(parents=True)
+    (running / "history.csv").write_text("epoch,validation_accuracy,train_loss\n1,0.5,1\n2,0.6,1\n")
+    return root, study
+
+
+def outcome(root, study, **options):
+    found = tables(root, study).results
+    chosen = recommend(found, RecommendSettings.of(study["recommend"]))
+    return Outcome(study, found, chosen, absent(study, root / "results" / study["study"]), **options)
+
+
+def words(blocks) -> str:
+    return to_markdown("title", blocks)
+
+
+def test_the_start_page_says_what_to_ship_what_it_costs_and_why(made):
+    page = outcome(*made)
+    text, row = words(start_page(page)), page.recommendations[0].chosen
+    dense = page.results[(page.results["run"] == "dense") & (page.results["precision"] == "fp32")]
+    dense = dense[dense["seed"] == row["seed"]].iloc[0]
+    assert f"**shapes / lenet5: ship {row['name']}** (seed {row['seed']}), in `best/shapes/lenet5/`" in text
+    assert f"**{100 * row['top1']:.2f} %** (dense fp32: {100 * dense['top1']:.2f} %)" in text
+    faster = dense["latency_openvino_b1_t1_ms"] / row["latency_openvino_b1_t1_ms"]
+    assert f"({faster:.3g}x faster)" in text
+    assert "Nothing: every network of the configuration was made, scored and timed." in text
+    assert re.search(r"Loss of accuracy at most 1 point \(`max_accuracy_drop`\): excludes \d+ of 20", text)
+    assert "On 200 validation images, accuracies less than" in text
+
+
+def test_the_start_page_says_what_came_out_and_on_what(made):
+    page = outcome(*made)
+    text = words(start_page(page))
+    dense = page.results[(page.results["run"] == "dense") & (page.results["precision"] == "fp32")]["top1"]
+    assert f"Dense fp32 has {100 * dense.mean():.2f} ± {100 * dense.std():.2f} % test accuracy" in text
+    assert "At 90.0 % sparsity, the highest that was tried, the best strategy (l1)" in text
+    assert "choosing at random keeps" in text
+    assert "made **no network faster**" in text
+    for fact in ("A processor", "onnxruntime 1.0, openvino 2.0", "estimated from CPU seconds", "5 epochs"):
+        assert fact in text
+
+
+def test_missing_networks_are_listed_with_the_reason(half):
+    root, study = half
+    found = {entry.network.folder: entry for entry in absent(study, root / "results/made-up")}
+    expected = {network.folder for network in networks(study)} - {
+        path.parent.relative_to(root / "results/made-up").as_posix() for path in files(root, study)["quality"]
+    }
+    assert found.keys() == expected
+    slug = "shapes/lenet5/seed0/l1-global-unstructured-0.9-x1-init/round1"
+    for precision in ("fp32", "dynamic", "ptq", "qat"):
+        assert found[f"{slug}/{precision}"].state == "failed"
+        assert "the loss is not finite; lower lr" in found[f"{slug}/{precision}"].reason
+    assert found["shapes/lenet5/seed0/dense/qat"].reason.endswith("RuntimeError: no memory <left>")
+    running = found["shapes/lenet5/seed0/random-global-unstructured-0.5-x1-init/round1/fp32"]
+    assert (running.state, running.reason) == ("training", "epoch 2 is complete")
+    waiting = found["shapes/lenet5/seed0/random-global-unstructured-0.9-x1-init/round1/fp32"]
+    assert (waiting.state, waiting.reason) == ("not made yet", "no accuracy and latency yet")
+
+
+@pytest.mark.parametrize(
+    ("log", "stopped"),
+    [
+        ("train/shapes/lenet5/seed0", {"dense/fp32", "dense/ptq", "a-x3-init/round2/fp32"}),
+        ("export/shapes/lenet5/seed0/dense", {"dense/fp32", "dense/ptq"}),
+        ("calibrate/shapes/lenet5/seed0/dense", {"dense/ptq"}),
+        ("evaluate/shapes/lenet5/seed0/dense/ptq", {"dense/ptq"}),
+        ("retrain/shapes/lenet5/seed0/a-x3-init/round1", {"a-x3-init/round2/fp32"}),
+        ("retrain/shapes/lenet5/seed0/a-x3-init/round3", set()),
+        ("prepare_dataset/shapes", {"dense/fp32", "dense/ptq", "a-x3-init/round2/fp32"}),
+        ("train/shapes/lenet5/seed1", set()),
+    ],
+)
+def test_a_failure_stops_what_depends_on_it(tmp_path, log, stopped):
+    from winnow.networks import Network
+
+    path = tmp_path / "logs" / f"{log}.log"
+    path.parent.mkdir(parents=True)
+    path.write_text("10:00:00 error: why\n")
+    (failure,) = failures(tmp_path)
+    assert failure.error == "why"
+    for run, precision in (("dense", "fp32"), ("dense", "ptq"), ("a-x3-init/round2", "fp32")):
+        network = Network("shapes", "lenet5", 0, run, precision)
+        assert failure.stops(network) == (f"{run}/{precision}" in stopped)
+
+
+def test_a_log_without_an_error_is_no_failure(tmp_path):
+    (tmp_path / "logs/train").mkdir(parents=True)
+    (tmp_path / "logs/train/d.log").write_text("10:00:00 quantization error 0.3\n10:00:01 epoch 2: loss 0.3\n")
+    assert failures(tmp_path) == []
+
+
+def test_the_live_view_shows_holes_and_failures_and_changes_nothing(half):
+    root, study = half
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    page = live_report(study, root / "results")
+    assert page == root / "results/made-up/live/overview.html"
+    assert {path: path.read_bytes() for path in before} == before
+    text = page.read_text()
+    count = len(files(root, study)["quality"])
+    assert f"{count} of 20 networks" in text.replace("\u00a0", " ")
+    assert "the loss is not finite; lower lr" in text
+    assert "RuntimeError: no memory &lt;left&gt;" in text
+    assert "epoch 2 is complete" in text
+    assert len(pd.read_csv(page.parent / "results.csv")) == count
+    history = pd.read_csv(page.parent / "history.csv")
+    assert (history["run"] == "random-global-unstructured-0.5-x1-init/round1").sum() == 2
+    assert "best/shapes" not in text
+
+
+def test_the_live_view_of_a_study_without_any_network_is_an_error_that_says_so(tmp_path):
+    study = write_study(tmp_path, configuration(seeds=[0], pruning=None), lambda _: True)
+    with pytest.raises(WinnowError, match="no network has been evaluated yet"):
+        live_report(study, tmp_path / "results")
+
+
+def test_the_live_view_without_latencies(tmp_path):
+    study = write_study(tmp_path, configuration(seeds=[0], pruning=None))
+    for path in tmp_path.rglob("speed.json"):
+        path.unlink()
+    text = live_report(study, tmp_path / "results").read_text()
+    assert "4 networks not made yet" in text
+    assert "no latency yet" in text
+    assert "No latency was measured yet" in text
+
+
+def test_the_page_needs_nothing_from_elsewhere(made):
+    root, study = made
+    text = live_report(study, root / "results").read_text()
+    markup = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r'(src|href)="(?!data:|#)', markup)
+    assert "@import" not in markup
+    assert "url(" not in markup
+    assert text.count("Plotly.react") == 1
+    plots = json.loads(re.search(r'<script type="application/json">(.*?)</script>', text)[1])
+    assert list(plots) == ["all", "lowest accuracy", "highest accuracy", "one-shot pruning"]
+    shutil.rmtree(root / "results/made-up/live")
+
+
+def test_a_command_line_mistake_is_one_line(tmp_path):
+    assert LIVE.run(tmp_path / "none.yaml").startswith("error: ")
+    (tmp_path / "bad.yaml").write_text("study: x\n")
+    assert "configuration: key 'datasets' is missing" in LIVE.run(tmp_path / "bad.yaml")
+
+
+def test_the_ranking_holds_the_best_and_the_worst(made):
+    results = tables(*made).results
+    table = ranking.ranking(results, count=2)
+    means = 100 * results.groupby(["run", "precision"])["top1"].mean()
+    assert list(table["rank"]) == [1, 2, 19, 20]
+    assert list(table["top1"]) == pytest.approx([*means.nlargest(2), *means.nsmallest(2)[::-1]])
+    assert list(table["n"]) == [2, 2, 2, 2]
+    base = means[("dense", "fp32")]
+    assert table["change"].iloc[0] == pytest.approx(table["top1"].iloc[0] - base)
+    assert ranking.ranking(results.iloc[:0]).empty
+
+
+def test_published_values_stand_beside_ones_own_with_their_setup(tmp_path):
+    pruning = {"ratio": [0.8], "rounds": [1, 3], "rewind": ["init", 2]}
+    datasets, models = {"cifar10-small": {"source": "digits"}}, {"resnet18": {}, "resnet20": {}}
+    study = write_study(tmp_path, configuration(datasets=datasets, models=models, pruning=pruning))
+    results = tables(tmp_path, study).results
+    table = published.published_table(results).set_index(["model", "network", "metric"])
+    row = table.loc[("resnet20", "iterative, rewound to an epoch, 79 % sparsity", "top-1 (%)")]
+    own = results[(results["model"] == "resnet20") & results["run"].str.contains("x3-epoch2/round3")]
+    own = own[own["precision"] == "fp32"]["top1"]
+    assert (row["published"], row["own"], row["n"]) == (91.7, pytest.approx(100 * own.mean()), 3)
+    assert "Renda" in row["setup"]
+    assert table.loc[("resnet18", "ptq", "quantization error"), "published"] == 0.791
+    assert pd.isna(table.loc[("resnet20", "one-shot, re-initialized, 79 % sparsity", "top-1 (%)"), "own"])
+    published.write_published(table.reset_index(), tmp_path / "p.csv", tmp_path / "p.md")
+    assert "for orientation, not for ranking" in (tmp_path / "p.md").read_text()
+    other = results.assign(dataset="digits")
+    assert published.published_table(other).empty
+    assert published.published_table(results.assign(dataset="cifar100-x"))["published"].isin([42.79]).any()
+
+
+def test_the_checklist_is_held_against_the_study(tmp_path, made):
+    def passed(config, **options):
+        study = write_study(tmp_path / str(len(list(tmp_path.iterdir()))), config, **options)
+        root = max(tmp_path.iterdir(), key=lambda path: int(path.name))
+        return [item.passed for item in checklist(tables(root, study).results)]
+
+    full = {"criterion": ["l1", "random"], "ratio": [0.1, 0.3, 0.5, 0.8, 0.9]}
+    datasets = {name: {"source": "digits"} for name in "abc"}
+    none = {"methods": []}
+    assert all(passed(configuration(datasets=datasets, pruning=full, quantization=none)))
+    #                                                        points, speed, seeds, random, magnitude, raw, pairs
+    assert passed(configuration(seeds=[0], pruning={"ratio": [0.5]}, quantization=none)) == [
+        *(False, True, False, False, True, True, False)
+    ]
+    assert passed(configuration(pruning=None))[3:5] == [False, False]
+    alone = passed(configuration(pruning=full), without=lambda n: n.run == "dense" and n.seed == 1)
+    assert alone[5] is False
+    assert not any(item.passed for item in checklist(tables(*made).results.iloc[:0]))
+
+
+def test_markup_is_escaped_in_every_form():
+    blocks = [Heading("A & B"), Text("**a** `x_y` <b> 5 % {{ x }} a_b"), Bullets(["one|two"])]
+    blocks.append(Table(pd.DataFrame({"a": ["<i>"], "b": ["c_d"]})))
+    page = to_html("<title>", blocks)
+    assert "<h1>&lt;title&gt;</h1>" in page
+    assert "<b>a</b> <code>x_y</code> &lt;b&gt; 5\u00a0%" in page
+    assert "<td>&lt;i&gt;</td>" in page
+    rst = to_rst("t", blocks)
+    assert "**a** ``x_y`` <b> 5 % { { x }} a\\_b" in rst
+    assert "- one\\|two" in rst
+    assert "## A & B" in to_markdown("t", blocks)
+
+
+def test_tables_of_holes_say_over_how_many_seeds(half):
+    root, study = half
+    found = files(root, study)
+    table = quantization_table(collect(found["quality"], found["speed"]))
+    assert set(table["method"]) == {"base", "dynamic", "ptq"}
