@@ -117,7 +117,7 @@ def _speed(content: dict[str, Any]) -> dict[str, Any]:
     machine = content["machine"]
     versions = [f"{name} {machine[name]}" for name in ("onnxruntime", "openvino", "torch") if name in machine]
     columns |= {"inference_energy_estimated": estimated, "processor": machine["processor"]}
-    return columns | {"logical_cpus": machine.get("logical_cpus"), "runtime_versions": ", ".join(versions)}
+    return columns | {"logical_cpus": machine.get("logical_cpus"), "runtime_versions": ", ".join(versions) or None}
 
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:
