@@ -46,4 +46,5 @@ def dry_run(arguments: argparse.Namespace) -> Iterator[str]:
         sys.exit("".join(last))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The estimate: what it adds up, where its numbers come from, and how long jobs that wait for each other take."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from samples import REPOSITORY
+from winnow.configuration import resolve
+from winnow.costs import ASSUMED_QAT_FACTOR, ASSUMED_SECONDS, Costs
+from winnow.history import write_history
+from winnow.planned import Plan, PlannedJob, read_dry_run
+from winnow.planning import duration, estimate, plan_text
+
+PLACE = {"dataset": "cifar10", "model": "resnet18", "seed": "0"}
+STRATEGY = "l1-global-unstructured-0.9-x5-lr"
+DRY_RUN = """\
+Building DAG of jobs...
+Job stats:
+job      count
+-----  -------
+train        1
+
+[Tue Nov 24 09:16:52 2026]
+localrule prepare_dataset:
+    output: results/data/cifar10.safetensors
+    reason: Missing output files: results/data/cifar10.safetensors
+    wildcards: dataset=cifar10
+    resources: tmpdir=/tmp, runtime=60, mem_mb=8000
+[Tue Nov 24 09:16:52 2026]
+rule train:
+    input: results/data/cifar10.safetensors
+    output: results/s/cifar10/resnet18/seed0/dense/weights.safetensors, results/s/cifar10/resnet18/seed0/dense/history.csv
+    log: results/s/logs/train/cifar10/resnet18/seed0.log
+    wildcards: dataset=cifar10, model=resnet18, seed=0
+    threads: 4
+    resources: tmpdir=/tmp, runtime=720, gpu=1, mem_mb=8000
+[Tue Nov 24 09:16:52 2026]
+rule all:
+    input: results/s/cifar10/resnet18/seed0/dense/weights.safetensors
+    jobid: 0
+Job stats:
+total        3
+"""  # noqa: E501
+
+
+def job(rule: str, inputs=(), outputs=("made",), threads: int = 1, gpus: int = 0, **wildcards: str) -> PlannedJob:
+    return PlannedJob(rule, PLACE | wildcards, inputs, outputs, threads, gpus)
+
+
+def study(**changes) -> dict:
+    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+    return resolve(config | changes)
+
+
+@pytest.fixture
+def costs(tmp_path) -> Costs:
+    return Costs(study(), tmp_path / "results")
+
+
+def history(results: Path, study: str, seconds: list[float], run: str = "dense") -> None:
+    folder = results / study / "cifar10" / "resnet18" / "seed0" / run
+    folder.mkdir(parents=True)
+    row = dict.fromkeys(("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"), 0.5)
+    row |= {"learning_rate": 0.1, "images_per_second": 1.0}
+    write_history(folder / "history.csv", [{"epoch": k + 1, "seconds": s, **row} for k, s in enumerate(seconds)])
+
+
+def test_a_dry_run_is_read():
+    plan = read_dry_run(DRY_RUN.splitlines(keepends=True))
+    assert [(job.rule, job.threads, job.gpus) for job in plan.jobs] == [("prepare_dataset", 1, 0), ("train", 4, 1)]
+    assert plan.jobs[1].wildcards == PLACE
+    assert plan.after == [[], [0]]
+    assert plan.rule_graph == {"prepare_dataset": ["train"], "train": []}
+
+
+def test_epochs_are_those_of_each_kind_of_training(costs):
+    assert costs.epochs(job("train")) == 50
+    assert costs.epochs(job("train_quantized")) == 10
+    assert costs.epochs(job("retrain", pruning=STRATEGY, round="2")) == 50
+    rewound = Costs(study(pruning={"ratio": [0.9], "rewind": [12]}), costs.results)
+    assert rewound.epochs(job("retrain", pruning="l1-global-unstructured-0.9-x1-epoch12", round="1")) == 38
+
+
+def test_seconds_are_measured_where_they_can_be(costs):
+    assert costs.epoch_time(job("train")).seconds == 45_000 / 500
+    assert "assumed: 45000 images at 500 images/s" in costs.epoch_time(job("train")).source
+    history(costs.results, "another", [7.0])
+    measured = Costs(costs.study, costs.results)
+    assert measured.epoch_time(job("train")).source == "median of 1 epochs measured in another"
+    assert measured.epoch_time(job("train_quantized")).seconds == pytest.approx(7 * ASSUMED_QAT_FACTOR)
+    history(costs.results, "cifar", [2.0, 4.0, 9.0])
+    history(costs.results, "cifar", [5.0], run="dense/qat")
+    measured = Costs(costs.study, costs.results)
+    assert measured.seconds(job("train")) == 50 * 4
+    assert measured.seconds(job("retrain", pruning=STRATEGY, round="2")) == 50 * 4
+    assert measured.seconds(job("train_quantized")) == 10 * 5
+    assert measured.epoch_time(job("train", model="resnet50")).seconds == 90
+
+
+def test_other_jobs_take_what_their_logs_say(costs):
+    assert costs.seconds(job("evaluate")) == ASSUMED_SECONDS["evaluate"]
+    # three runtimes, two batch sizes, five seconds after one of warm-up
+    assert costs.seconds(job("benchmark")) == ASSUMED_SECONDS["benchmark"] + 3 * 2 * 6
+    for precision, seconds in {"fp32": 3, "ptq": 5}.items():
+        log = costs.results / f"cifar/logs/evaluate/cifar10/resnet18/seed0/dense/{precision}.tsv"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(f"s\th:m:s\n{seconds}.0\t0:00:0{seconds}\n")
+    (costs.results / "cifar/logs/prepare_dataset").mkdir()
+    (costs.results / "cifar/logs/prepare_dataset/cifar10.tsv").write_text("s\th:m:s\n11.0\t0:00:11\n")
+    measured = Costs(costs.study, costs.results)
+    assert measured.seconds(job("evaluate")) == 4
+    assert measured.seconds(PlannedJob("prepare_dataset", {"dataset": "cifar10"}, (), ("made",), 1, 0)) == 11
+
+
+def test_disk_counts_what_is_not_there(costs, tmp_path):
+    run = tmp_path / "results/cifar/cifar10/resnet18/seed0/dense"
+    outputs = [str(run / name) for name in ("weights.safetensors", "ptq/model.onnx")]
+    assert costs.size(job("train", outputs=outputs)) == 4 * 11.2e6 + 11.2e6
+    run.mkdir(parents=True)
+    (run / "weights.safetensors").write_bytes(bytes(4000))
+    assert Costs(costs.study, costs.results).size(job("train", outputs=outputs)) == 1000
+    pruned = [str(run.parent / STRATEGY / "round1" / name) for name in ("start.safetensors", "masks.safetensors")]
+    assert Costs(costs.study, costs.results).size(job("prune", outputs=pruned)) == 1000
+
+
+@pytest.fixture
+def diamond(costs) -> Plan:
+    """One job of 10 s, then two of 20 s beside each other, then one of 5 s."""
+    seconds = {"evaluate": 10.0, "export": 20.0, "prune": 20.0, "collect": 5.0}
+    costs._known = {("job", rule, "cifar10", "resnet18"): value for rule, value in seconds.items()}
+    return Plan(
+        [
+            job("collect", inputs=("b", "c"), outputs=("d",)),  # order does not matter
+            job("evaluate", outputs=("a",), threads=4, gpus=1),
+            job("export", inputs=("a",), outputs=("b",)),
+            job("prune", inputs=("a", "from before"), outputs=("c",)),
+        ]
+    )
+
+
+def test_wall_time_is_that_of_so_many_slots(diamond, costs):
+    one, two, many = (estimate(diamond, costs, slots) for slots in (1, 2, 50))
+    assert one.wall_hours * 3600 == pytest.approx(55)
+    assert two.wall_hours * 3600 == pytest.approx(35)
+    assert many.wall_hours == two.wall_hours == pytest.approx(two.chain_hours)
+    assert one.cpu_hours["evaluate"] * 3600 == pytest.approx(40)
+    assert one.gpu_hours == {"collect": 0, "evaluate": pytest.approx(10 / 3600), "export": 0, "prune": 0}
+    assert one.jobs == {"collect": 1, "evaluate": 1, "export": 1, "prune": 1}
+
+
+def test_the_plan_as_text_names_all_of_it(diamond, costs):
+    text = plan_text(diamond, costs, 2)
+    assert "Study cifar: 4 jobs to run" in text
+    assert "Wall time with 2 jobs at a time: 35 s" in text
+    assert "evaluate -> export, prune" in text
+    assert plan_text(Plan([]), costs, 2) == "Study cifar: 0 jobs to run\n"
+
+
+@pytest.mark.parametrize(("hours", "text"), [(0.01, "36 s"), (0.5, "30 min"), (5.25, "5.25 h"), (100, "4.17 days")])
+def test_durations_are_readable(hours, text):
+    assert duration(hours) == text
