@@ -52,9 +52,9 @@ def start_page(outcome: Outcome) -> list[Block]:
 
 
 def _summary(outcome: Outcome) -> Iterator[Block]:
-    expected, found = sum(1 for _ in networks(outcome.study)), len(outcome.results)
-    state = "All of them are finished." if found == expected else f"**{expected - found} are missing**, see below."
-    if outcome.live and found < expected:
+    expected, missing = sum(1 for _ in networks(outcome.study)), len(outcome.absent)
+    state = f"**{missing} {'is' if missing == 1 else 'are'} missing**, see below." if missing else "All are finished."
+    if outcome.live and missing:
         state = f"This is a look at a study that is not finished. {state}"
     study = outcome.study
     kinds = []
@@ -64,7 +64,7 @@ def _summary(outcome: Outcome) -> Iterator[Block]:
         kinds.append(f"pruned ({counted(len(study['strategies']), 'strategy', 'strategies')})")
     yield Text(
         f"Neural networks that classify images were trained{', ' * bool(kinds)}{' and '.join(kinds)}, and each was "
-        f"measured as the `model.onnx` file one would ship: {found} of {expected} networks. {state}"
+        f"measured as the `model.onnx` file one would ship: {expected - missing} of {expected} networks. {state}"
     )
 
 
