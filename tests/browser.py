@@ -22,12 +22,23 @@ _OPTIONS += ("--disable-component-update", "--disable-sync", "--disable-dev-shm-
 
 @dataclass
 class Page:
-    """One page at one size. `requests` are the addresses it asked for, `errors` what the console showed."""
+    """One page. `requests` are the addresses it asked for, `errors` what the console showed."""
 
     send: Any
-    width: int
+    width: int = 0
     requests: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+
+    def resize(self, size: str) -> None:
+        """Show the page at a size of SIZES."""
+        self.width, height = SIZES[size]
+        screen = {"width": self.width, "height": height, "deviceScaleFactor": 1, "mobile": self.width < 600}
+        self.send("Emulation.setDeviceMetricsOverride", **screen)
+        self.wait()
+
+    def wait(self) -> None:
+        """Give the page the time to draw."""
+        self.evaluate("new Promise(done => setTimeout(() => requestAnimationFrame(done), 300))")
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression."""
@@ -64,9 +75,8 @@ class Page:
 
 
 @contextmanager
-def opened(path: Path, size: str) -> Iterator[Page]:
-    """Open a file at a size of SIZES; it has loaded, and what was asked for so far has come."""
-    width, height = SIZES[size]
+def opened(path: Path, size: str = "laptop") -> Iterator[Page]:
+    """Open a file at a size of SIZES, and wait until it has loaded."""
     (ours_in, theirs_out), (theirs_in, ours_out) = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         # a browser reads commands from descriptor 3 and answers on 4
@@ -78,7 +88,7 @@ def opened(path: Path, size: str) -> Iterator[Page]:
         os.close(theirs_out)
         try:
             with os.fdopen(ours_in, "rb") as answers, os.fdopen(ours_out, "wb") as commands:
-                yield _load(_Pipe(answers, commands), path, width, height)
+                yield _load(_Pipe(answers, commands), path, size)
         finally:
             process.terminate()
             process.wait(30)
@@ -116,17 +126,14 @@ class _Pipe:
                 return entry
 
 
-def _load(pipe: _Pipe, path: Path, width: int, height: int) -> Page:
+def _load(pipe: _Pipe, path: Path, size: str) -> Page:
     target = pipe.send("Target.createTarget", url="about:blank")["targetId"]
     pipe.session = pipe.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-    pipe.page = Page(pipe.send, width)
+    page = pipe.page = Page(pipe.send)
     for domain in ("Page", "Runtime", "Log", "Network"):
         pipe.send(f"{domain}.enable")
-    screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-    pipe.send("Emulation.setDeviceMetricsOverride", **screen)
-    # not waited for by its answer: the event may come before it
+    page.resize(size)
     pipe.send("Page.navigate", url=path.resolve().as_uri())
-    deadline = "new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', done))"
-    pipe.page.evaluate(deadline)
-    pipe.page.evaluate("new Promise(done => setTimeout(done, 500))")
-    return pipe.page
+    page.evaluate("new Promise(done => document.readyState == 'complete' ? done() : addEventListener('load', done))")
+    page.wait()
+    return page

@@ -214,7 +214,8 @@ def training_curves(history: pd.DataFrame) -> Figure:
     rounds["round"] = rounds["run"].str.extract(r"/round(\d+)$", expand=False).astype(float)
     for place, (number, part) in enumerate(rounds.groupby("round")):
         quantiles = part.groupby("epoch")["accuracy"].quantile([0.25, 0.5, 0.75]).unstack()
-        label = f"after round {plain(number)} ({part['run'].nunique()} trainings)"
+        count = part["run"].nunique()
+        label = f"after round {plain(number)} ({count} strateg{'y' if count == 1 else 'ies'})"
         color, line = COLORS[place % len(COLORS)], LINES[place % len(LINES)]
         panels[1].plot(quantiles.index, quantiles[0.5], label=label, color=color, linestyle=line)
         panels[1].fill_between(quantiles.index, quantiles[0.25], quantiles[0.75], color=color, alpha=0.15, linewidth=0)

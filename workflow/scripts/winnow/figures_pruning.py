@@ -112,6 +112,7 @@ def _lines(results: pd.DataFrame, data: pd.DataFrame) -> Figure:
         axes.axhline(mean, color="black", linestyle="--", linewidth=1, label="dense")
         if pd.notna(std):
             axes.axhspan(mean - std, mean + std, color="black", alpha=0.08, linewidth=0)
+            axes.get_lines()[0].set_label("dense, ± one standard deviation")
         counts.append(count)
     for place, (name, part) in enumerate(data.groupby("series", sort=False)):
         chance = part["criterion"].iloc[0] == "random"

@@ -34,7 +34,9 @@ def quantization_bars_data(results: pd.DataFrame) -> pd.DataFrame:
     if dense["precision"].nunique() < 2:
         raise Missing("This network was evaluated in one precision only; quantization.methods names the others.")
     timed = [(t.column("latency"), f"latency (ms), {_two_lines(t)}", 1) for t in timed_configurations(results)]
-    energy = [(t.column("energy"), f"energy (mJ), {_two_lines(t)}", 1) for t in timed_configurations(results)]
+    estimate = dense["inference_energy_estimated"].fillna(False).astype(bool).any() if timed else False
+    end = ", estimate" * bool(estimate)
+    energy = [(t.column("energy"), f"energy (mJ), {_two_lines(t)}{end}", 1) for t in timed_configurations(results)]
     rows = []
     for column, label, factor in [*_METRICS, *timed, *energy]:
         for precision in PRECISIONS:
@@ -52,7 +54,9 @@ def quantization_bars(results: pd.DataFrame) -> Figure:
     """Draw a panel of bars for each metric; the dashed line is the fp32 base."""
     data = quantization_bars_data(results)
     metrics = list(dict.fromkeys(data["metric"]))
-    shown = [metric for metric in metrics if not metric.startswith(("energy_", "latency_torch"))]
+    energy = [metric for metric in metrics if metric.startswith("energy_")]
+    left_out = ("latency_torch", *energy[1:])  # one panel of energy: it follows latency
+    shown = [metric for metric in metrics if not metric.startswith(left_out)]
     columns = 3
     rows = -(-len(shown) // columns)
     figure = style.new_figure(0.5 + 1.75 * rows)
@@ -71,7 +75,9 @@ def quantization_bars(results: pd.DataFrame) -> Figure:
                 edgecolor="white",
                 capsize=2,
             )
-            panel.annotate(f"{row.mean:.3g}", (position, row.mean), ha="center", va="bottom", fontsize=7)
+            text = f"{row.mean:.2f}" if metric == "top1" else f"{row.mean:.3g}"
+            top = row.mean + (0 if pd.isna(row.std) else row.std)
+            panel.annotate(text, (position, top), (0, 2), textcoords="offset points", ha="center", fontsize=7)
         base = part.loc[part["precision"] == "fp32", "mean"]
         if len(base):
             panel.axhline(base.iloc[0], color="black", linewidth=0.8, linestyle="--")
