@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from browser import CHROMIUM, SIZES, opened
-from projects import LIVE, RUN, Project
+from projects import LIVE, ONE_THREAD, RUN, Project
 
 STUDY = "results/tiny"
 REPORT = ("--report", f"{STUDY}/report.html", "--report-stylesheet", "workflow/report/report.css")
@@ -81,14 +81,14 @@ def test_a_page_in_a_browser_fits_and_asks_for_nothing(reported, name):
 
 def test_the_live_view_says_that_a_network_failed_and_why(study):
     study.configure(quantization={"ptq": {"calibration_samples": 32}, "qat": {"epochs": 1, "lr": 1e30}})
-    output = study.run(fails=True)
+    output = study.run(*ONE_THREAD, fails=True)
     text = live(study)
     log = (study.root / STUDY / "logs/train_quantized/digits/lenet5/seed0/dense.log").read_text()
-    error = log.splitlines()[-1].partition("error: ")[2]
-    assert error
+    error = log.splitlines()[-1]
     assert error in output
     assert "1 network failed:" in text
-    assert f"train_quantized of digits/lenet5/seed0/dense: {error}" in text
+    reason = error.rpartition("error: ")[2].replace("`", "")  # these mark code on the page
+    assert f"train_quantized of digits/lenet5/seed0/dense: {reason}" in text
     assert "3 of 4 networks. 1 is missing" in text
     table = pd.read_csv(study.root / STUDY / "live/results.csv")
     assert list(table["precision"]) == ["dynamic", "fp32", "ptq"]
@@ -96,19 +96,18 @@ def test_the_live_view_says_that_a_network_failed_and_why(study):
 
 def test_the_live_view_of_half_a_study_is_of_what_is_there(project):
     assert EVERYTHING_MISSING in LIVE.run("config/tiny.yaml", cwd=project.root)
-    project.run(*(f"{RUN}/{precision}/quality.json" for precision in ("fp32", "dynamic")), f"{RUN}/fp32/speed.json")
+    wanted = [f"{RUN}/fp32/quality.json", f"{RUN}/dynamic/quality.json", f"{RUN}/fp32/speed.json"]
+    project.run(*wanted, *ONE_THREAD)
     text = live(project)
     assert "1 of 4 networks. 3 are missing" in text
     assert "3 networks not made yet:" in text
     assert f"{RUN.removeprefix(f'{STUDY}/')}/dynamic: no latency yet" in text
     assert f"{RUN.removeprefix(f'{STUDY}/')}/qat: no accuracy and latency yet" in text
-    project.run()
-    assert "All are finished." in live(project)
 
 
 def test_the_live_view_changes_nothing(study):
     before = contents(study)
-    live(study)
+    assert "All are finished." in live(study)
     assert contents(study) == before
     assert "Nothing to be done" in study.run()
 
@@ -117,7 +116,7 @@ def test_the_live_view_needs_no_lock_while_a_study_runs(study):
     """The study is halted meanwhile, so that it cannot end before the view is there."""
     study.configure(seeds=[0, 1], training={"epochs": 8})
     history = study.root / STUDY / "digits/lenet5/seed1/dense/history.csv"
-    process = study.start()
+    process = study.start(*ONE_THREAD)
     try:
         deadline = time.monotonic() + 120
         while not history.exists() and process.poll() is None and time.monotonic() < deadline:
