@@ -48,8 +48,9 @@ class Page:
 
     def overflow(self) -> int:
         """Return by how many pixels the page is wider than the screen."""
-        # not against innerWidth: a phone zooms out until a page that is too wide fits
-        return self.evaluate("document.documentElement.scrollWidth") - self.width
+        # a phone zooms out until a page that is too wide fits: only the size that was asked for stays as it is
+        page = "document.documentElement"
+        return self.evaluate(f"{page}.scrollWidth - Math.min({page}.clientWidth, {self.width})")
 
     def screenshot(self, path: Path, whole: bool = False) -> None:
         picture = self.send("Page.captureScreenshot", captureBeyondViewport=whole, **self._clip(whole))

@@ -171,7 +171,7 @@ def test_numbers_of_a_network_that_failed_when_it_was_made_again_are_left_out(tm
     (folder / "shapes/lenet5/seed0/dense/qat/model.onnx").unlink()
     page = live_report(study, tmp_path / "results")
     assert "<b>1 network failed:</b>" in page.read_text()
-    assert "3 of 4 networks. <b>1 is missing</b>" in page.read_text()
+    assert "3 of 4 networks. This is a look at a study that is not finished. <b>1 is missing</b>" in page.read_text()
     assert set(pd.read_csv(page.parent / "results.csv")["precision"]) == {"fp32", "dynamic", "ptq"}
 
 
@@ -206,7 +206,7 @@ def test_the_live_view_without_latencies(tmp_path):
         path.unlink()
     text = live_report(study, tmp_path / "results").read_text()
     assert "4 networks not made yet" in text
-    assert "0 of 4 networks. <b>4 are missing</b>" in text
+    assert "0 of 4 networks. This is a look at a study that is not finished. <b>4 are missing</b>" in text
     assert "no latency yet" in text
     assert "No latency was measured yet" in text
 

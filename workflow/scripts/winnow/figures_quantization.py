@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from winnow import style
 from winnow.study import DENSE
 from winnow.style import PRECISION_COLORS, PRECISION_HATCHES, PRECISIONS, Missing
-from winnow.summary import Timed, timed_configurations
+from winnow.summary import Timed, energy_estimated, timed_configurations
 
 _METRICS = [  # column, label, factor
     ("top1", "top-1 accuracy (%)", 100),
@@ -34,8 +34,7 @@ def quantization_bars_data(results: pd.DataFrame) -> pd.DataFrame:
     if dense["precision"].nunique() < 2:
         raise Missing("This network was evaluated in one precision only; quantization.methods names the others.")
     timed = [(t.column("latency"), f"latency (ms), {_two_lines(t)}", 1) for t in timed_configurations(results)]
-    estimate = dense["inference_energy_estimated"].fillna(False).astype(bool).any() if timed else False
-    end = ", estimate" * bool(estimate)
+    end = ", estimate" * energy_estimated(dense)
     energy = [(t.column("energy"), f"energy (mJ), {_two_lines(t)}{end}", 1) for t in timed_configurations(results)]
     rows = []
     for column, label, factor in [*_METRICS, *timed, *energy]:

@@ -11,7 +11,7 @@ from winnow import style
 from winnow.recommend_settings import RecommendSettings
 from winnow.study import DENSE
 from winnow.style import PRECISION_COLORS, PRECISION_MARKERS, PRECISIONS, Missing
-from winnow.summary import Timed, combinations, short_names, timed_configurations
+from winnow.summary import Timed, combinations, energy_estimated, short_names, timed_configurations
 
 _LABELS = 8  # of a front
 _APART = 14  # pixels between two numbers, in either direction; nearer ones would cover each other
@@ -33,8 +33,8 @@ def cost_column(results: pd.DataFrame, kind: str, settings: RecommendSettings) -
     for timed in [wanted, *timed_configurations(results)]:
         column = timed.column(kind)
         if column in results and results[column].notna().any():
-            estimate = kind == "energy" and results["inference_energy_estimated"].fillna(False).astype(bool).any()
-            return column, f"{label}{', estimate' * bool(estimate)}; {timed}"
+            estimate = kind == "energy" and energy_estimated(results)
+            return column, f"{label}{', estimate' * estimate}; {timed}"
     raise Missing(f"No {kind} was measured yet; the rule benchmark does it.")
 
 

@@ -16,6 +16,7 @@ from winnow.model_card import dense_beside, reasons
 from winnow.networks import networks
 from winnow.recommend_settings import RecommendSettings
 from winnow.recommendation import Recommendation, timing_of
+from winnow.summary import energy_estimated
 from winnow.wording import counted, listed, percent, precision_words
 
 _LISTED = 40  # networks that are missing; more are counted
@@ -90,10 +91,11 @@ def _ship(outcome: Outcome) -> Iterator[Block]:
             "ship" if chosen else "none",
         )
         yield Bullets(list(reasons(recommendation)))
-        yield Table(_candidates(recommendation))
+        yield Table(_candidates(recommendation, energy_estimated(outcome.results)))
+        yield Text("Means over n seeds. Loss is that of validation accuracy against dense fp32.", "soft")
 
 
-def _candidates(recommendation: Recommendation) -> pd.DataFrame:
+def _candidates(recommendation: Recommendation, estimated: bool) -> pd.DataFrame:
     """Set the chosen combination beside the dense fp32 one, its int8 forms, and the next best ones."""
     table = recommendation.candidates
     timed = timing_of(recommendation.settings)
@@ -108,7 +110,7 @@ def _candidates(recommendation: Recommendation) -> pd.DataFrame:
         cells = {"network": f"{mark}{entry['name']}", "validation": percent(entry["validation_top1"])}
         cells |= {"loss (points)": f"{entry['drop']:.2f}", "test": percent(entry["top1"])}
         cells["size (MB)"] = f"{entry['size_mb']:.3f}"
-        for kind, unit in (("latency", "ms"), ("energy", "mJ")):
+        for kind, unit in (("latency", "ms"), ("energy", "mJ, estimate" if estimated else "mJ")):
             value = entry.get(timed.column(kind))
             cells[f"{kind} ({unit})"] = "" if value is None or pd.isna(value) else f"{value:.3g}"
         rows.append(cells | {"within limits": "yes" if entry["admissible"] else "no", "n": str(entry["n"])})
@@ -147,8 +149,8 @@ def _run(outcome: Outcome) -> Iterator[Block]:
             f"{dataset}: {_count(part, 'test_samples')} for testing, {_count(part, 'validation_samples')} for choosing"
             for dataset, part in last.groupby("dataset")
         )
-        estimated = results.get("inference_energy_estimated", pd.Series([False])).fillna(False).astype(bool).any()
-        lines["energy"] = "estimated from CPU seconds: no counter on this machine" if estimated else "from counters"
+        estimate = "estimated from CPU seconds: no counter on this machine"
+        lines["energy"] = estimate if energy_estimated(results) else "from counters"
     yield Table(pd.DataFrame({"": list(lines), "this study": list(lines.values())}))
 
 

@@ -40,6 +40,12 @@ def timed_configurations(results: pd.DataFrame) -> list[Timed]:
     return [Timed(match[1], int(match[2]), int(match[3])) for match in found if match]
 
 
+def energy_estimated(results: pd.DataFrame) -> bool:
+    """Whether energy of inference is, for some network, an estimate and not from a counter."""
+    column = results.get("inference_energy_estimated", pd.Series(dtype=bool))
+    return bool(column.dropna().astype(bool).any())
+
+
 def networks_of(results: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """Yield (dataset, model) of every network, in order."""
     yield from results[NETWORK].drop_duplicates().sort_values(NETWORK).itertuples(index=False, name=None)
@@ -65,7 +71,7 @@ def combinations(results: pd.DataFrame) -> pd.DataFrame:
     kept = grouped[[name for name in _KEPT if name in results]].first()
     spread = grouped[numbers].std(ddof=1).add_suffix("_std")
     table = pd.concat([kept, grouped.size().rename("n"), grouped[numbers].mean(), spread], axis=1)
-    return table.reset_index().copy()
+    return table.copy().reset_index()  # copied: wide and in pieces, which pandas warns of
 
 
 def short_names(table: pd.DataFrame) -> pd.Series:
