@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -90,6 +91,21 @@ def test_the_start_page_says_what_came_out_and_on_what(made):
     assert "made **no network faster**" in text
     for fact in ("A processor", "onnxruntime 1.0, openvino 2.0", "estimated from CPU seconds", "5 epochs"):
         assert fact in text
+
+
+def test_latencies_of_a_busy_machine_are_called_unsure(made):
+    """On the start page and in the model card, whose words the page repeats."""
+    root, study = made
+    page = outcome(root, study)
+    assert "unsure" not in words(start_page(page))
+    results = page.results.copy()
+    results.loc[results["precision"] == "ptq", "latency_openvino_b1_t1_p95_ms"] *= 3
+    busy = recommend(results, page.settings)
+    text = words(start_page(replace(page, results=results, recommendations=busy)))
+    assert "**Latencies are unsure**: in 5 of 20 the 95th percentile is more than 2 times the median" in text
+    results.loc[:, "latency_openvino_b64_t1_p95_ms"] *= 3
+    text = words(start_page(replace(page, results=results)))
+    assert "**Latencies are unsure**: in 50 of 180 the" in text
 
 
 def test_missing_networks_are_listed_with_the_reason(half):

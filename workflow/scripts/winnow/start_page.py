@@ -180,7 +180,7 @@ def _count(results: pd.DataFrame, column: str) -> str:
 
 def _missing(outcome: Outcome) -> Iterator[Block]:
     yield Heading("What is missing")
-    if not outcome.absent and not outcome.undrawn:
+    if not outcome.absent:
         yield Text("Nothing: every network of the configuration was made, scored and timed.")
     states = Counter(entry.state for entry in outcome.absent)
     for state in (FAILED, STARTED, WAITING):
