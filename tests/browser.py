@@ -46,11 +46,13 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def overflow(self) -> int:
-        """Return by how many pixels the page is wider than the screen."""
+    def overflow(self) -> float:
+        """Return by how many pixels the page, or a paragraph of it, is wider than the screen."""
         # a phone zooms out until a page that is too wide fits: only the size that was asked for stays as it is
         page = "document.documentElement"
-        return self.evaluate(f"{page}.scrollWidth - Math.min({page}.clientWidth, {self.width})")
+        ends = "[...document.querySelectorAll('p')].map(text => text.getBoundingClientRect().right)"
+        widest = f"Math.max({page}.scrollWidth, ...{ends})"
+        return self.evaluate(f"{widest} - Math.min({page}.clientWidth, {self.width})")
 
     def screenshot(self, path: Path, whole: bool = False) -> None:
         picture = self.send("Page.captureScreenshot", captureBeyondViewport=whole, **self._clip(whole))

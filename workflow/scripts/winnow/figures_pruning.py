@@ -14,6 +14,7 @@ from winnow.style import COLORS, LINES, MARKERS, Missing
 from winnow.summary import Timed, plain, timed_configurations
 
 _IGNORED = ("ratio",)  # it is the horizontal axis
+_TICKS = 8
 _POINTS = ["series", "sparsity", "mean", "std", "n", *AXES, "round"]
 
 
@@ -144,6 +145,8 @@ def _sparsity_axis(axes: Axes, sparsity: pd.Series) -> None:
         axes.set_xticks(sorted({round(value, 1) for value in sparsity}), minor=False)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.tick_params(axis="x", labelrotation=60)
+    elif sparsity.nunique() <= _TICKS:
+        axes.set_xticks(sorted({round(value, 1) for value in sparsity}))
     unit = "weights or channels gone (%)"
     axes.set_xlabel(f"achieved sparsity: {unit}")
 
