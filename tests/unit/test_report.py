@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -92,6 +93,21 @@ def test_the_start_page_says_what_came_out_and_on_what(made):
         assert fact in text
 
 
+def test_latencies_of_a_busy_machine_are_called_unsure(made):
+    """On the start page and in the model card, whose words the page repeats."""
+    root, study = made
+    page = outcome(root, study)
+    assert "unsure" not in words(start_page(page))
+    results = page.results.copy()
+    results.loc[results["precision"] == "ptq", "latency_openvino_b1_t1_p95_ms"] *= 3
+    busy = recommend(results, page.settings)
+    text = words(start_page(replace(page, results=results, recommendations=busy)))
+    assert "**Latencies are unsure**: in 5 of 20 the 95th percentile is more than 2 times the median" in text
+    results.loc[:, "latency_openvino_b64_t1_p95_ms"] *= 3
+    text = words(start_page(replace(page, results=results)))
+    assert "**Latencies are unsure**: in 50 of 180 the" in text
+
+
 def test_missing_networks_are_listed_with_the_reason(half):
     root, study = half
     found = {entry.network.folder: entry for entry in absent(study, root / "results/made-up")}
@@ -160,6 +176,40 @@ def test_the_live_view_shows_holes_and_failures_and_changes_nothing(half):
     assert "best/shapes" not in text
 
 
+def test_numbers_of_a_network_that_failed_when_it_was_made_again_are_left_out(tmp_path):
+    """As when a setting was changed: quality.json of the earlier one still lies there."""
+    study = write_study(tmp_path, configuration(seeds=[0], pruning=None))
+    folder = tmp_path / "results/made-up"
+    for rule in ("train_quantized", "calibrate"):  # only one of them without what it should have written
+        log = folder / f"logs/{rule}/shapes/lenet5/seed0/dense.log"
+        log.parent.mkdir(parents=True)
+        log.write_text("10:00:01 error: the loss is not finite\n")
+    (folder / "shapes/lenet5/seed0/dense/qat/model.onnx").unlink()
+    page = live_report(study, tmp_path / "results")
+    assert "<b>1 network failed:</b>" in page.read_text()
+    assert "3 of 4 networks. This is a look at a study that is not finished. <b>1 is missing</b>" in page.read_text()
+    assert set(pd.read_csv(page.parent / "results.csv")["precision"]) == {"fp32", "dynamic", "ptq"}
+
+
+def test_numbers_of_networks_that_are_made_again_are_left_out(tmp_path):
+    pruning = {"ratio": [0.5], "rounds": [2], "rewind": ["init"]}
+    study = write_study(tmp_path, configuration(seeds=[0, 1], pruning=pruning, quantization={"methods": []}))
+    folder = tmp_path / "results/made-up"
+    slug = "l1-global-unstructured-0.5-x2-init"
+    (folder / f"shapes/lenet5/seed0/{slug}/round1/training.json").unlink()
+    (folder / "shapes/lenet5/seed1/dense/training.json").unlink()
+    found = {entry.network.training: (entry.state, entry.outdated) for entry in absent(study, folder)}
+    assert found == {
+        f"shapes/lenet5/seed0/{slug}/round1": ("training", True),
+        f"shapes/lenet5/seed0/{slug}/round2": ("not made yet", True),
+        "shapes/lenet5/seed1/dense": ("training", True),
+        f"shapes/lenet5/seed1/{slug}/round1": ("not made yet", True),
+        f"shapes/lenet5/seed1/{slug}/round2": ("not made yet", True),
+    }
+    results = pd.read_csv(live_report(study, tmp_path / "results").parent / "results.csv")
+    assert results[["seed", "run"]].to_numpy().tolist() == [[0, "dense"]]
+
+
 def test_the_live_view_of_a_study_without_any_network_is_an_error_that_says_so(tmp_path):
     study = write_study(tmp_path, configuration(seeds=[0], pruning=None), lambda _: True)
     with pytest.raises(WinnowError, match="no network has been evaluated yet"):
@@ -172,6 +222,7 @@ def test_the_live_view_without_latencies(tmp_path):
         path.unlink()
     text = live_report(study, tmp_path / "results").read_text()
     assert "4 networks not made yet" in text
+    assert "0 of 4 networks. This is a look at a study that is not finished. <b>4 are missing</b>" in text
     assert "no latency yet" in text
     assert "No latency was measured yet" in text
 

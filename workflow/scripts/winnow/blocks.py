@@ -100,8 +100,7 @@ def _html(block: Block) -> str:
         case Image(path, title, caption):
             data = base64.b64encode(path.read_bytes()).decode()
             image = f'<img src="data:image/svg+xml;base64,{data}" alt="{html.escape(title)}">'
-            text = f"<figcaption><b>{html.escape(title)}.</b> {_inline(caption)}</figcaption>"
-            return f"<figure>{image}{text}</figure>"
+            return f"<figure><b>{html.escape(title)}</b>{image}<figcaption>{_inline(caption)}</figcaption></figure>"
         case Code(text):
             return f"<pre><code>{html.escape(text)}</code></pre>"
         case Raw(text):

@@ -101,7 +101,7 @@ def layer_sparsity(layers: pd.DataFrame, results: pd.DataFrame) -> Figure:
     figure.colorbar(image, ax=axes, label="weights gone (%)", shrink=0.9)
     left_out = f" {len(shown)} of {len(data)} strategies, evenly by sparsity." if len(shown) < len(data) else ""
     seeds = results["seed"].nunique()
-    style.note(figure, f"Mean over {seeds} seed{'s' * (seeds != 1)}, after the last round.{left_out}")
+    style.note(figure, f"{f'Mean over {seeds} seeds' if seeds > 1 else 'One seed'}, after the last round.{left_out}")
     return figure
 
 
@@ -166,15 +166,14 @@ def confusion_difference(confusion: pd.DataFrame) -> Figure:
     axes.set_yticks(ticks, data.index if few else [])
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    figure.colorbar(image, ax=axes, label=f"images: {precision} minus fp32", shrink=0.8)
+    label, whole = f"images: {precision} minus fp32", MaxNLocator(integer=True)
+    figure.colorbar(image, ax=axes, label=label, ticks=whole, shrink=0.8)
     seeds = confusion["seed"].nunique()
     changed = int(data.abs().to_numpy().sum() // 2)
-    style.note(
-        figure,
-        f"{precision}, the method that differs most. {samples} test images, summed over {seeds} "
-        f"seed{'s' * (seeds != 1)}; at least {changed} are answered differently. Diagonal: more (+) or fewer right "
-        "answers.",
-    )
+    counted = f"{samples} test images, summed over {seeds} seed{'s' * (seeds != 1)}"
+    text = f"{precision}, the method that differs most. {counted}; at least {changed} are answered differently. "
+    none = f"No method gives any answer more or less often than fp32 does. {counted}."
+    style.note(figure, f"{text}Diagonal: more (+) or fewer right answers." if changed else none)
     return figure
 
 
@@ -214,7 +213,8 @@ def training_curves(history: pd.DataFrame) -> Figure:
     rounds["round"] = rounds["run"].str.extract(r"/round(\d+)$", expand=False).astype(float)
     for place, (number, part) in enumerate(rounds.groupby("round")):
         quantiles = part.groupby("epoch")["accuracy"].quantile([0.25, 0.5, 0.75]).unstack()
-        label = f"after round {plain(number)} ({part['run'].nunique()} trainings)"
+        count = part["run"].nunique()
+        label = f"after round {plain(number)} ({count} strateg{'y' if count == 1 else 'ies'})"
         color, line = COLORS[place % len(COLORS)], LINES[place % len(LINES)]
         panels[1].plot(quantiles.index, quantiles[0.5], label=label, color=color, linestyle=line)
         panels[1].fill_between(quantiles.index, quantiles[0.25], quantiles[0.75], color=color, alpha=0.15, linewidth=0)

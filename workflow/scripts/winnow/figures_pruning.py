@@ -14,6 +14,7 @@ from winnow.style import COLORS, LINES, MARKERS, Missing
 from winnow.summary import Timed, plain, timed_configurations
 
 _IGNORED = ("ratio",)  # it is the horizontal axis
+_TICKS = 8
 _POINTS = ["series", "sparsity", "mean", "std", "n", *AXES, "round"]
 
 
@@ -112,6 +113,7 @@ def _lines(results: pd.DataFrame, data: pd.DataFrame) -> Figure:
         axes.axhline(mean, color="black", linestyle="--", linewidth=1, label="dense")
         if pd.notna(std):
             axes.axhspan(mean - std, mean + std, color="black", alpha=0.08, linewidth=0)
+            axes.get_lines()[0].set_label("dense, ± one standard deviation")
         counts.append(count)
     for place, (name, part) in enumerate(data.groupby("series", sort=False)):
         chance = part["criterion"].iloc[0] == "random"
@@ -143,6 +145,8 @@ def _sparsity_axis(axes: Axes, sparsity: pd.Series) -> None:
         axes.set_xticks(sorted({round(value, 1) for value in sparsity}), minor=False)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.tick_params(axis="x", labelrotation=60)
+    elif sparsity.nunique() <= _TICKS:
+        axes.set_xticks(sorted({round(value, 1) for value in sparsity}))
     unit = "weights or channels gone (%)"
     axes.set_xlabel(f"achieved sparsity: {unit}")
 

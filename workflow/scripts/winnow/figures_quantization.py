@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from winnow import style
 from winnow.study import DENSE
 from winnow.style import PRECISION_COLORS, PRECISION_HATCHES, PRECISIONS, Missing
-from winnow.summary import Timed, timed_configurations
+from winnow.summary import Timed, energy_estimated, plain, timed_configurations
 
 _METRICS = [  # column, label, factor
     ("top1", "top-1 accuracy (%)", 100),
@@ -34,7 +34,8 @@ def quantization_bars_data(results: pd.DataFrame) -> pd.DataFrame:
     if dense["precision"].nunique() < 2:
         raise Missing("This network was evaluated in one precision only; quantization.methods names the others.")
     timed = [(t.column("latency"), f"latency (ms), {_two_lines(t)}", 1) for t in timed_configurations(results)]
-    energy = [(t.column("energy"), f"energy (mJ), {_two_lines(t)}", 1) for t in timed_configurations(results)]
+    end = ", estimate" * energy_estimated(dense)
+    energy = [(t.column("energy"), f"energy (mJ), {_two_lines(t)}{end}", 1) for t in timed_configurations(results)]
     rows = []
     for column, label, factor in [*_METRICS, *timed, *energy]:
         for precision in PRECISIONS:
@@ -52,7 +53,9 @@ def quantization_bars(results: pd.DataFrame) -> Figure:
     """Draw a panel of bars for each metric; the dashed line is the fp32 base."""
     data = quantization_bars_data(results)
     metrics = list(dict.fromkeys(data["metric"]))
-    shown = [metric for metric in metrics if not metric.startswith(("energy_", "latency_torch"))]
+    energy = [metric for metric in metrics if metric.startswith("energy_")]
+    left_out = ("latency_torch", *energy[1:])  # one panel of energy: it follows latency
+    shown = [metric for metric in metrics if not metric.startswith(left_out)]
     columns = 3
     rows = -(-len(shown) // columns)
     figure = style.new_figure(0.5 + 1.75 * rows)
@@ -71,7 +74,10 @@ def quantization_bars(results: pd.DataFrame) -> Figure:
                 edgecolor="white",
                 capsize=2,
             )
-            panel.annotate(f"{row.mean:.3g}", (position, row.mean), ha="center", va="bottom", fontsize=7)
+            text = f"{row.mean:.2f}" if metric == "top1" else plain(float(f"{row.mean:.3g}"))
+            place = (position, row.mean + (0 if pd.isna(row.std) else row.std))
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.2}  # over the line of the base
+            panel.annotate(text, place, (0, 2), textcoords="offset points", ha="center", fontsize=7, bbox=box)
         base = part.loc[part["precision"] == "fp32", "mean"]
         if len(base):
             panel.axhline(base.iloc[0], color="black", linewidth=0.8, linestyle="--")

@@ -11,8 +11,8 @@ from winnow.recommend_settings import RecommendSettings
 from winnow.recommendation import Recommendation, timing_of
 from winnow.study import DENSE
 from winnow.style import Missing
-from winnow.summary import Timed, combinations
-from winnow.wording import percent, precision_words, pruning_words, spread, times
+from winnow.summary import TOLERATED, Timed, combinations, timed_configurations, unsteady
+from winnow.wording import percent, precision_words, pruning_words, spread, times, unsteady_words
 
 _HIGH = 50.0  # % of sparsity from which on a measured speedup is expected
 _SAME = 1.1  # a speedup below is none
@@ -59,7 +59,14 @@ def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
     Args:
         results: rows of results.csv of one data set and network.
     """
-    return [*_quantization(results, Timed(settings.runtime, settings.batch_size, settings.threads)), *_pruning(results)]
+    timed = Timed(settings.runtime, settings.batch_size, settings.threads)
+    return [*_quantization(results, timed), *_pruning(results), *_unsteady(results)]
+
+
+def _unsteady(results: pd.DataFrame) -> Iterator[str]:
+    count, total = unsteady(results, timed_configurations(results))
+    if count > TOLERATED * total:
+        yield unsteady_words(count, total)
 
 
 def _quantization(results: pd.DataFrame, timed: Timed) -> Iterator[str]:

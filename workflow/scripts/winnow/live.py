@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from winnow.details import collect_confusion, collect_histories, collect_layers
 from winnow.errors import WinnowError
 from winnow.figures import Tables, draw_figures
 from winnow.missing import absent
-from winnow.networks import networks
+from winnow.networks import Network, networks
 from winnow.recommend_settings import RecommendSettings
 from winnow.recommendation import recommend
 from winnow.report_page import write_report
@@ -33,7 +33,8 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
     """
     folder = results / study["study"]
     target = folder / "live"
-    tables = gather(study, results)
+    lacking = absent(study, folder)
+    tables = gather(study, results, {entry.network for entry in lacking if entry.outdated})
     if tables.results.empty:
         raise WinnowError(f"{folder}: no network has been evaluated yet; wait for the first quality.json")
     for name in ("results", "layers", "confusion", "history"):
@@ -42,21 +43,25 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
     pairs = sorted({(network.dataset, network.model) for network in networks(study)})
     begun = [list(pair) for pair in pairs if len(tables.of(*pair).results)]
     undrawn = draw_figures(tables, begun, study["pruned"], settings, target / "figures")
-    lacking, chosen = absent(study, folder), recommend(tables.results, settings)
+    chosen = recommend(tables.results, settings)
     outcome = Outcome(study, tables.results, chosen, lacking, undrawn, live=True)
     write_report(outcome, target / "figures", target / "overview.html")
     return target / "overview.html"
 
 
-def gather(study: Mapping[str, Any], results: Path) -> Tables:
+def gather(study: Mapping[str, Any], results: Path, without: Collection[Network] = ()) -> Tables:
     """Collect the tidy tables from the files of a study that exist.
 
     Files are written whole, so a network that is being evaluated is either there or not.
+
+    Args:
+        without: networks that are left out, apart from the history of their training.
     """
     folder = results / study["study"]
     everything = list(networks(study))
-    quality = [path for n in everything if (path := folder / n.folder / "quality.json").exists()]
-    speed = [path for n in everything if (path := folder / n.folder / "speed.json").exists()]
+    valid = [network for network in everything if network not in without]
+    quality = [path for n in valid if (path := folder / n.folder / "quality.json").exists()]
+    speed = [path for n in valid if (path := folder / n.folder / "speed.json").exists()]
     history = [path for n in everything if n.history and (path := folder / n.history).exists()]
     data = [path for name in study["datasets"] if (path := results / "data" / f"{name}.safetensors").exists()]
     table = collect(quality, speed) if quality else None

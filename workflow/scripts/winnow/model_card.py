@@ -18,8 +18,8 @@ from winnow.files import replacing, write_json, write_text
 from winnow.networks import Network
 from winnow.recommendation import EQUAL, Recommendation, as_record, timing_of
 from winnow.study import DENSE
-from winnow.summary import timed_configurations
-from winnow.wording import counted, percent, precision_words, pruning_words, times
+from winnow.summary import TOLERATED, timed_configurations, unsteady
+from winnow.wording import counted, percent, precision_words, pruning_words, times, unsteady_words
 
 _METRICS = [  # column, what it is, factor, unit, decimals
     ("top1", "top-1 accuracy, test split, ONNX Runtime", 100, "%", 2),
@@ -119,13 +119,16 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
 
 
 def _certainty(recommendation: Recommendation) -> Iterator[str]:
-    """Say how far accuracies on so few images can be told apart: two standard errors of a share."""
+    """Say how far accuracies on so few images can be told apart, by two standard errors of a share; and latencies."""
     row = recommendation.chosen
     samples = row.get("validation_samples")
     if samples is not None and pd.notna(samples):
         share = min(max(row["validation_top1"], 1 / samples), 1 - 1 / samples)
         error = 200 * math.sqrt(share * (1 - share) / samples)
         yield f"On {int(samples)} validation images, accuracies less than {error:.1f} points apart may be equal."
+    count, total = unsteady(recommendation.candidates, [timing_of(recommendation.settings)])
+    if count > TOLERATED * total:
+        yield unsteady_words(count, total)
 
 
 def _card(

@@ -11,9 +11,10 @@ from winnow import style
 from winnow.recommend_settings import RecommendSettings
 from winnow.study import DENSE
 from winnow.style import PRECISION_COLORS, PRECISION_MARKERS, PRECISIONS, Missing
-from winnow.summary import Timed, combinations, short_names, timed_configurations
+from winnow.summary import Timed, combinations, energy_estimated, short_names, timed_configurations
 
-_LABELS = 8  # of a front; more would cover each other
+_LABELS = 8  # of a front
+_APART = 14  # pixels between two numbers, in either direction; nearer ones would cover each other
 
 
 def cost_column(results: pd.DataFrame, kind: str, settings: RecommendSettings) -> tuple[str, str]:
@@ -32,8 +33,8 @@ def cost_column(results: pd.DataFrame, kind: str, settings: RecommendSettings) -
     for timed in [wanted, *timed_configurations(results)]:
         column = timed.column(kind)
         if column in results and results[column].notna().any():
-            estimate = kind == "energy" and results["inference_energy_estimated"].fillna(False).astype(bool).any()
-            return column, f"{label}{', estimate' * bool(estimate)}; {timed}"
+            estimate = kind == "energy" and energy_estimated(results)
+            return column, f"{label}{', estimate' * estimate}; {timed}"
     raise Missing(f"No {kind} was measured yet; the rule benchmark does it.")
 
 
@@ -97,7 +98,8 @@ def pareto(
         axes.set_xscale("log")
         style.log_axis(axes.xaxis)
     _zoom(axes, accuracy, front)
-    key = _number_front(axes, front)
+    unit = {"size": "MB", "latency": "ms", "energy": "mJ"}[kind]
+    key = _number_front(axes, front, unit, shipped)
     axes.set_xlabel(label)
     axes.set_ylabel("top-1 accuracy, test (%)")
     style.legend_below(axes)
@@ -134,14 +136,25 @@ def _zoom(axes: Axes, accuracy: pd.Series, front: pd.DataFrame) -> None:
     axes.set_ylim(low - margin, top + 3 * margin)
 
 
-def _number_front(axes: Axes, front: pd.DataFrame) -> list[str]:
-    """Number some of the front, evenly spaced along it, the ends included; return the key to the numbers."""
+def _number_front(axes: Axes, front: pd.DataFrame, unit: str, shipped: tuple[str, str] | None) -> list[str]:
+    """Number some of the front, those that are not too close to each other; return the key to the numbers.
+
+    The recommended network comes first, then the ends, then what lies evenly between them.
+    """
     visible = front[100 * front["top1"] >= axes.get_ylim()[0]].reset_index(drop=True)
-    places = sorted({round(place) for place in np.linspace(0, len(visible) - 1, min(_LABELS, len(visible)))})
+    ours = [(row.run, row.precision) == shipped for row in visible.itertuples()]
+    spread = np.linspace(0, len(visible) - 1, min(_LABELS, len(visible))).round().astype(int)
+    wanted = [*np.flatnonzero(ours), *spread[:1], *spread[-1:], *spread]
+    pixels = axes.transData.transform(np.column_stack([visible["cost"], 100 * visible["top1"]]))
+    numbered: list[int] = []
+    for place in wanted:
+        if all(np.abs(pixels[place] - pixels[other]).max() > _APART for other in numbered):
+            numbered.append(place)
     key = []
-    for number, place in enumerate(places, 1):
+    for number, place in enumerate(sorted(numbered), 1):
         row = visible.iloc[place]
         position = (row["cost"], 100 * row["top1"])
         axes.annotate(str(number), position, (-4, 6), textcoords="offset points", ha="right", weight="bold", zorder=6)
-        key.append(f"{number}  {row['name']}: {position[1]:.2f} % at {row['cost']:.3g}")
+        mark = " (recommended)" * ours[place]
+        key.append(f"{number}  {row['name']}: {position[1]:.2f} % at {row['cost']:.3g} {unit}{mark}")
     return key

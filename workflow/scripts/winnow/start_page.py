@@ -16,6 +16,7 @@ from winnow.model_card import dense_beside, reasons
 from winnow.networks import networks
 from winnow.recommend_settings import RecommendSettings
 from winnow.recommendation import Recommendation, timing_of
+from winnow.summary import energy_estimated
 from winnow.wording import counted, listed, percent, precision_words
 
 _LISTED = 40  # networks that are missing; more are counted
@@ -52,9 +53,9 @@ def start_page(outcome: Outcome) -> list[Block]:
 
 
 def _summary(outcome: Outcome) -> Iterator[Block]:
-    expected, found = sum(1 for _ in networks(outcome.study)), len(outcome.results)
-    state = "All of them are finished." if found == expected else f"**{expected - found} are missing**, see below."
-    if outcome.live and found < expected:
+    expected, missing = sum(1 for _ in networks(outcome.study)), len(outcome.absent)
+    state = f"**{missing} {'is' if missing == 1 else 'are'} missing**, see below." if missing else "All are finished."
+    if outcome.live and missing:
         state = f"This is a look at a study that is not finished. {state}"
     study = outcome.study
     kinds = []
@@ -64,7 +65,7 @@ def _summary(outcome: Outcome) -> Iterator[Block]:
         kinds.append(f"pruned ({counted(len(study['strategies']), 'strategy', 'strategies')})")
     yield Text(
         f"Neural networks that classify images were trained{', ' * bool(kinds)}{' and '.join(kinds)}, and each was "
-        f"measured as the `model.onnx` file one would ship: {found} of {expected} networks. {state}"
+        f"measured as the `model.onnx` file one would ship: {expected - missing} of {expected} networks. {state}"
     )
 
 
@@ -90,10 +91,11 @@ def _ship(outcome: Outcome) -> Iterator[Block]:
             "ship" if chosen else "none",
         )
         yield Bullets(list(reasons(recommendation)))
-        yield Table(_candidates(recommendation))
+        yield Table(_candidates(recommendation, energy_estimated(outcome.results)))
+        yield Text("Means over n seeds. Loss is that of validation accuracy against dense fp32.", "soft")
 
 
-def _candidates(recommendation: Recommendation) -> pd.DataFrame:
+def _candidates(recommendation: Recommendation, estimated: bool) -> pd.DataFrame:
     """Set the chosen combination beside the dense fp32 one, its int8 forms, and the next best ones."""
     table = recommendation.candidates
     timed = timing_of(recommendation.settings)
@@ -108,7 +110,7 @@ def _candidates(recommendation: Recommendation) -> pd.DataFrame:
         cells = {"network": f"{mark}{entry['name']}", "validation": percent(entry["validation_top1"])}
         cells |= {"loss (points)": f"{entry['drop']:.2f}", "test": percent(entry["top1"])}
         cells["size (MB)"] = f"{entry['size_mb']:.3f}"
-        for kind, unit in (("latency", "ms"), ("energy", "mJ")):
+        for kind, unit in (("latency", "ms"), ("energy", "mJ, estimate" if estimated else "mJ")):
             value = entry.get(timed.column(kind))
             cells[f"{kind} ({unit})"] = "" if value is None or pd.isna(value) else f"{value:.3g}"
         rows.append(cells | {"within limits": "yes" if entry["admissible"] else "no", "n": str(entry["n"])})
@@ -147,8 +149,8 @@ def _run(outcome: Outcome) -> Iterator[Block]:
             f"{dataset}: {_count(part, 'test_samples')} for testing, {_count(part, 'validation_samples')} for choosing"
             for dataset, part in last.groupby("dataset")
         )
-        estimated = results.get("inference_energy_estimated", pd.Series([False])).fillna(False).astype(bool).any()
-        lines["energy"] = "estimated from CPU seconds: no counter on this machine" if estimated else "from counters"
+        estimate = "estimated from CPU seconds: no counter on this machine"
+        lines["energy"] = estimate if energy_estimated(results) else "from counters"
     yield Table(pd.DataFrame({"": list(lines), "this study": list(lines.values())}))
 
 
@@ -178,7 +180,7 @@ def _count(results: pd.DataFrame, column: str) -> str:
 
 def _missing(outcome: Outcome) -> Iterator[Block]:
     yield Heading("What is missing")
-    if not outcome.absent and not outcome.undrawn:
+    if not outcome.absent:
         yield Text("Nothing: every network of the configuration was made, scored and timed.")
     states = Counter(entry.state for entry in outcome.absent)
     for state in (FAILED, STARTED, WAITING):

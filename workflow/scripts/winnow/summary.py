@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,6 +13,8 @@ from winnow.study import AXES, DENSE
 NETWORK = ["dataset", "model"]
 COMBINATION = [*NETWORK, "run", "precision"]
 RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "torch": "torch eager"}
+UNSTEADY = 2.0  # a 95th percentile this many times the median; on a quiet machine it is less than 1.6 times
+TOLERATED = 0.1  # share of such latencies that goes without a word
 _KEPT = ["strategy", *AXES, "round", "sparsity_unit"]
 
 
@@ -25,7 +27,9 @@ class Timed:
     threads: int
 
     def column(self, kind: str) -> str:
-        """Return the column of results.csv, of kind `latency`, `energy`, `power` or `speedup`."""
+        """Return the column of results.csv, of kind `latency`, `p95` (of latency), `energy`, `power` or `speedup`."""
+        if kind == "p95":
+            return self.column("latency").removesuffix("_ms") + "_p95_ms"
         unit = {"latency": "_ms", "energy": "_mj", "power": "_w", "speedup": ""}[kind]
         return f"{kind}_{self.runtime}_b{self.batch_size}_t{self.threads}{unit}"
 
@@ -38,6 +42,23 @@ def timed_configurations(results: pd.DataFrame) -> list[Timed]:
     """Return what was timed, in the order of the columns."""
     found = (re.fullmatch(r"latency_([a-z]+)_b(\d+)_t(\d+)_ms", column) for column in results)
     return [Timed(match[1], int(match[2]), int(match[3])) for match in found if match]
+
+
+def energy_estimated(results: pd.DataFrame) -> bool:
+    """Whether energy of inference is, for some network, an estimate and not from a counter."""
+    column = results.get("inference_energy_estimated", pd.Series(dtype=bool))
+    return bool(column.dropna().astype(bool).any())
+
+
+def unsteady(table: pd.DataFrame, configurations: Iterable[Timed]) -> tuple[int, int]:
+    """Count the latencies that cannot be relied on, for the calls differ too much, and all latencies."""
+    found = [0, 0]
+    for timed in configurations:
+        median, high = (timed.column(kind) for kind in ("latency", "p95"))
+        if median in table and high in table:
+            ratios = (table[high] / table[median]).dropna()
+            found = [found[0] + int((ratios > UNSTEADY).sum()), found[1] + len(ratios)]
+    return found[0], found[1]
 
 
 def networks_of(results: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -65,7 +86,7 @@ def combinations(results: pd.DataFrame) -> pd.DataFrame:
     kept = grouped[[name for name in _KEPT if name in results]].first()
     spread = grouped[numbers].std(ddof=1).add_suffix("_std")
     table = pd.concat([kept, grouped.size().rename("n"), grouped[numbers].mean(), spread], axis=1)
-    return table.reset_index().copy()
+    return table.copy().reset_index()  # copied: wide and in pieces, which pandas warns of
 
 
 def short_names(table: pd.DataFrame) -> pd.Series:

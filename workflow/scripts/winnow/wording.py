@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from winnow.study import DENSE
-from winnow.summary import plain
+from winnow.summary import UNSTEADY, plain
 
 _CRITERIA = {
     "l1": "smallest magnitude (l1)",
@@ -75,3 +75,12 @@ def listed(items: Sequence[str]) -> str:
     """Return e.g. `a, b and c`."""
     items = list(map(str, items))
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "none"
+
+
+def unsteady_words(count: int, total: int) -> str:
+    """Warn of latencies that other programs on the machine have spoilt."""
+    return (
+        f"**Latencies are unsure**: in {count} of {total} the 95th percentile is more than {UNSTEADY:g} times the "
+        "median, as when other programs use the machine. Measure again on a quiet one (`snakemake -R benchmark`) "
+        "before you compare them."
+    )
