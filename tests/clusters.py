@@ -39,8 +39,8 @@ def jobs(project: Project) -> list[dict[str, str]]:
     found = []
     for line in lines:
         if f"WorkDir={project.root} " in f"{line} ":
-            # values may hold spaces, but no other key
-            found.append(dict(re.findall(r"(\w+)=(.*?)(?= [\w/:]+=|$)", line)))
+            # values may hold spaces, and one may follow them, but no other key
+            found.append(dict(re.findall(r"(\w+)=(.*?) *(?= [\w/:]+=|$)", line)))
     return found
 
 
@@ -48,8 +48,8 @@ def jobs_of(project: Project, rule: str) -> list[dict[str, str]]:
     return [job for job in jobs(project) if re.match(rf"rule_{rule}(_wildcards_|$)", job.get("Comment", ""))]
 
 
-def wait(condition: Callable[[], object], seconds: float = 240) -> object:
-    """Return the first true value of a condition."""
+def wait(condition: Callable[[], object], seconds: float = 600) -> object:
+    """Return the first true value of a condition; the limit is for what hangs, not for what is slow."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():

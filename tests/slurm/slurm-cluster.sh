@@ -121,8 +121,8 @@ SchedulerParameters=sched_interval=5,bf_interval=5,batch_sched_delay=0
 # let a node claim CPUs the host does not have
 SlurmdParameters=config_overrides
 ReturnToService=2
-# seconds between SIGTERM and SIGKILL at a time limit
-KillWait=15
+# seconds between SIGTERM and SIGKILL: enough to save a state on a loaded machine
+KillWait=60
 $gres_types
 NodeName=DEFAULT CPUs=$CPUS RealMemory=$MEM State=UNKNOWN
 NodeName=cpu1 NodeHostname=$(hostname -s) NodeAddr=127.0.0.1 Port=6821

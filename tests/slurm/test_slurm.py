@@ -14,36 +14,42 @@ import pytest
 from clusters import SLURM, cluster_script, jobs, jobs_of, slurm, wait
 from projects import ONE_THREAD, RUN, Project, copy_project
 
-# a network whose first attempt at training takes minutes, so that a test can hit it, and whose next attempts do not
+# a network whose first attempt at training comes to its first saved state and then takes half an hour, so that a
+# test hits it however slow the machine is; the attempts after it are fast
 SLOW = f"""
 import time
 from pathlib import Path
 from torch import nn
 
-FIRST = not Path("{RUN}/weights.resume").exists()
+STATE = Path("{RUN}/weights.resume")
+FIRST = not STATE.exists()
 
 
 class Slow(nn.Sequential):
     def forward(self, images):
-        if self.training and FIRST:
-            time.sleep(0.5)
+        if self.training and FIRST and STATE.exists():
+            time.sleep(3)
         return super().forward(images)
 
 
 def net(channels, size, classes):
     return Slow(nn.Conv2d(channels, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
 """
-EPOCHS = 60  # six seconds each in the first attempt
+EPOCHS = 60
 # what is measured once more is never the same; everything else is
 MEASURED = ("latency_", "energy_", "power_", "training_seconds", "training_joules")
 
 
 @dataclass
 class Running:
-    """A study that runs on the cluster while tests look at it and interfere."""
+    """A study that runs on the cluster while tests look at it and interfere.
+
+    `job` is the Slurm job of its first attempt at training.
+    """
 
     project: Project
     process: Popen
+    job: str = ""
 
     @property
     def output(self) -> str:
@@ -58,33 +64,47 @@ class Running:
 
     def ends_well(self) -> None:
         """Wait for the whole study; its training was resumed, not begun again."""
-        code = self.process.wait(timeout=400)
+        code = self.process.wait(timeout=800)
         assert code == 0, self.output[-6000:]
         assert (self.project.root / "results/tiny/tables/quantization.md").exists()
         record = json.loads((self.project.root / RUN / "training.json").read_text())
         assert record["resumed"] == 1
         history = pd.read_csv(self.project.root / RUN / "history.csv")
         assert list(history["epoch"]) == list(range(1, EPOCHS + 1))
-        assert (
-            "resuming at epoch" in (self.project.root / "results/tiny/logs/train/digits/lenet5/seed0.log").read_text()
-        )
+        log = (self.project.root / "results/tiny/logs/train/digits/lenet5/seed0.log").read_text()
+        assert "resuming at epoch" in log
 
     def log_of(self, job: str) -> str:
         """What a failed job printed, by its number."""
         return next((self.project.root / "logs/slurm").rglob(f"{job}.log")).read_text()
 
 
+def cancel(job: str) -> None:
+    slurm("scancel", job)
+
+
+def run_out_of_time(job: str) -> None:
+    slurm("scontrol", "update", f"JobId={job}", "TimeLimit=1")  # a minute, counted from its start
+
+
+def lose_node(job: str) -> None:
+    """As a power cut; Slurm puts the job back into the queue."""
+    cluster_script("kill", "gpu1")
+    try:
+        wait(lambda: "JobState=PENDING" in slurm("scontrol", "show", "job", job))
+    finally:
+        time.sleep(3)  # a daemon that is back at once is told to end the requeued job
+        cluster_script("revive", "gpu1")
+    slurm("scontrol", "update", f"JobId={job}", "StartTime=now")  # else Slurm waits two minutes
+
+
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):
-    """Studies with a slow training, all on the cluster at once, by what will happen to them."""
+    """Studies on the cluster at once, by what has happened to their training."""
     folder, running = tmp_path_factory.mktemp("slurm"), {}
-    options = {
-        "cancelled": (),
-        "limited": ("--set-resources", "train:runtime=1"),
-        "orphaned": ("--default-resources", "slurm_partition=gpu"),
-    }
+    mishaps = {"cancelled": cancel, "limited": run_out_of_time, "orphaned": lose_node}
     try:
-        for name, further in options.items():
+        for name in mishaps:
             project = copy_project(folder / f"{name} project", SLURM)
             (project.root / "mine.py").write_text(SLOW)
             project.configure(
@@ -92,12 +112,15 @@ def studies(tmp_path_factory):
                 training={"epochs": EPOCHS, "warmup_epochs": 1},
                 quantization={"methods": []},
             )
+            further = ("--default-resources", "slurm_partition=gpu") if name == "orphaned" else ()
             running[name] = Running(project, project.start(*further))
+        for name, mishap in mishaps.items():
+            running[name].job = wait(running[name].training_is_under_way)
+            mishap(running[name].job)
         yield running
     finally:
         for study in running.values():
             if study.process.poll() is None:
-                study.process.terminate()
                 study.process.kill()
                 study.process.wait()
             for job in jobs(study.project):
@@ -108,27 +131,18 @@ def studies(tmp_path_factory):
 def test_a_training_whose_node_dies_goes_on(studies):
     """The same job, started again by Slurm; Snakemake's retries are not touched."""
     study = studies["orphaned"]
-    job = wait(study.training_is_under_way)
-    cluster_script("kill", "gpu1")
-    try:
-        wait(lambda: jobs_of(study.project, "train")[0]["JobState"] == "PENDING")
-    finally:
-        time.sleep(3)  # a daemon that is back at once is told to end the requeued job
-        cluster_script("revive", "gpu1")
-    slurm("scontrol", "update", f"JobId={job}", "StartTime=now")  # else Slurm waits two minutes
     study.ends_well()
-    assert [entry["JobId"] for entry in jobs_of(study.project, "train")] == [job]
-    assert jobs_of(study.project, "train")[0]["Restarts"] == "1"
+    (job,) = jobs_of(study.project, "train")
+    assert job["JobId"] == study.job
+    assert int(job["Restarts"]) >= 1
     assert "Trying to restart" not in study.output
 
 
 def test_a_training_whose_job_is_cancelled_goes_on(studies):
     study = studies["cancelled"]
-    job = wait(study.training_is_under_way)
-    slurm("scancel", job)
     study.ends_well()
-    assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in study.output
-    assert "stopped by SIGTERM" in study.log_of(job)
+    assert f"SLURM-job '{study.job}' failed, SLURM status is: 'CANCELLED'" in study.output
+    assert "stopped by SIGTERM" in study.log_of(study.job)
     assert len(jobs_of(study.project, "train")) == 2
 
 
@@ -136,8 +150,9 @@ def test_a_training_beyond_its_time_limit_goes_on(studies):
     study = studies["limited"]
     study.ends_well()
     first, second = jobs_of(study.project, "train")
+    assert first["JobId"] == study.job
     assert (first["JobState"], second["JobState"]) == ("TIMEOUT", "COMPLETED")
-    assert "stopped by SIGTERM" in study.log_of(first["JobId"])
+    assert "stopped by SIGTERM" in study.log_of(study.job)
 
 
 def test_the_table_is_that_of_one_machine(finished, tmp_path):
