@@ -46,7 +46,8 @@ def main() -> None:
 def plan(config: Path, folder: Path) -> tuple[int, float, float, float]:
     """Return the jobs of a dry run, its CPU and wall seconds, and its peak memory in MB."""
     command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", str(REPOSITORY / "Snakefile")]
-    command += ["--profile", str(REPOSITORY / "profiles/local"), "--configfile", str(config), "--directory", str(folder)]
+    command += ["--profile", str(REPOSITORY / "profiles/local")]
+    command += ["--configfile", str(config), "--directory", str(folder)]
     output, begin = folder / "output.txt", time.perf_counter()
     with output.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=folder)
