@@ -25,6 +25,10 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
 
+onstart:
+    check_cluster()
+
+
 rule all:
     default_target: True
     input:

@@ -182,3 +182,32 @@ def test_a_gpu_is_asked_for_if_the_configuration_says_so(tmp_path):
     assert job["Partition"] == "gpu"
     assert "gres:gpu:1" in job["TresPerJob"]
     assert "training.device is cuda, but torch sees no GPU here" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--set-resources", "train:mem_mb=900000"),
+            "rule train asks for 900000 MB of memory, but the largest node of",
+        ),
+        (("--set-resources", "train:slurm_partition=none"), "rule train asks for partition none, which this cluster"),
+    ],
+)
+def test_what_the_cluster_cannot_run_is_refused_before_anything_is_submitted(tmp_path, options, message):
+    project = copy_project(tmp_path / "a project", SLURM)
+    output = project.run(*options, fails=True)
+    assert message in output
+    assert "Traceback" not in output
+    assert not jobs(project)
+    assert not (project.root / "results").exists()
+    assert "total" in project.run("-n")  # and no lock is left
+
+
+def test_a_partition_of_the_profile_that_is_not_there(tmp_path):
+    project = copy_project(tmp_path / "a project", SLURM)
+    partitions = project.root / "profiles/slurm/partitions.yaml"
+    partitions.write_text(partitions.read_text().replace("  cpu:", "  elsewhere:"))
+    output = project.run(fails=True)
+    assert "partitions.yaml: this cluster has no partition elsewhere; it has: cpu, gpu" in output
+    assert not jobs(project)

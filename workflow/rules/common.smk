@@ -14,6 +14,7 @@ from winnow.figure_list import figures_of
 from winnow.grid import uses_training
 from winnow.networks import networks
 from winnow.provenance import source_digest
+from winnow.slurm_limits import Request, check_requests, configured_partitions, partition_memory
 
 # Snakemake writes the path of its interpreter into commands without quotes; one with a space in it would break them
 if Path(sys.executable).exists():
@@ -188,3 +189,28 @@ def training_record(wildcards):
 def growing(amount):
     """A resource that grows with every attempt, so that a retry after an out-of-memory or time limit helps."""
     return lambda wildcards, attempt: amount * attempt
+
+
+def check_cluster():
+    """On Slurm, refuse what this cluster could never run, before anything is submitted."""
+    if workflow.executor_plugin.name != "slurm":
+        return
+    path = workflow.executor_settings.partition_config
+    requests = {
+        Request(
+            job.rule.name,
+            int(job.resources.get("mem_mb", 0)),
+            job.resources.get("slurm_partition"),
+        )
+        for job in workflow.persistence.dag.needrun_jobs()
+        if not job.is_local
+    }
+    try:
+        check_requests(
+            sorted(requests, key=str),
+            configured_partitions(path),
+            partition_memory(),
+            path,
+        )
+    except WinnowError as error:
+        raise WorkflowError(str(error))
