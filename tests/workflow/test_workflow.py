@@ -146,6 +146,7 @@ def test_killed_training_is_resumed_and_ends_in_the_same_weights(study, target):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert (folder / "weights.resume").exists()
+    assert "--unlock" in study.run(output, fails=True)
     study.run("--unlock")
     study.run(output)
     assert json.loads((folder / "training.json").read_text())["resumed"] == 1

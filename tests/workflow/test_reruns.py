@@ -1,0 +1,71 @@
+"""The cases of docs/reruns.md, held to exact job counts."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from projects import REPORT, RUN, Project, job_counts
+
+GRID = {"ratio": [0.5], "rewind": ["init"]}
+# what a pruned network adds to every new number of a study
+ALL = REPORT | {"make_pruning_table": 1}
+PRUNED = {"prune": 1, "retrain": 1, "export": 1, "evaluate": 1, "benchmark": 1}
+
+
+@pytest.fixture(scope="module")
+def finished_pruning(tmp_path_factory, finished) -> Project:
+    """A finished study with one pruned network."""
+    project = finished.copy_to(tmp_path_factory.mktemp("reruns") / "a project")
+    shutil.rmtree(project.root / "results/tiny")
+    project.configure(pruning=GRID, **SHORT)
+    project.run()
+    return project
+
+
+SHORT = {"training": {"epochs": 2, "warmup_epochs": 1}, "quantization": {"methods": ["ptq"]}}
+
+
+@pytest.fixture
+def study(finished_pruning, tmp_path) -> Project:
+    return finished_pruning.copy_to(tmp_path / "a study")
+
+
+def test_one_rule_for_all_networks(study):
+    counts = job_counts(study.run("-n", "-R", "benchmark"))
+    # the quantization table reads latencies without waiting for the whole grid
+    assert counts == {"benchmark": 3} | ALL
+
+
+def test_everything_downstream_of_one_file(study):
+    assert study.planned("--forcerun", f"{RUN}/ptq/model.onnx") == {"calibrate": 1, "evaluate": 1, "benchmark": 1} | ALL
+
+
+def test_a_new_ratio_plans_its_networks_only(study):
+    study.configure(pruning=GRID | {"ratio": [0.5, 0.9]}, **SHORT)
+    # the quantization table shows dense networks, which are all there
+    expected = PRUNED | {name: 1 for name in ALL if name != "make_quantization_table"}
+    assert study.planned() == expected
+
+
+def test_a_new_seed_plans_its_networks_only(study):
+    study.configure(pruning=GRID, seeds=[0, 1], **SHORT)
+    dense = {"train": 1, "export": 1, "calibrate": 1, "evaluate": 2, "benchmark": 2}
+    expected = {rule: dense.get(rule, 0) + PRUNED.get(rule, 0) for rule in dense | PRUNED}
+    assert study.planned() == expected | ALL
+
+
+def test_a_seed_less_removes_it_from_the_tables_and_keeps_its_files(study):
+    study.configure(pruning=GRID | {"ratio": []}, **SHORT)
+    assert "ratio" in study.run("-n", fails=True)  # an empty axis is a mistake, not an empty grid
+    study.configure(**SHORT)
+    assert set(study.planned()) <= set(REPORT)
+    assert (study.root / RUN / "weights.safetensors").exists()
+
+
+def test_with_snakemakes_own_triggers_a_touched_script_would_train_again(study):
+    with (study.root / "workflow/scripts/train.py").open("a") as file:
+        file.write("# a remark\n")
+    own = study.planned("--rerun-triggers", "code", "mtime", "params", "input", "software-env")
+    assert own["train"] == 1
