@@ -1,9 +1,9 @@
 """What a user reads before anything runs, and that profiles say why each key is there."""
 
+import itertools
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -66,8 +66,9 @@ def test_the_slurm_profile_is_found_by_its_name(project, options):
 
 @pytest.mark.parametrize("path", ["profiles/local/config.yaml", "profiles/slurm/config.yaml"])
 def test_every_key_of_a_profile_has_a_comment(path):
-    lines = Path(REPOSITORY / path).read_text().splitlines()
+    lines = (REPOSITORY / path).read_text().splitlines()
     for key in yaml.safe_load("\n".join(lines)):
         number = next(number for number, line in enumerate(lines) if line.startswith(f"{key}:"))
-        block = "\n".join(lines[max(0, number - 1) : number + 3])
-        assert "#" in block, f"{path}: {key} has no comment"
+        nested = itertools.takewhile(lambda line: line.startswith(" "), lines[number + 1 :])
+        comments = [line.strip().startswith("#") for line in (lines[number - 1], *nested)]
+        assert any(comments), f"{path}: {key} has no comment"

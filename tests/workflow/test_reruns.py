@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 
-from projects import REPORT, RUN, Project, job_counts
+from projects import REPORT, RUN, Project
 
+SHORT = {"training": {"epochs": 2, "warmup_epochs": 1}, "quantization": {"methods": ["ptq"]}}
 GRID = {"ratio": [0.5], "rewind": ["init"]}
 # what a pruned network adds to every new number of a study
 ALL = REPORT | {"make_pruning_table": 1}
@@ -24,18 +25,13 @@ def finished_pruning(tmp_path_factory, finished) -> Project:
     return project
 
 
-SHORT = {"training": {"epochs": 2, "warmup_epochs": 1}, "quantization": {"methods": ["ptq"]}}
-
-
 @pytest.fixture
 def study(finished_pruning, tmp_path) -> Project:
     return finished_pruning.copy_to(tmp_path / "a study")
 
 
 def test_one_rule_for_all_networks(study):
-    counts = job_counts(study.run("-n", "-R", "benchmark"))
-    # the quantization table reads latencies without waiting for the whole grid
-    assert counts == {"benchmark": 3} | ALL
+    assert study.planned("-R", "benchmark") == {"benchmark": 3} | ALL
 
 
 def test_everything_downstream_of_one_file(study):
@@ -56,7 +52,7 @@ def test_a_new_seed_plans_its_networks_only(study):
     assert study.planned() == expected | ALL
 
 
-def test_a_seed_less_removes_it_from_the_tables_and_keeps_its_files(study):
+def test_a_study_without_its_pruning_plans_tables_only_and_keeps_its_files(study):
     study.configure(pruning=GRID | {"ratio": []}, **SHORT)
     assert "ratio" in study.run("-n", fails=True)  # an empty axis is a mistake, not an empty grid
     study.configure(**SHORT)

@@ -10,11 +10,11 @@ import pandas as pd
 
 from winnow.files import replacing, write_text
 from winnow.study import AXES, DENSE
+from winnow.summary import timed_configurations
 
 _NETWORK = ["dataset", "model", "precision"]
 _STRATEGY = [*_NETWORK, "run", "strategy", *AXES, "round"]
 _SPEEDUP = r"speedup_([a-z]+)_b(\d+)_t(\d+)"
-_RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "torch": "torch eager"}
 _PRECISIONS = ["fp32", "dynamic", "ptq", "qat"]
 _FIXED = [  # column, label, factor, decimals
     ("achieved_sparsity", "sparsity (%)", 100, 1),
@@ -72,11 +72,9 @@ def _with_change(results: pd.DataFrame) -> pd.DataFrame:
 
 def _metrics(results: pd.DataFrame) -> Iterator[tuple[str, str, float, int]]:
     yield from _FIXED
-    for column in results:
-        if match := re.fullmatch(_SPEEDUP, column):
-            runtime, batch, threads = match.groups()
-            where = f"{_RUNTIMES[runtime]}, batch {batch}, {threads} thread{'s' * (threads != '1')}"
-            yield column, f"measured speedup, {where}", 1, 2
+    for timed in timed_configurations(results):
+        if (column := timed.column("speedup")) in results:
+            yield column, f"measured speedup, {timed}", 1, 2
 
 
 def as_markdown(table: pd.DataFrame) -> str:

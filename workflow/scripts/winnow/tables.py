@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pandas as pd
 
 from winnow.files import replacing, write_text
+from winnow.summary import energy_estimated, timed_configurations
 
 METHODS = {"fp32": "base", "dynamic": "dynamic", "ptq": "ptq", "qat": "qat"}
-_RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "torch": "torch eager"}
 _FIXED = [  # column, label, factor, decimals
     ("top1", "top-1 accuracy (%)", 100, 2),
     ("top5", "top-5 accuracy (%)", 100, 2),
@@ -54,14 +53,11 @@ def _metrics(results: pd.DataFrame) -> list[tuple[str, str, float, int]]:
     metrics = [entry for entry in _FIXED if entry[0] in results]
     estimated = " (estimate)" if results.get("training_energy_estimated", pd.Series([False])).any() else ""
     metrics = [(c, label + estimated * (c == "training_joules"), f, d) for c, label, f, d in metrics]
-    estimated = " (estimate)" if results.get("inference_energy_estimated", pd.Series([False])).any() else ""
-    for kind, label, unit, decimals in (("latency", "inference", "ms", 3), ("energy", "energy per image", "mJ", 2)):
-        for column in results:
-            if match := re.fullmatch(rf"{kind}_([a-z]+)_b(\d+)_t(\d+)_{unit.lower()}", column):
-                runtime, batch, threads = match.groups()
-                where = f"{_RUNTIMES[runtime]}, batch {batch}, {threads} thread{'s' * (threads != '1')}"
-                note = estimated if kind == "energy" else ""
-                metrics.append((column, f"{label}, {where} ({unit}){note}", 1, decimals))
+    estimated = " (estimate)" * energy_estimated(results)
+    timed = timed_configurations(results)
+    metrics += [(t.column("latency"), f"inference, {t} (ms)", 1, 3) for t in timed]
+    energy = ((t.column("energy"), f"energy per image, {t} (mJ){estimated}", 1, 2) for t in timed)
+    metrics += [entry for entry in energy if entry[0] in results]
     return metrics
 
 
