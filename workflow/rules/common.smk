@@ -13,8 +13,11 @@ from winnow.errors import WinnowError
 from winnow.figure_list import figures_of
 from winnow.grid import uses_training
 from winnow.networks import networks
+from winnow.planning_speed import speed_up
 from winnow.provenance import source_digest
 from winnow.slurm_limits import Request, check_requests, configured_partitions, partition_memory
+
+speed_up(workflow.sourcecache)
 
 # Snakemake writes the path of its interpreter into commands without quotes; one with a space in it would break them
 if Path(sys.executable).exists():
@@ -110,6 +113,11 @@ def figures():
     """Return (dataset, model, figure) for every figure of the study."""
     pairs = [tuple(pair) for pair in NETWORKS]
     return [(*pair, figure) for pair in pairs for figure in figures_of(*pair, STUDY["pruned"])]
+
+
+def onnx_models(wildcards):
+    """Return the model file of every network. A function: Snakemake compares a list as a whole, file by file."""
+    return [*dense_networks("model.onnx"), *pruned_networks("model.onnx")]
 
 
 def strategy_of(wildcards):

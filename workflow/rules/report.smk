@@ -111,7 +111,7 @@ rule make_figures:
 rule recommend:
     input:
         results=rules.collect.output.results,
-        onnx=[*dense_networks("model.onnx"), *pruned_networks("model.onnx")],
+        onnx=onnx_models,
     output:
         best=report(
             directory(f"{RESULTS}/best"),
