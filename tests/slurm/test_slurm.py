@@ -189,6 +189,11 @@ def test_a_gpu_is_asked_for_if_the_configuration_says_so(tmp_path):
             ("--set-resources", "train:mem_mb=900000"),
             "rule train asks for 900000 MB of memory, but the largest node of",
         ),
+        # a node has 64,000: enough for one of them, not for those that a group does at once
+        (
+            ("--set-resources", "evaluate:mem_mb=40000"),
+            "the group of calibrate, evaluate, export, quantize_dynamic asks for",
+        ),
         (("--set-resources", "train:slurm_partition=none"), "rule train asks for partition none, which this cluster"),
     ],
 )

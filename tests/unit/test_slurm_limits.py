@@ -9,26 +9,33 @@ MEMORY = {"cpu": 64000, "fat": 500000}
 
 
 def test_what_fits_passes():
-    check_requests([Request("train", 64000, None), Request("prune", 100, "fat")], ["cpu"], MEMORY, "partitions.yaml")
-    check_requests([Request("train", 500000, None)], [], MEMORY, None)
+    few = [Request(("train",), 64000, None), Request(("prune",), 100, "fat")]
+    check_requests(few, ["cpu"], MEMORY, "partitions.yaml")
+    check_requests([Request(("train",), 500000, None)], [], MEMORY, None)
 
 
 @pytest.mark.parametrize(
     ("request_", "configured", "message"),
     [
         (
-            Request("train", 1, None),
+            Request(("train",), 1, None),
             ["cpu", "gpu"],
             "partitions.yaml: this cluster has no partition gpu; it has: cpu, ",
         ),
-        (Request("train", 1, "gpu"), ["cpu"], "rule train asks for partition gpu, which this cluster does not have"),
+        (Request(("train",), 1, "gpu"), ["cpu"], "rule train asks for partition gpu, which this cluster does not have"),
         (
-            Request("train", 64001, None),
+            Request(("train",), 64001, None),
             ["cpu"],
             "rule train asks for 64001 MB of memory, but the largest node of cpu ",
         ),
-        (Request("prune", 500001, None), [], "the largest node of cpu, fat has 500000; ask for less"),
-        (Request("prune", 64001, "cpu"), ["fat"], "the largest node of cpu has 64000"),
+        (Request(("prune",), 500001, None), [], "the largest node of cpu, fat has 500000; ask for less"),
+        (
+            Request(("evaluate", "export"), 64001, None),
+            ["cpu"],
+            "the group of evaluate, export asks for 64001 MB of memory, but the largest node of cpu has 64000; ask for "
+            "less with set-resources in profiles/slurm/config.yaml, or take rules out of its groups",
+        ),
+        (Request(("prune",), 64001, "cpu"), ["fat"], "the largest node of cpu has 64000"),
     ],
 )
 def test_what_does_not_fit_is_named(request_, configured, message):

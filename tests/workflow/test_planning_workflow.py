@@ -1,11 +1,15 @@
 """What a user reads before anything runs, and that profiles say why each key is there."""
 
 import itertools
+import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import snakemake_executor_plugin_slurm
 import yaml
 
 from projects import Project, job_counts
@@ -72,3 +76,22 @@ def test_every_key_of_a_profile_has_a_comment(path):
         nested = itertools.takewhile(lambda line: line.startswith(" "), lines[number + 1 :])
         comments = [line.strip().startswith("#") for line in (lines[number - 1], *nested)]
         assert any(comments), f"{path}: {key} has no comment"
+
+
+def test_without_the_plugin_the_last_line_says_so_and_nothing_is_left(project, tmp_path):
+    """In an environment of everything but the plugin; Snakemake refuses the profile before it reads the Snakefile."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    for path in Path(snakemake_executor_plugin_slurm.__file__).parents[1].iterdir():
+        if not path.name.startswith("snakemake_executor_plugin_slurm"):
+            (packages / path.name).symlink_to(path)
+    command = replace(project, options=("--profile", "slurm")).command()
+    environment = os.environ | {"PYTHONPATH": str(packages)}
+    done = subprocess.run(
+        [command[0], "-S", *command[1:]], cwd=project.root, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "argument --executor/-e: invalid choice: 'slurm'" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (project.root / "results").exists()
+    assert not (project.root / ".snakemake").exists()

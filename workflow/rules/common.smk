@@ -204,14 +204,15 @@ def check_cluster():
     if workflow.executor_plugin.name != "slurm":
         return
     path = workflow.executor_settings.partition_config
+    dag = workflow.persistence.dag
+    submitted = {dag.get_job_group(job) or job for job in dag.needrun_jobs() if not job.is_local}
     requests = {
         Request(
-            job.rule.name,
+            tuple(sorted({part.rule.name for part in (job if job.is_group() else [job])})),
             int(job.resources.get("mem_mb", 0)),
             job.resources.get("slurm_partition"),
         )
-        for job in workflow.persistence.dag.needrun_jobs()
-        if not job.is_local
+        for job in submitted
     }
     try:
         check_requests(

@@ -16,11 +16,14 @@ _PROFILE = "profiles/slurm"
 
 @dataclass(frozen=True)
 class Request:
-    """What a rule asks of the cluster: memory in MB, and a partition if it names one."""
+    """What a job, of one rule or of a group of rules, asks for: memory in MB, and a partition if it names one."""
 
-    rule: str
+    rules: tuple[str, ...]
     mem_mb: int
     partition: str | None
+
+    def __str__(self) -> str:
+        return f"rule {self.rules[0]}" if len(self.rules) == 1 else f"the group of {', '.join(self.rules)}"
 
 
 def partition_memory() -> dict[str, int]:
@@ -69,14 +72,14 @@ def check_requests(
     for request in requests:
         if request.partition and request.partition not in memory:
             raise WinnowError(
-                f"rule {request.rule} asks for partition {request.partition}, which this cluster does not have; it "
+                f"{request} asks for partition {request.partition}, which this cluster does not have; it "
                 f"has: {there}. Correct slurm_partition in {_PROFILE}/config.yaml or on the command line"
             )
         names = [request.partition] if request.partition else list(configured) or list(memory)
         most = max((memory[name] for name in names), default=0)
         if request.mem_mb > most:
             raise WinnowError(
-                f"rule {request.rule} asks for {request.mem_mb} MB of memory, but the largest node of "
-                f"{', '.join(names)} has {most}; ask for less: set-resources in {_PROFILE}/config.yaml, or "
-                f"--set-resources {request.rule}:mem_mb={most}"
+                f"{request} asks for {request.mem_mb} MB of memory, but the largest node of "
+                f"{', '.join(names)} has {most}; ask for less with set-resources in {_PROFILE}/config.yaml"
+                + (", or take rules out of its groups" if len(request.rules) > 1 else "")
             )
