@@ -118,6 +118,7 @@ def _inline(text: str) -> str:
     text = html.escape(text, quote=False)
     text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
     text = re.sub(r"(?<=\d) (?=%|MB|ms|mJ|dB)", "\u00a0", text)  # a number stays on the line of its unit
+    text = re.sub(r"(?<=\d) ± (?=\d)", "\u00a0±\u00a0", text)
     return re.sub(r"`(.+?)`", r"<code>\1</code>", text)
 
 

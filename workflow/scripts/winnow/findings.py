@@ -31,8 +31,8 @@ def ship_text(recommendation: Recommendation, dense: pd.Series | None, *, live: 
         return f"**{name}: nothing to ship.** No network is within all limits."
     place = f" so far: `{row['run']}/{row['precision']}`" if live else f", in `best/{name.replace(' ', '')}/`"
     text = (
-        f"**{name}: ship {row['name']}** (seed {row['seed']}){place}. It is "
-        f"{pruning_words(row)}; its numbers are {precision_words(row['precision'])}. Test accuracy "
+        f"**{name}: ship {row['name']}** (seed {row['seed']}){place}. Pruning: {pruning_words(row)}. Numbers: "
+        f"{precision_words(row['precision'])}. Test accuracy "
         f"**{percent(row['top1'])}**"
     )
     timed = timing_of(recommendation.settings)
@@ -60,11 +60,11 @@ def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
         results: rows of results.csv of one data set and network.
     """
     timed = Timed(settings.runtime, settings.batch_size, settings.threads)
-    return [*_quantization(results, timed), *_pruning(results), *_unsteady(results)]
+    return [*_unsteady(results), *_quantization(results, timed), *_pruning(results)]
 
 
 def _unsteady(results: pd.DataFrame) -> Iterator[str]:
-    count, total = unsteady(results, timed_configurations(results))
+    count, total = unsteady(combinations(results), timed_configurations(results))
     if count > TOLERATED * total:
         yield unsteady_words(count, total)
 
@@ -125,5 +125,5 @@ def _pruning(results: pd.DataFrame) -> Iterator[str]:
             )
         else:
             what = "Removing channels" if structure == "channels" else "Setting single weights to zero"
-            gain = times(fastest["measured"])
+            gain = times(fastest["measured"]) + (f" ± {fastest['measured_std']:.2g}" if fastest["n"] > 1 else "")
             yield f"{what} made networks up to {gain} faster ({where}, {fastest['configuration']})."

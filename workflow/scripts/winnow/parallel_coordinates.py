@@ -97,7 +97,9 @@ def coordinates(data: pd.DataFrame, everything: pd.DataFrame) -> list[Coordinate
     axes = []
     for column in (*list(_TEXT)[:-1], "rounds", "achieved_sparsity", "precision", *list(_NUMBERS)[2:]):
         values = everything[column].dropna()
-        if values.nunique() < 2 or (column in _STRATEGY and values[values != DENSE].nunique() < 2):
+        # numbers that do not differ in the three digits that are shown do not differ
+        shown = values if column in _TEXT else values.map(tick_text)
+        if shown.nunique() < 2 or (column in _STRATEGY and values[values != DENSE].nunique() < 2):
             continue
         if column in _TEXT:
             label, order = _TEXT[column]

@@ -14,7 +14,8 @@ from winnow.style import PRECISION_COLORS, PRECISION_MARKERS, PRECISIONS, Missin
 from winnow.summary import Timed, combinations, energy_estimated, short_names, timed_configurations
 
 _LABELS = 8  # of a front
-_APART = 14  # pixels between two numbers, in either direction; nearer ones would cover each other
+_APART = 14  # pixels between two labels, in either direction; nearer ones would cover each other
+_SPAN = 0.1  # least part of the largest cost that the axis shows, lest differences of no account look large
 
 
 def cost_column(results: pd.DataFrame, kind: str, settings: RecommendSettings) -> tuple[str, str]:
@@ -48,16 +49,21 @@ def pareto_data(results: pd.DataFrame, column: str) -> pd.DataFrame:
     Returns:
         run, precision, name, n, top1 and cost with their standard deviations `_std` (missing for one seed), and
         `front`: whether no other combination is at least as good in both and better in one. In the order of the cost.
+        Costs that differ only beyond the three digits that are shown count as equal.
     """
     table = combinations(results)
     if column not in table:
         return pd.DataFrame(columns=["run", "precision", "name", "n", "top1", "top1_std", "cost", "cost_std", "front"])
     table = table.rename(columns={column: "cost", f"{column}_std": "cost_std"}).dropna(subset=["cost", "top1"])
-    table = table.assign(name=short_names(table) if len(table) else "")
-    table = table.sort_values(["cost", "top1"], ascending=[True, False], ignore_index=True)
+    table = table.assign(name=short_names(table) if len(table) else "", shown=table["cost"].map(_three_digits))
+    table = table.sort_values(["shown", "top1"], ascending=[True, False], ignore_index=True)
     best = table["top1"].cummax().shift(fill_value=float("-inf"))
     table["front"] = table["top1"] > best
     return table[["run", "precision", "name", "n", "top1", "top1_std", "cost", "cost_std", "front"]]
+
+
+def _three_digits(value: float) -> float:
+    return float(f"{value:.3g}")
 
 
 def pareto(
@@ -85,9 +91,11 @@ def pareto(
                     100 * points["top1"],
                     color=PRECISION_COLORS[precision],
                     marker=PRECISION_MARKERS[precision],
-                    label=precision if front or not part["front"].any() else None,
                     **options,
                 )
+        if len(part):  # in the legend as on the front, wherever its own points lie
+            look = {"color": PRECISION_COLORS[precision], "marker": PRECISION_MARKERS[precision]}
+            axes.scatter([], [], s=42, edgecolors="black", label=precision, **look)
     front = data[data["front"]]
     axes.step(front["cost"], 100 * front["top1"], where="post", color="black", linewidth=0.8, zorder=2)
     axes.errorbar(
@@ -97,6 +105,8 @@ def pareto(
     if data["cost"].max() > 5 * data["cost"].min() > 0:
         axes.set_xscale("log")
         style.log_axis(axes.xaxis)
+    else:
+        _widen(axes, data["cost"].max())
     _zoom(axes, accuracy, front)
     unit = {"size": "MB", "latency": "ms", "energy": "mJ"}[kind]
     key = _number_front(axes, front, unit, shipped)
@@ -136,25 +146,32 @@ def _zoom(axes: Axes, accuracy: pd.Series, front: pd.DataFrame) -> None:
     axes.set_ylim(low - margin, top + 3 * margin)
 
 
-def _number_front(axes: Axes, front: pd.DataFrame, unit: str, shipped: tuple[str, str] | None) -> list[str]:
-    """Number some of the front, those that are not too close to each other; return the key to the numbers.
+def _widen(axes: Axes, most: float) -> None:
+    low, high = axes.get_xlim()
+    if high - low < _SPAN * most:
+        middle = (low + high) / 2
+        axes.set_xlim(middle - _SPAN * most / 2, middle + _SPAN * most / 2)
 
-    The recommended network comes first, then the ends, then what lies evenly between them.
+
+def _number_front(axes: Axes, front: pd.DataFrame, unit: str, shipped: tuple[str, str] | None) -> list[str]:
+    """Number the front, if it is long the recommended network, the ends and some between; return the key.
+
+    Points too close to each other for a label each share one.
     """
     visible = front[100 * front["top1"] >= axes.get_ylim()[0]].reset_index(drop=True)
     ours = [(row.run, row.precision) == shipped for row in visible.itertuples()]
     spread = np.linspace(0, len(visible) - 1, min(_LABELS, len(visible))).round().astype(int)
-    wanted = [*np.flatnonzero(ours), *spread[:1], *spread[-1:], *spread]
     pixels = axes.transData.transform(np.column_stack([visible["cost"], 100 * visible["top1"]]))
-    numbered: list[int] = []
-    for place in wanted:
-        if all(np.abs(pixels[place] - pixels[other]).max() > _APART for other in numbered):
-            numbered.append(place)
+    labels: dict[int, list[int]] = {}
     key = []
-    for number, place in enumerate(sorted(numbered), 1):
+    for number, place in enumerate(sorted({*spread, *np.flatnonzero(ours)}), 1):
         row = visible.iloc[place]
-        position = (row["cost"], 100 * row["top1"])
-        axes.annotate(str(number), position, (-4, 6), textcoords="offset points", ha="right", weight="bold", zorder=6)
+        near = [other for other in labels if np.abs(pixels[place] - pixels[other]).max() <= _APART]
+        labels.setdefault(near[0] if near else place, []).append(number)
         mark = " (recommended)" * ours[place]
-        key.append(f"{number}  {row['name']}: {position[1]:.2f} % at {row['cost']:.3g} {unit}{mark}")
+        key.append(f"{number}  {row['name']}: {100 * row['top1']:.2f} % at {row['cost']:.3g} {unit}{mark}")
+    for place, numbers in labels.items():
+        text = f"{numbers[0]}-{numbers[-1]}" if len(numbers) > 2 else ", ".join(map(str, numbers))
+        position = (visible["cost"][place], 100 * visible["top1"][place])
+        axes.annotate(text, position, (-4, 6), textcoords="offset points", ha="right", weight="bold", zorder=6)
     return key

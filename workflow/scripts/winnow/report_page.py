@@ -24,6 +24,7 @@ from winnow.tables import quantization_table
 from winnow.tables import shown as shown_quantization
 
 _FOLDED = 24  # rows from which on a table is folded away
+_KEYS = ("dataset", "data set", "model", "precision")
 _PLOT = """
 document.querySelectorAll("details.parallel").forEach(function (box) {
   const plots = JSON.parse(box.querySelector("script").textContent), target = box.querySelector("div.plot");
@@ -128,9 +129,18 @@ def _tables(outcome: Outcome) -> Iterator[Block]:
         parts.append(("Beside published values", published.shown(references), note))
     for title, frame, note in parts:
         yield Heading(title, 3)
+        frame, everywhere = _without_constants(frame)
+        if everywhere:
+            yield Text(everywhere, "soft")
         yield Table(frame.astype(str), f"{len(frame)} rows" if len(frame) > _FOLDED else "")
         for paragraph in note.split("\n\n"):
             yield Text(paragraph, "soft")
+
+
+def _without_constants(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Leave out columns that say the same in every row, for room; return what they say, too."""
+    same = [name for name in _KEYS if name in frame and frame[name].nunique() == 1 and len(frame) > 1]
+    return frame.drop(columns=same), ", ".join(str(frame[name].iloc[0]) for name in same)
 
 
 def _checklist(outcome: Outcome) -> Iterator[Block]:

@@ -130,6 +130,7 @@ def _run(outcome: Outcome) -> Iterator[Block]:
     yield Heading("What was run, and on what")
     study, results = outcome.study, outcome.results
     training = [study["training"][model]["epochs"] for model in study["models"]]
+    threads = list(study["benchmark"]["threads"])
     lines = {
         "data sets": ", ".join(f"{name} ({values['source']})" for name, values in study["datasets"].items()),
         "networks": ", ".join(study["models"]),
@@ -138,7 +139,7 @@ def _run(outcome: Outcome) -> Iterator[Block]:
         "quantization": "; ".join(f"{m}: {precision_words(m)}" for m in study["methods"]) or "none",
         "pruning": _axes(study),
         "latency": f"median in {', '.join(study['benchmark']['runtimes'])}; batch "
-        f"{listed(study['benchmark']['batch_sizes'])}; {listed(study['benchmark']['threads'])} thread(s)",
+        f"{listed(study['benchmark']['batch_sizes'])}; {listed(threads)} thread{'s' * (threads != [1])}",
     }
     if len(results):
         last = results[results["run"] == "dense"]
@@ -164,8 +165,9 @@ def _axes(study: Mapping[str, Any]) -> str:
     rounds = sorted({strategy["rounds"] for strategy in study["strategies"].values()})
     return (
         f"criterion {listed(sorted(values['criterion']))}; {listed(sorted(values['structure']))}; "
-        f"{listed([f'{100 * ratio:g} %' for ratio in ratios])} gone; {listed(rounds)} round(s); rewind "
-        f"{listed(sorted(values['rewind']))}; of {listed(sorted({model for _, model in study['pruned']}))}"
+        f"{listed([f'{100 * ratio:g} %' for ratio in ratios])} gone; "
+        f"{listed(rounds)} round{'s' * (rounds != [1])}; rewind {listed(sorted(values['rewind']))}; "
+        f"of {listed(sorted({model for _, model in study['pruned']}))}"
     )
 
 

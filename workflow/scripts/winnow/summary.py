@@ -14,6 +14,7 @@ NETWORK = ["dataset", "model"]
 COMBINATION = [*NETWORK, "run", "precision"]
 RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "torch": "torch eager"}
 UNSTEADY = 2.0  # a 95th percentile this many times the median; on a quiet machine it is less than 1.6 times
+UNEVEN = 0.2  # a standard deviation over seeds, part of the mean; the same computation should take the same time
 TOLERATED = 0.1  # share of such latencies that goes without a word
 _KEPT = ["strategy", *AXES, "round", "sparsity_unit"]
 
@@ -51,13 +52,20 @@ def energy_estimated(results: pd.DataFrame) -> bool:
 
 
 def unsteady(table: pd.DataFrame, configurations: Iterable[Timed]) -> tuple[int, int]:
-    """Count the latencies that cannot be relied on, for the calls differ too much, and all latencies."""
+    """Count the latencies that cannot be relied on, for calls or seeds differ too much, and all latencies.
+
+    Args:
+        table: what `combinations` returns.
+    """
     found = [0, 0]
     for timed in configurations:
         median, high = (timed.column(kind) for kind in ("latency", "p95"))
         if median in table and high in table:
-            ratios = (table[high] / table[median]).dropna()
-            found = [found[0] + int((ratios > UNSTEADY).sum()), found[1] + len(ratios)]
+            measured = table.dropna(subset=[median, high])
+            unsure = (measured[high] > UNSTEADY * measured[median]) | (
+                measured[f"{median}_std"] > UNEVEN * measured[median]
+            )
+            found = [found[0] + int(unsure.sum()), found[1] + len(measured)]
     return found[0], found[1]
 
 

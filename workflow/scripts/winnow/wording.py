@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from winnow.study import DENSE
-from winnow.summary import UNSTEADY, plain
+from winnow.summary import UNEVEN, UNSTEADY, plain
 
 _CRITERIA = {
     "l1": "smallest magnitude (l1)",
@@ -81,6 +81,6 @@ def unsteady_words(count: int, total: int) -> str:
     """Warn of latencies that other programs on the machine have spoilt."""
     return (
         f"**Latencies are unsure**: in {count} of {total} the 95th percentile is more than {UNSTEADY:g} times the "
-        "median, as when other programs use the machine. Measure again on a quiet one (`snakemake -R benchmark`) "
-        "before you compare them."
+        f"median, or seeds differ by more than {100 * UNEVEN:g} %, as when other programs use the machine. Measure "
+        "again on a quiet one (`snakemake -R benchmark`) before you compare them."
     )
