@@ -88,7 +88,7 @@ def layer_sparsity(layers: pd.DataFrame, results: pd.DataFrame) -> Figure:
     """Draw a heat map of layers by strategies, with the numbers in it."""
     data = layer_sparsity_data(layers, results)
     shown = data.iloc[np.unique(np.linspace(0, len(data) - 1, min(len(data), _SHOWN_RUNS)).astype(int))]
-    figure = style.new_figure(1.3 + 0.21 * max(len(shown), 5))
+    figure = style.new_figure(1.3 + 0.21 * max(len(shown), 7))
     axes = figure.subplots()
     image = axes.imshow(shown, cmap="cividis", vmin=0, vmax=100, aspect="auto")
     for (row, column), value in np.ndenumerate(shown.to_numpy()) if shown.shape[1] <= 14 else ():
