@@ -30,9 +30,10 @@ def ship_text(recommendation: Recommendation, dense: pd.Series | None, *, live: 
     if row is None:
         return f"**{name}: nothing to ship.** No network is within all limits."
     place = f" so far: `{row['run']}/{row['precision']}`" if live else f", in `best/{name.replace(' ', '')}/`"
+    pruning = pruning_words(row)
     text = (
-        f"**{name}: ship {row['name']}** (seed {row['seed']}){place}. Pruning: {pruning_words(row)}. Numbers: "
-        f"{precision_words(row['precision'])}. Test accuracy "
+        f"**{name}: ship {row['name']}** (seed {row['seed']}){place}. {pruning[0].upper()}{pruning[1:]}. "
+        f"Its numbers are {precision_words(row['precision'])}. Test accuracy "
         f"**{percent(row['top1'])}**"
     )
     timed = timing_of(recommendation.settings)
