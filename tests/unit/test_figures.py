@@ -19,7 +19,7 @@ from winnow.figures_pruning import accuracy_sparsity_data, one_shot_iterative_da
 from winnow.figures_quantization import quantization_bars_data
 from winnow.parallel_coordinates import parallel_data
 from winnow.parallel_figures import parallel_plot
-from winnow.pareto import cost_column, pareto_data
+from winnow.pareto import cost_column, pareto, pareto_data
 from winnow.recommend_settings import RecommendSettings
 from winnow.study import read_csv, write_csv
 from winnow.style import Missing
@@ -112,6 +112,33 @@ def test_nothing_beats_the_front_and_everything_else_is_beaten(results, settings
         better = as_good & ((means["top1"] > own["top1"]) | (shown < three_digits(own[column])))
         assert row.front != better.any(), row.name
     assert {"size": "(MB)", "latency": "OpenVINO, batch 1", "energy": "estimate"}[kind] in label
+
+
+def test_every_network_of_a_crowded_front_has_its_number_in_the_key(results, settings):
+    """Two that lie on one another share a label."""
+    column, _ = cost_column(results, "latency", settings)
+    means = results.groupby(["run", "precision"])["top1"].mean().sort_values()
+    near = dict(zip(means.index[-3:], (1.00, 1.01, 3.00), strict=True))  # the most accurate ones, ever slower
+    keys = pd.Series(list(zip(results["run"], results["precision"], strict=True)), index=results.index)
+    crowded = results.assign(**{column: keys.map(near).fillna(9.0)})
+    assert pareto_data(crowded, column)["front"].sum() == 3
+    figure = pareto(crowded, "latency", settings)
+    labels = [text.get_text() for text in figure.axes[0].texts]
+    (key,) = [text.get_text() for text in figure.texts]
+    assert labels == ["1, 2", "3"]
+    assert [line[:2] for line in key.splitlines()[:4]] == ["1 ", "2 ", "3 ", "Me"]
+
+
+def test_costs_that_look_the_same_are_the_same(results, settings):
+    """Four bytes more are no reason to call a network beaten in size, nor to stretch the axis over them."""
+    sizes = 1 + 1e-6 * np.arange(len(results))
+    same = results.assign(size_mb=sizes)
+    front = pareto_data(same, "size_mb")
+    assert front["front"].sum() == 1
+    assert front.loc[front["front"], "top1"].item() == front["top1"].max()
+    low, high = pareto(same, "size", settings).axes[0].get_xlim()
+    assert high - low == pytest.approx(0.1, rel=1e-3)
+    assert "size (MB)" not in {axis["label"] for axis in parallel_plot(same, settings, None)["data"][0]["dimensions"]}
 
 
 def test_layers_are_means_over_seeds(study):

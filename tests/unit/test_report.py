@@ -19,6 +19,7 @@ from winnow.missing import absent, failures
 from winnow.networks import networks
 from winnow.recommend_settings import RecommendSettings
 from winnow.recommendation import recommend
+from winnow.report_page import write_parts
 from winnow.start_page import Outcome, start_page
 from winnow.study import collect
 from winnow.tables import quantization_table
@@ -167,6 +168,16 @@ def test_a_log_without_an_error_is_no_failure(tmp_path):
     (tmp_path / "logs/train").mkdir(parents=True)
     (tmp_path / "logs/train/d.log").write_text("10:00:00 quantization error 0.3\n10:00:01 epoch 2: loss 0.3\n")
     assert failures(tmp_path) == []
+
+
+def test_tables_say_once_what_is_the_same_in_every_row(made, tmp_path):
+    write_parts(outcome(*made), tmp_path / "start.rst", tmp_path / "tables.html", tmp_path / "checks.html")
+    text = (tmp_path / "tables.html").read_text()
+    for name in ("dataset", "data set", "model"):
+        assert f"<th>{name}</th>" not in text
+    assert '<p class="soft">shapes, lenet5</p>' in text
+    assert "<th>precision</th>" in text  # which differs
+    assert "\u00a0±\u00a0" in text  # a spread stays with its mean
 
 
 def test_the_live_view_shows_holes_and_failures_and_changes_nothing(half):
