@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from samples import REPOSITORY
-from winnow.configuration import resolve
+from winnow.configuration import check_images, resolve
 from winnow.errors import WinnowError
 from winnow.recommend_settings import RecommendSettings
 from winnow.settings import (
@@ -103,10 +103,6 @@ def test_the_result_does_not_depend_on_the_order_of_keys():
         ({"models": {"lenet5": {"arguments": {"width": 2}}}}, r"arguments needs a factory"),
         ({"models": {"a": {"factory": "no colon"}}}, r"models.a.factory: 'no colon' does not match"),
         (
-            {"datasets": {"p": {"source": "image_folder", "path": "/no/such"}}},
-            r"datasets.p.path: /no/such does not exist",
-        ),
-        (
             {"datasets": {"m": {"source": "mnist"}}, "models": {"vgg16_bn": {}}},
             r"needs images of at least 32 pixels, datasets.m has 28; set datasets.m.image_size: 32",
         ),
@@ -132,6 +128,14 @@ def test_a_mistake_is_one_line_that_names_it(changes, expected):
     lines = errors(**changes)
     assert len(lines) == 1
     assert re.search(expected, lines[0]), lines[0]
+
+
+def test_images_that_are_not_there_are_named_before_a_run_and_not_missed_afterwards(tmp_path):
+    study = resolve(config(datasets={"p": {"source": "image_folder", "path": str(tmp_path / "images")}}))
+    with pytest.raises(WinnowError, match=r"datasets.p.path: .*images does not exist"):
+        check_images(study)
+    (tmp_path / "images").mkdir()
+    check_images(study)
 
 
 def test_values_of_the_command_line_are_text_and_understood():

@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from winnow.configuration import check_prepared, resolve
+from winnow.configuration import check_images, check_prepared, resolve
 from winnow.errors import WinnowError
 from winnow.figure_list import figures_of
 from winnow.grid import uses_training
@@ -28,6 +28,7 @@ def study_of(configuration):
     """Check the configuration; a mistake is one line on the terminal, before any job starts."""
     try:
         study = resolve(configuration)
+        check_images(study)
         check_prepared(study, Path(DATA))
     except WinnowError as error:
         raise WorkflowError(str(error))

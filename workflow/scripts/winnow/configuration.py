@@ -76,6 +76,17 @@ def definition(dataset: Mapping[str, Any]) -> str:
     return digest(dict(dataset))
 
 
+def check_images(study: Mapping[str, Any]) -> None:
+    """Refuse to run a study whose images are not there. To look at its results they are not needed.
+
+    Raises:
+        WinnowError: one line for each data set.
+    """
+    missing = [(name, d["path"]) for name, d in study["datasets"].items() if d["source"] == "image_folder"]
+    missing = [(name, path) for name, path in missing if not Path(path).exists()]
+    _raise([f"configuration: datasets.{name}.path: {path} does not exist" for name, path in missing])
+
+
 def check_prepared(study: Mapping[str, Any], folder: Path) -> None:
     """Refuse to reuse, or to overwrite, a prepared data set that has this name but another definition.
 
@@ -162,8 +173,6 @@ def _conflicts(study: Mapping[str, Any], models: Mapping[str, Any]) -> Iterator[
         if "qat" in study["methods"]:
             yield from _training_conflicts(f"quantization.qat of {name}", study["qat"][name]["training"])
     for name, dataset in study["datasets"].items():
-        if dataset["source"] == "image_folder" and not Path(dataset["path"]).exists():
-            yield f"configuration: datasets.{name}.path: {dataset['path']} does not exist"
         size = dataset["image_size"] or _IMAGE_SIZE[dataset["source"]]
         for model in study["models"].values():
             if size < _SMALLEST_IMAGE.get(model["name"], 0):
