@@ -117,7 +117,7 @@ def test_latencies_that_differ_from_seed_to_seed_are_unsure(made):
     results.loc[results["seed"] == 0, columns] *= 1.5
     busy = recommend(results, page.settings)
     text = words(start_page(replace(page, results=results, recommendations=busy)))
-    assert "or seeds differ by more than 20 %" in text
+    assert "or the standard deviation over seeds more than 20 % of the mean" in text
 
 
 def test_missing_networks_are_listed_with_the_reason(half):

@@ -81,6 +81,6 @@ def unsteady_words(count: int, total: int) -> str:
     """Warn of latencies that other programs on the machine have spoilt."""
     return (
         f"**Latencies are unsure**: in {count} of {total} the 95th percentile is more than {UNSTEADY:g} times the "
-        f"median, or seeds differ by more than {100 * UNEVEN:g} %, as when other programs use the machine. Measure "
-        "again on a quiet one (`snakemake -R benchmark`) before you compare them."
+        f"median, or the standard deviation over seeds more than {100 * UNEVEN:g} % of the mean, as when other "
+        "programs use the machine. Measure again on a quiet one (`snakemake -R benchmark`) before you compare them."
     )
