@@ -178,6 +178,13 @@ def test_mistakes_in_the_configuration_stop_before_any_job(project):
     assert not (project.root / "results").exists()
 
 
+def test_images_that_are_not_there_stop_a_run_before_any_job(project):
+    project.configure(datasets={"pets": {"source": "image_folder", "path": "no/such"}})
+    output = project.run(fails=True)
+    assert "configuration: datasets.pets.path: no/such does not exist" in output
+    assert not (project.root / "results").exists()
+
+
 def test_another_definition_of_a_shared_data_set_is_refused(study):
     study.configure(datasets={"digits": {"source": "digits", "max_train_samples": 300}})
     output = study.run(fails=True)

@@ -82,9 +82,13 @@ def check_images(study: Mapping[str, Any]) -> None:
     Raises:
         WinnowError: one line for each data set.
     """
-    missing = [(name, d["path"]) for name, d in study["datasets"].items() if d["source"] == "image_folder"]
-    missing = [(name, path) for name, path in missing if not Path(path).exists()]
-    _raise([f"configuration: datasets.{name}.path: {path} does not exist" for name, path in missing])
+    _raise(
+        [
+            f"configuration: datasets.{name}.path: {dataset['path']} does not exist"
+            for name, dataset in study["datasets"].items()
+            if dataset["source"] == "image_folder" and not Path(dataset["path"]).exists()
+        ]
+    )
 
 
 def check_prepared(study: Mapping[str, Any], folder: Path) -> None:

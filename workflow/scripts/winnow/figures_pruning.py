@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from winnow import style
 from winnow.study import AXES, DENSE
 from winnow.style import COLORS, LINES, MARKERS, Missing
-from winnow.summary import Timed, plain, timed_configurations
+from winnow.summary import largest_batches, plain, timed_configurations
 
 _IGNORED = ("ratio",)  # it is the horizontal axis
 _TICKS = 8
@@ -163,7 +163,7 @@ def speedup_data(results: pd.DataFrame) -> pd.DataFrame:
     """
     last = results[(results["round"] == results["rounds"]) & (results["precision"] == "fp32")]
     rows = []
-    for timed in _largest_batches(results):
+    for timed in largest_batches(timed_configurations(results)):
         column = timed.column("speedup")
         for run, group in last.dropna(subset=[column, "theoretical_speedup"]).groupby("run", sort=False):
             first = group.iloc[0]
@@ -174,12 +174,6 @@ def speedup_data(results: pd.DataFrame) -> pd.DataFrame:
     if not rows:
         raise Missing("No pruned network has been timed after its last round.")
     return pd.DataFrame(rows)
-
-
-def _largest_batches(results: pd.DataFrame) -> list[Timed]:
-    """Return one configuration of each runtime: the one in which arithmetic counts most."""
-    timed = sorted(timed_configurations(results), key=lambda t: (-t.batch_size, t.threads))
-    return [next(t for t in timed if t.runtime == runtime) for runtime in sorted({t.runtime for t in timed})]
 
 
 def speedup(results: pd.DataFrame) -> Figure:

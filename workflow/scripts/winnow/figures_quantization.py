@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from winnow import style
 from winnow.study import DENSE
 from winnow.style import PRECISION_COLORS, PRECISION_HATCHES, PRECISIONS, Missing
-from winnow.summary import Timed, energy_estimated, plain, timed_configurations
+from winnow.summary import Timed, energy_estimated, plain, three_digits, timed_configurations
 
 _METRICS = [  # column, label, factor
     ("top1", "top-1 accuracy (%)", 100),
@@ -74,7 +74,7 @@ def quantization_bars(results: pd.DataFrame) -> Figure:
                 edgecolor="white",
                 capsize=2,
             )
-            text = f"{row.mean:.2f}" if metric == "top1" else plain(float(f"{row.mean:.3g}"))
+            text = f"{row.mean:.2f}" if metric == "top1" else plain(three_digits(row.mean))
             place = (position, row.mean + (0 if pd.isna(row.std) else row.std))
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.2}  # over the line of the base
             panel.annotate(text, place, (0, 2), textcoords="offset points", ha="center", fontsize=7, bbox=box)

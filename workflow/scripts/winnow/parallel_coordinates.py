@@ -10,7 +10,7 @@ import pandas as pd
 from winnow.recommend_settings import RecommendSettings
 from winnow.study import DENSE
 from winnow.style import PRECISIONS, Missing
-from winnow.summary import Timed, combinations, plain, timed_configurations
+from winnow.summary import Timed, combinations, plain, three_digits, timed_configurations
 
 VIEWS = {
     "lowest": "lowest accuracy",
@@ -98,7 +98,7 @@ def coordinates(data: pd.DataFrame, everything: pd.DataFrame) -> list[Coordinate
     for column in (*list(_TEXT)[:-1], "rounds", "achieved_sparsity", "precision", *list(_NUMBERS)[2:]):
         values = everything[column].dropna()
         # numbers that do not differ in the three digits that are shown do not differ
-        shown = values if column in _TEXT else values.map(tick_text)
+        shown = values if column in _TEXT else values.map(three_digits)
         if shown.nunique() < 2 or (column in _STRATEGY and values[values != DENSE].nunique() < 2):
             continue
         if column in _TEXT:
@@ -122,4 +122,4 @@ def limits(axis: Coordinate, everything: Coordinate) -> tuple[float, float]:
 
 
 def tick_text(value: float) -> str:
-    return plain(float(f"{value:.3g}"))
+    return plain(three_digits(value))

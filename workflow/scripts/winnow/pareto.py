@@ -11,7 +11,7 @@ from winnow import style
 from winnow.recommend_settings import RecommendSettings
 from winnow.study import DENSE
 from winnow.style import PRECISION_COLORS, PRECISION_MARKERS, PRECISIONS, Missing
-from winnow.summary import Timed, combinations, energy_estimated, short_names, timed_configurations
+from winnow.summary import Timed, combinations, energy_estimated, short_names, three_digits, timed_configurations
 
 _LABELS = 8  # of a front
 _APART = 14  # pixels between two labels, in either direction; nearer ones would cover each other
@@ -55,15 +55,11 @@ def pareto_data(results: pd.DataFrame, column: str) -> pd.DataFrame:
     if column not in table:
         return pd.DataFrame(columns=["run", "precision", "name", "n", "top1", "top1_std", "cost", "cost_std", "front"])
     table = table.rename(columns={column: "cost", f"{column}_std": "cost_std"}).dropna(subset=["cost", "top1"])
-    table = table.assign(name=short_names(table) if len(table) else "", shown=table["cost"].map(_three_digits))
+    table = table.assign(name=short_names(table) if len(table) else "", shown=table["cost"].map(three_digits))
     table = table.sort_values(["shown", "top1"], ascending=[True, False], ignore_index=True)
     best = table["top1"].cummax().shift(fill_value=float("-inf"))
     table["front"] = table["top1"] > best
     return table[["run", "precision", "name", "n", "top1", "top1_std", "cost", "cost_std", "front"]]
-
-
-def _three_digits(value: float) -> float:
-    return float(f"{value:.3g}")
 
 
 def pareto(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +9,11 @@ import pandas as pd
 
 from winnow.files import replacing, write_text
 from winnow.study import AXES, DENSE
-from winnow.summary import timed_configurations
+from winnow.summary import largest_batches, plain, timed_configurations
+from winnow.wording import spread
 
 _NETWORK = ["dataset", "model", "precision"]
 _STRATEGY = [*_NETWORK, "run", "strategy", *AXES, "round"]
-_SPEEDUP = r"speedup_([a-z]+)_b(\d+)_t(\d+)"
 _PRECISIONS = ["fp32", "dynamic", "ptq", "qat"]
 _FIXED = [  # column, label, factor, decimals
     ("achieved_sparsity", "sparsity (%)", 100, 1),
@@ -72,9 +71,8 @@ def _with_change(results: pd.DataFrame) -> pd.DataFrame:
 
 def _metrics(results: pd.DataFrame) -> Iterator[tuple[str, str, float, int]]:
     yield from _FIXED
-    for timed in timed_configurations(results):
-        if (column := timed.column("speedup")) in results:
-            yield column, f"measured speedup, {timed}", 1, 2
+    for timed in timed_configurations(results, "speedup"):
+        yield timed.column("speedup"), f"measured speedup, {timed}", 1, 2
 
 
 def as_markdown(table: pd.DataFrame) -> str:
@@ -98,13 +96,13 @@ def shown(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         first = group.iloc[0]
         line = {key: first[key] for key in _NETWORK}
         line |= {
-            axis: DENSE if axis == varying[0] and first["run"] == DENSE else _plain(first[axis]) for axis in varying
+            axis: DENSE if axis == varying[0] and first["run"] == DENSE else plain(first[axis]) for axis in varying
         }
         line |= dict.fromkeys(metrics, "")
-        line |= {row["label"]: _text(row) for _, row in group.iterrows()}
+        line |= {row["label"]: spread(row["mean"], row["std"], row["decimals"]) for _, row in group.iterrows()}
         lines.append(line)
     wide = pd.DataFrame(lines)
-    constant = ", ".join(f"{axis} {_plain(last[axis].dropna().iloc[0])}" for axis in fixed)
+    constant = ", ".join(f"{axis} {plain(last[axis].dropna().iloc[0])}" for axis in fixed)
     remarks = [_seeds(last), f"All strategies: {constant}." if constant else "", *_remarks(last)]
     return wide, "\n\n".join(filter(None, remarks))
 
@@ -114,22 +112,8 @@ def _shown(table: pd.DataFrame) -> set[str]:
     shown = {"achieved_sparsity", "top1", "top1_change", "sparse_mb", "theoretical_speedup", "training_seconds"}
     if "channels" in set(table["structure"]):
         shown.add("weight_sparsity")
-    timed = [re.fullmatch(_SPEEDUP, metric) for metric in table["metric"].unique()]
-    timed = [(match.string, match[1], int(match[2]), int(match[3])) for match in timed if match]
-    for runtime in {entry[1] for entry in timed}:
-        shown.add(max((e for e in timed if e[1] == runtime), key=lambda entry: (entry[2], -entry[3]))[0])
-    return shown
-
-
-def _plain(value) -> str:
-    if pd.isna(value):
-        return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _text(row: pd.Series) -> str:
-    spread = f" ± {row['std']:.{row['decimals']}f}" if row["n"] > 1 else ""
-    return f"{row['mean']:.{row['decimals']}f}{spread}"
+    timed = timed_configurations(table["metric"].unique(), "speedup")
+    return shown | {configuration.column("speedup") for configuration in largest_batches(timed)}
 
 
 def _seeds(table: pd.DataFrame) -> str:

@@ -16,6 +16,7 @@ RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "torch": "tor
 UNSTEADY = 2.0  # a 95th percentile this many times the median; on a quiet machine it is less than 1.6 times
 UNEVEN = 0.2  # a standard deviation over seeds, part of the mean; the same computation should take the same time
 TOLERATED = 0.1  # share of such latencies that goes without a word
+_UNITS = {"latency": "_ms", "energy": "_mj", "power": "_w", "speedup": ""}
 _KEPT = ["strategy", *AXES, "round", "sparsity_unit"]
 
 
@@ -31,18 +32,28 @@ class Timed:
         """Return the column of results.csv, of kind `latency`, `p95` (of latency), `energy`, `power` or `speedup`."""
         if kind == "p95":
             return self.column("latency").removesuffix("_ms") + "_p95_ms"
-        unit = {"latency": "_ms", "energy": "_mj", "power": "_w", "speedup": ""}[kind]
-        return f"{kind}_{self.runtime}_b{self.batch_size}_t{self.threads}{unit}"
+        return f"{kind}_{self.runtime}_b{self.batch_size}_t{self.threads}{_UNITS[kind]}"
 
     def __str__(self) -> str:
         plural = "s" * (self.threads != 1)
         return f"{RUNTIMES[self.runtime]}, batch {self.batch_size}, {self.threads} thread{plural}"
 
 
-def timed_configurations(results: pd.DataFrame) -> list[Timed]:
-    """Return what was timed, in the order of the columns."""
-    found = (re.fullmatch(r"latency_([a-z]+)_b(\d+)_t(\d+)_ms", column) for column in results)
+def timed_configurations(columns: Iterable[str], kind: str = "latency") -> list[Timed]:
+    """Return what was timed, in the order of the columns.
+
+    Args:
+        columns: a table, or its names.
+        kind: see `Timed.column`.
+    """
+    found = (re.fullmatch(rf"{kind}_([a-z]+)_b(\d+)_t(\d+){_UNITS[kind]}", column) for column in columns)
     return [Timed(match[1], int(match[2]), int(match[3])) for match in found if match]
+
+
+def largest_batches(configurations: Iterable[Timed]) -> list[Timed]:
+    """Return one configuration of each runtime: the one in which arithmetic counts most, on the fewest threads."""
+    timed = sorted(configurations, key=lambda t: (-t.batch_size, t.threads))
+    return [next(t for t in timed if t.runtime == runtime) for runtime in sorted({t.runtime for t in timed})]
 
 
 def energy_estimated(results: pd.DataFrame) -> bool:
@@ -57,16 +68,15 @@ def unsteady(table: pd.DataFrame, configurations: Iterable[Timed]) -> tuple[int,
     Args:
         table: what `combinations` returns.
     """
-    found = [0, 0]
+    count = total = 0
     for timed in configurations:
         median, high = (timed.column(kind) for kind in ("latency", "p95"))
         if median in table and high in table:
             measured = table.dropna(subset=[median, high])
-            unsure = (measured[high] > UNSTEADY * measured[median]) | (
-                measured[f"{median}_std"] > UNEVEN * measured[median]
-            )
-            found = [found[0] + int(unsure.sum()), found[1] + len(measured)]
-    return found[0], found[1]
+            calls_differ = measured[high] > UNSTEADY * measured[median]
+            seeds_differ = measured[f"{median}_std"] > UNEVEN * measured[median]
+            count, total = count + int((calls_differ | seeds_differ).sum()), total + len(measured)
+    return count, total
 
 
 def networks_of(results: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -123,3 +133,8 @@ def plain(value) -> str:
     if pd.isna(value):
         return ""
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def three_digits(value: float) -> float:
+    """Round to what figures show; numbers that differ only beyond are taken as equal."""
+    return float(f"{value:.3g}")

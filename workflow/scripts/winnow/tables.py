@@ -8,6 +8,7 @@ import pandas as pd
 
 from winnow.files import replacing, write_text
 from winnow.summary import energy_estimated, timed_configurations
+from winnow.wording import spread
 
 METHODS = {"fp32": "base", "dynamic": "dynamic", "ptq": "ptq", "qat": "qat"}
 _FIXED = [  # column, label, factor, decimals
@@ -41,8 +42,7 @@ def quantization_table(results: pd.DataFrame) -> pd.DataFrame:
             values = group[column].dropna() * factor
             if len(values) and precision in METHODS:
                 mean, std = values.mean(), values.std(ddof=1)
-                spread = f" ± {std:.{decimals}f}" if len(values) > 1 else ""
-                text = f"{mean:.{decimals}f}{spread}"
+                text = spread(mean, std, decimals)
                 rows.append((dataset, model, label, METHODS[precision], mean, std, len(values), text))
     columns = ["dataset", "model", "metric", "method", "mean", "std", "n", "text"]
     return pd.DataFrame(rows, columns=columns)
@@ -56,8 +56,8 @@ def _metrics(results: pd.DataFrame) -> list[tuple[str, str, float, int]]:
     estimated = " (estimate)" * energy_estimated(results)
     timed = timed_configurations(results)
     metrics += [(t.column("latency"), f"inference, {t} (ms)", 1, 3) for t in timed]
-    energy = ((t.column("energy"), f"energy per image, {t} (mJ){estimated}", 1, 2) for t in timed)
-    metrics += [entry for entry in energy if entry[0] in results]
+    timed = timed_configurations(results, "energy")
+    metrics += [(t.column("energy"), f"energy per image, {t} (mJ){estimated}", 1, 2) for t in timed]
     return metrics
 
 
