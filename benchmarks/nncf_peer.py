@@ -29,7 +29,7 @@ from winnow import metrics
 from winnow.batches import Split
 from winnow.data import ImageDataset, load_dataset
 from winnow.latency import machine
-from winnow.quantization import calibration_batches
+from winnow.static import calibration_batches
 from winnow.runtimes import Network, load_openvino
 
 

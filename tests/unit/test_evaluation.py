@@ -21,7 +21,8 @@ from winnow.export import export_checked
 from winnow.latency import benchmark, machine
 from winnow.layers import layer_sqnr
 from winnow.models import build_model
-from winnow.quantization import calibration_batches, quantize_dynamic, quantize_static
+from winnow.dynamic import quantize_dynamic
+from winnow.static import calibration_batches, quantize_static
 from winnow.settings import BenchmarkSettings
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")}

@@ -19,7 +19,8 @@ from winnow.models import blank_image, build_model, load_model
 from winnow.narrowing import cut_metadata, kept_places, read_cut
 from winnow.prunable import prunable_layers, weighted_layers
 from winnow.pruning import Ancestors, prune
-from winnow.quantization import AwareTraining, quantize_static
+from winnow.aware import AwareTraining
+from winnow.static import quantize_static
 from winnow.rewinding import check_rewound
 from winnow.selection import check_count, density, select, shuffled
 from winnow.settings import PruningSettings, QatSettings, StrategySettings

@@ -12,7 +12,9 @@ from winnow.checkpoint import ResumeFile
 from winnow.errors import WinnowError
 from winnow.export import example_images, export_checked
 from winnow.models import build_model
-from winnow.quantization import AwareTraining, calibration_batches, quantize_dynamic, quantize_static
+from winnow.aware import AwareTraining
+from winnow.dynamic import quantize_dynamic
+from winnow.static import calibration_batches, quantize_static
 from winnow.runtimes import executed_layers, load_onnxruntime, load_openvino, openvino_precisions
 from winnow.settings import QatSettings
 from winnow.training import train

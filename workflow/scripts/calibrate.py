@@ -4,7 +4,7 @@ from adapter import job
 from winnow.data import load_dataset
 from winnow.export import export_checked
 from winnow.models import load_model
-from winnow.quantization import calibration_batches, quantize_static
+from winnow.static import calibration_batches, quantize_static
 from winnow.settings import ModelSettings, PtqSettings
 
 with job(snakemake) as run:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from adapter import beside, job, parameters
+from winnow.aware import AwareTraining
 from winnow.checkpoint import resume_file
 from winnow.data import load_dataset
 from winnow.export import example_images, export_checked
 from winnow.masks import load_masks
 from winnow.models import load_model
-from winnow.quantization import AwareTraining
 from winnow.records import write_training_record
 from winnow.settings import ModelSettings, QatSettings
 from winnow.training import train

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.batches import Split
+from winnow.capture import dynamic_batch
 from winnow.data import ImageDataset
 from winnow.errors import WinnowError
 from winnow.files import replacing
@@ -22,11 +23,6 @@ _CHECK_IMAGES = 64
 INPUT, OUTPUT = "images", "logits"
 FP32_TOLERANCE = 1e-3  # largest difference of a logit, relative to the largest logit
 INT8_TOLERANCE = 0.5  # mean difference of a logit, relative to the logits' standard deviation
-
-
-def dynamic_batch() -> tuple[dict[int, torch.export.Dim]]:
-    """The shapes of every graph here: any batch size, all else fixed."""
-    return ({0: torch.export.Dim("batch")},)
 
 
 def export_onnx(model: nn.Module, example: Tensor, path: str | Path, metadata: Mapping[str, object]) -> None:

@@ -1,161 +1,230 @@
-"""Where int8 goes: a PT2E quantizer whose result runs in integer kernels of ONNX Runtime and OpenVINO.
+"""Where int8 goes: which layers compute on integers, and which values are rounded to 8 bits on the way.
 
-torchao's stock quantizers annotate what Inductor fuses; much of it stays in float elsewhere. This one
-annotates what both runtimes fuse: inputs *and* outputs of every convolution, linear and residual add
-(uint8, per tensor, affine), weights (int8, per output channel, symmetric) and, outside of training, biases
-(int32 with the product of both scales). A batch norm and a ReLU or ReLU6 behind an operator belong to it.
+ONNX Runtime and OpenVINO fuse a convolution, linear or residual add with the rounding of its inputs (uint8, per
+tensor, affine), weights (int8, per output channel, symmetric), bias (int32) and, for convolutions always, output. A
+batch norm and a ReLU or ReLU6 behind an operator belong to it, unless others read the value in between. What computes
+in float by nature (normalization over features, softmax, gates, GELU) stays in float, and so does a residual stream
+that such operators feed: rounding it would cost accuracy and spare no multiplication.
 Source: Jacob et al. 2018 (integer-arithmetic-only inference), Krishnamoorthi 2018 (per-channel weights).
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch.fx import GraphModule, Node
-from torchao.quantization.pt2e.fake_quantize import FusedMovingAvgObsFakeQuantize
-from torchao.quantization.pt2e.observer import (
-    HistogramObserver,
-    MinMaxObserver,
-    MovingAverageMinMaxObserver,
-    MovingAveragePerChannelMinMaxObserver,
-    PerChannelMinMaxObserver,
-)
-from torchao.quantization.pt2e.quantizer import (
-    DerivedQuantizationSpec,
-    QuantizationAnnotation,
-    QuantizationSpec,
-    Quantizer,
-    SharedQuantizationSpec,
-)
+
+from winnow.capture import CONVOLUTIONS, NORM, WEIGHTED, calls, is_constant
 
 aten = torch.ops.aten
-_KEY = "quantization_annotation"
-WEIGHTED = (aten.conv2d.default, aten.linear.default)
-_RELU = (aten.relu.default, aten.relu_.default, aten.hardtanh.default, aten.hardtanh_.default)  # hardtanh: ReLU6
-_ADD = (aten.add.Tensor, aten.add_.Tensor)
-# These move or select values, so that their output has the scale of their input.
-_SAME_SCALE = (
+ACTIVATION_RANGE = (0, 255)  # uint8
+WEIGHT_RANGE = (-127, 127)  # int8 without -128, so that products stay symmetric
+BIAS_RANGE = (-(2**31), 2**31 - 1)  # int32
+_ADD = aten.add.Tensor
+_RELU = (aten.relu.default, aten.relu6.default)
+_CLIPS = (aten.hardtanh.default, aten.clamp.default, aten.clamp_min.default)
+# These select, move or clip values at zero, so that what they return is rounded if their input is.
+_PASSING = (
+    *_RELU,
+    aten.max_pool1d.default,
     aten.max_pool2d.default,
-    aten.adaptive_avg_pool2d.default,
-    aten.mean.dim,
+    aten.max_pool3d.default,
     aten.flatten.using_ints,
+    aten.unflatten.int,
+    aten.view.default,
+    aten.reshape.default,
+    aten.permute.default,
+    aten.transpose.int,
+    aten.unsqueeze.default,
+    aten.squeeze.dim,
+    aten.squeeze.dims,
     aten.slice.Tensor,
-    aten.pad.default,
-    aten.constant_pad_nd.default,
+    aten.select.int,
+    aten.chunk.default,
+    aten.split.Tensor,
+    aten.contiguous.default,
+    aten.clone.default,
+    aten.pixel_shuffle.default,
+    aten.pixel_unshuffle.default,
+    aten.channel_shuffle.default,
+    aten.upsample_nearest2d.vec,
+    operator.getitem,
 )
-_ACTIVATION_OBSERVERS = {"histogram": HistogramObserver, "minmax": MinMaxObserver}
+_PADS = (aten.pad.default, aten.constant_pad_nd.default)
+DROPOUT = (aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default)
+# These combine values: the result has a range of its own.
+_COMBINING = (
+    _ADD,
+    aten.cat.default,
+    aten.mean.dim,
+    aten.avg_pool1d.default,
+    aten.avg_pool2d.default,
+    aten.avg_pool3d.default,
+    aten.adaptive_avg_pool1d.default,
+    aten.adaptive_avg_pool2d.default,
+    aten.adaptive_avg_pool3d.default,
+)
 
 
-def activation_spec(observer: str | None) -> QuantizationSpec:
-    """uint8 per tensor; `observer` is `histogram`, `minmax`, or None for QAT's moving average."""
-    constructor = (
-        _ACTIVATION_OBSERVERS[observer]
-        if observer
-        else FusedMovingAvgObsFakeQuantize.with_args(observer=MovingAverageMinMaxObserver)
-    )
-    return QuantizationSpec(
-        dtype=torch.uint8,
-        quant_min=0,
-        quant_max=255,
-        qscheme=torch.per_tensor_affine,
-        observer_or_fake_quant_ctr=constructor,
-    )
+@dataclass(frozen=True)
+class Layer:
+    """A convolution or linear on integers, by names of nodes in the captured graph.
+
+    Attributes:
+        operator: the convolution or linear.
+        norm: the batch norm that becomes a part of its weights; None if there is none.
+        last: where the fused chain ends: the operator itself, its norm, or a ReLU.
+    """
+
+    operator: str
+    norm: str | None
+    last: str
 
 
-def weight_spec(qat: bool) -> QuantizationSpec:
-    """int8 per output channel, without -128, so that products stay symmetric."""
-    constructor = (
-        FusedMovingAvgObsFakeQuantize.with_args(observer=MovingAveragePerChannelMinMaxObserver)
-        if qat
-        else PerChannelMinMaxObserver
-    )
-    return QuantizationSpec(
-        dtype=torch.int8,
-        quant_min=-127,
-        quant_max=127,
-        qscheme=torch.per_channel_symmetric,
-        ch_axis=0,
-        observer_or_fake_quant_ctr=constructor,
-    )
+@dataclass(frozen=True)
+class Point:
+    """A value that is rounded to 8 bits.
+
+    Attributes:
+        value: the node that computes it.
+        root: the node whose range it shares; `value` itself where it has a range of its own.
+        readers: nodes that read the rounded value; None for all, where the value is made on integers.
+    """
+
+    value: str
+    root: str
+    readers: tuple[str, ...] | None
 
 
-def bias_spec(node: Node, activation: Node, weight: Node) -> DerivedQuantizationSpec:
-    """int32 with scale = activation scale x weight scale, so that runtimes can fuse the bias."""
+@dataclass(frozen=True)
+class Plan:
+    """Where int8 goes in one captured graph; points in the order of the graph."""
 
-    def derive(observers):
-        (activation_scale, _), (weight_scale, _) = (observer.calculate_qparams() for observer in observers)
-        scale = (activation_scale * weight_scale).float()
-        return scale, torch.zeros_like(scale, dtype=torch.int64)
+    layers: tuple[Layer, ...]
+    points: tuple[Point, ...]
 
-    return DerivedQuantizationSpec(
-        derived_from=[(activation, node), (weight, node)],
-        derive_qparams_fn=derive,
-        dtype=torch.int32,
-        quant_min=-(2**31),
-        quant_max=2**31 - 1,
-        qscheme=torch.per_channel_symmetric,
-        ch_axis=0,
-    )
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Return the values that need a range."""
+        return tuple(point.value for point in self.points if point.value == point.root)
 
 
-class Int8Quantizer(Quantizer):
-    """Annotates an exported graph for `prepare_pt2e` (with an `observer`) or `prepare_qat_pt2e` (without)."""
+def plan_of(graph_module: GraphModule) -> Plan:
+    """Decide what is int8 in a captured graph (see `capture.captured`)."""
+    return _Planner(graph_module).plan()
 
-    def __init__(self, observer: str | None = None):
-        super().__init__()
-        self.qat = observer is None
-        self.activation = activation_spec(observer)
-        self.weight = weight_spec(self.qat)
 
-    def annotate(self, model: GraphModule) -> GraphModule:
-        for last in reversed(list(model.graph.nodes)):
-            if last.op != "call_function" or _KEY in last.meta:
+class _Planner:
+    def __init__(self, graph_module: GraphModule):
+        self.places = {node: place for place, node in enumerate(graph_module.graph.nodes)}
+        names = {node.name: node for node in self.places}
+        self.nodes = list(calls(graph_module))
+        self.layers = {node: _layer(node) for node in self.nodes if _is_layer(node)}
+        self.ends = {names[layer.last]: node for node, layer in self.layers.items()}  # of chains -> their operator
+        self.inside = {names[name] for layer in self.layers.values() for name in (layer.operator, layer.norm) if name}
+        self.fused_adds: dict[Node, Node] = {}  # a residual add -> its ReLU
+        self.roots: dict[Node, Node] = {}  # values made on integers -> those whose range they share
+        self.rounded: dict[Node, None] = {}
+
+    def plan(self) -> Plan:
+        self._spread()
+        self._demand()
+        points = {node: Point(node.name, self.roots[node].name, None) for node in self.rounded if _is_tensor(node)}
+        for layer in self.layers:
+            source = layer.args[0]
+            if source not in points:  # computed in float, or the images: rounded for the integer operators alone
+                readers = tuple(reader.name for reader in source.users if reader in self.layers)
+                points[source] = Point(source.name, source.name, readers)
+        ordered = sorted(points, key=self.places.__getitem__)
+        return Plan(tuple(self.layers.values()), tuple(points[node] for node in ordered))
+
+    def _spread(self) -> None:
+        """Find the values that follow from integer operators without arithmetic that must be in float."""
+        for node in self.nodes:
+            if node in self.ends:
+                self.roots[node] = node
+            elif node in self.inside or not _is_float(node):
                 continue
-            if last.target in _SAME_SCALE:
-                source = last.args[0]
-                last.meta[_KEY] = QuantizationAnnotation(
-                    input_qspec_map={source: self.activation},
-                    output_qspec=SharedQuantizationSpec((source, last)),
-                    _annotated=True,
-                )
-                continue
-            chain = list(_fused_chain(last))
-            first = chain[-1]
-            inputs = self._inputs(first)
-            if inputs is None:
-                continue
-            for node in chain:
-                node.meta[_KEY] = QuantizationAnnotation(_annotated=True)
-            first.meta[_KEY] = QuantizationAnnotation(
-                input_qspec_map=inputs, output_qspec=self.activation if first is last else None, _annotated=True
-            )
-            if first is not last:
-                last.meta[_KEY] = QuantizationAnnotation(output_qspec=self.activation, _annotated=True)
-        return model
+            elif _passes(node) and node.args[0] in self.roots:
+                self.roots[node] = self.roots[node.args[0]]
+            elif node.target in _COMBINING and not node.kwargs and all(s in self.roots for s in _operands(node)):
+                relu = _only_relu(node) if node.target == _ADD else None
+                self.roots[node] = relu or node  # an add with its ReLU is one operator, rounded at its end
+                if relu:
+                    self.fused_adds[node] = relu
 
-    def _inputs(self, node: Node) -> dict | None:
-        """Return what is quantized on the way into `node`, or None if it stays in float."""
-        if node.target in WEIGHTED:
-            source, weight = node.args[:2]
-            inputs = {source: self.activation, weight: self.weight}
-            bias = node.args[2] if len(node.args) > 2 else None
-            if bias is not None and not self.qat:
-                inputs[bias] = bias_spec(node, source, weight)
-            return inputs
-        if node.target in _ADD and all(isinstance(argument, Node) for argument in node.args[:2]):
-            return dict.fromkeys(node.args[:2], self.activation)  # batch norm's step counter adds a number
-        return None
-
-    def validate(self, model: GraphModule) -> None:
-        """Nothing to check here: coverage is counted in the runtimes themselves."""
+    def _demand(self) -> None:
+        """Round what integer operators read, on the whole way there, and what convolutions return."""
+        for node in reversed(self.roots):
+            readers = [self.fused_adds.get(reader, reader) for reader in node.users]
+            wanted = any(reader in self.layers or reader in self.rounded for reader in readers)
+            made_by = self.ends.get(node)
+            if wanted or (made_by is not None and made_by.target in CONVOLUTIONS):
+                self.rounded[node] = None
+        for add in self.fused_adds:
+            self.rounded.pop(add, None)
 
 
-def _fused_chain(last: Node) -> Iterator[Node]:
-    """Yield `last` and what it is fused with, backwards: [ReLU,] [batch norm,] operator."""
-    yield last
-    if last.target in _RELU:
-        last = last.args[0]
-        yield last
-    if last.target == aten.batch_norm.default:
-        yield last.args[0]
+def _is_layer(node: Node) -> bool:
+    return node.target in WEIGHTED and _is_float(node) and is_constant(node.args[1]) and not is_constant(node.args[0])
+
+
+def _layer(node: Node) -> Layer:
+    norm, last = None, node
+    reader = _only_reader(node)
+    if reader is not None and folds(reader):
+        norm, last = reader.name, reader
+        reader = _only_reader(reader)
+    if reader is not None and _is_relu(reader):
+        last = reader
+    return Layer(node.name, norm, last.name)
+
+
+def folds(node: Node) -> bool:
+    """Whether a node is a batch norm that a layer in front of it can take over: one with statistics of its own."""
+    return node.target == NORM and node.args[3] is not None and node.args[4] is not None
+
+
+def _only_reader(node: Node) -> Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _only_relu(node: Node) -> Node | None:
+    reader = _only_reader(node)
+    return reader if reader is not None and _is_relu(reader) else None
+
+
+def _is_relu(node: Node) -> bool:
+    """ReLU, or a clip at zero and some maximum."""
+    if node.target in _RELU:
+        return True
+    return node.target in _CLIPS and len(node.args) > 1 and node.args[1] == 0
+
+
+def _passes(node: Node) -> bool:
+    if node.target in _PADS:
+        constant = node.target == aten.constant_pad_nd.default or len(node.args) < 3 or node.args[2] == "constant"
+        return constant and not any(node.args[2 if node.target == aten.constant_pad_nd.default else 3 :])
+    return node.target in _PASSING or node.target in DROPOUT or _is_relu(node)
+
+
+def _operands(node: Node) -> Iterator[object]:
+    if node.target == aten.cat.default:
+        yield from node.args[0]
+    elif node.target == _ADD:
+        yield from node.args[:2]
+    else:
+        yield node.args[0]
+
+
+def _is_tensor(node: Node) -> bool:
+    return isinstance(node.meta.get("val"), torch.Tensor)
+
+
+def _is_float(node: Node) -> bool:
+    value = node.meta.get("val")
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return all(isinstance(part, torch.Tensor) and part.dtype == torch.float32 for part in values)

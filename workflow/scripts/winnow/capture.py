@@ -1,0 +1,241 @@
+"""The inference graph of a network, in one canonical form: what is quantized, trained aware of it, and lowered.
+
+One capture serves post-training and quantization-aware networks alike, so nothing that a module does only while it
+trains can reach a file. Different spellings of one layer (`padding="same"`, a linear on token sequences, a product
+with a constant matrix, in-place forms) become one spelling here, so that everything after this looks for one.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule, Node
+
+from winnow.errors import WinnowError
+
+aten = torch.ops.aten
+CONVOLUTIONS = (aten.conv1d.default, aten.conv2d.default, aten.conv3d.default)
+WEIGHTED = (*CONVOLUTIONS, aten.linear.default)
+NORM = aten.batch_norm.default
+_PADDED = {
+    aten.conv1d.padding: aten.conv1d.default,
+    aten.conv2d.padding: aten.conv2d.default,
+    aten.conv3d.padding: aten.conv3d.default,
+}
+_PRODUCTS = (aten.matmul.default, aten.mm.default)
+_VIEWS = (
+    aten.view.default,
+    aten.slice.Tensor,
+    aten.select.int,
+    aten.transpose.int,
+    aten.permute.default,
+    aten.unsqueeze.default,
+    aten.squeeze.dim,
+    aten.chunk.default,
+    aten.split.Tensor,
+    operator.getitem,
+)
+_TRAINING_FLAGS = ("train", "training", "use_input_stats")  # the names torch's operators have for it
+
+
+def dynamic_batch() -> tuple[dict[int, torch.export.Dim]]:
+    """The shapes of every graph here: any batch size, all else fixed."""
+    return ({0: torch.export.Dim("batch")},)
+
+
+def captured(model: nn.Module, example: Tensor) -> GraphModule:
+    """Capture the inference graph of a network in canonical form.
+
+    Args:
+        model: maps float32 [N, C, H, W] to logits [N, classes]; it is not changed.
+        example: any input of at least 2 images.
+
+    Returns:
+        A module on the CPU with contiguous parameters under the names they have in `model`; it is in inference mode
+        until `set_training` says otherwise.
+
+    Raises:
+        WinnowError: the network writes into part of a value that others read.
+    """
+    model = copy.deepcopy(model).cpu().eval()
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.contiguous()  # the strides of training would be exported as operators
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one fused operator that nothing knows
+    try:
+        program = torch.export.export(model, (example.contiguous(),), dynamic_shapes=dynamic_batch())
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+    graph_module = program.module(check_guards=False)
+    for rewrite in (_out_of_place, _explicit_padding, _products_as_linears, _linears_on_rows):
+        rewrite(graph_module)
+    graph_module.graph.lint()
+    graph_module.recompile()
+    return graph_module
+
+
+def calls(graph_module: GraphModule) -> Iterator[Node]:
+    """Yield the nodes that compute something, in order."""
+    return (node for node in list(graph_module.graph.nodes) if node.op == "call_function")
+
+
+def is_constant(node: object) -> bool:
+    """Whether a value depends on parameters and buffers only, not on the images."""
+    if not isinstance(node, Node):
+        return False
+    return node.op == "get_attr" or (
+        node.op == "call_function" and bool(node.all_input_nodes) and all(map(is_constant, node.all_input_nodes))
+    )
+
+
+def sources(node: Node) -> Iterator[Node]:
+    """Yield the parameters and buffers that a constant is computed from."""
+    if node.op == "get_attr":
+        yield node
+    for argument in node.all_input_nodes:
+        yield from sources(argument)
+
+
+def set_training(graph_module: GraphModule, training: bool, *, norms: bool = True) -> None:
+    """Switch a captured graph between inference and training: dropout and what else has a flag for it.
+
+    Args:
+        norms: whether batch and instance norms, too, take the statistics of the batch and update their own.
+    """
+    for node in calls(graph_module):
+        if not hasattr(node.target, "_schema"):
+            continue
+        for place, argument in enumerate(node.target._schema.arguments):
+            if argument.name not in _TRAINING_FLAGS or _without_own_statistics(node):
+                continue
+            value = training and (norms or node.target not in _NORMS)
+            if place < len(node.args):
+                node.update_arg(place, value)
+            else:
+                node.update_kwarg(argument.name, value)
+    graph_module.recompile()
+
+
+_NORMS = (NORM, aten.instance_norm.default)
+
+
+def _without_own_statistics(node: Node) -> bool:
+    """Such a norm uses those of its input, in training and inference."""
+    return node.target in _NORMS and node.args[3] is None
+
+
+def module_of(node: Node) -> str:
+    """Return the path of the module that a node was captured in, for messages."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    return stack[-1][0] or "the network itself" if stack else "the network itself"
+
+
+def _out_of_place(graph_module: GraphModule) -> None:
+    """Replace operators that write into their input by those that return a new value."""
+    for node in calls(graph_module):
+        schema = getattr(node.target, "_schema", None)
+        first = schema.arguments[0].alias_info if schema and schema.arguments else None
+        if first is None or not first.is_write:
+            continue
+        packet, overload = schema.name.split("::")[1].removesuffix("_"), schema.overload_name or "default"
+        functional = getattr(getattr(aten, packet, None), overload, None)
+        changed = node.args[0]
+        if functional is None or (changed.target in _VIEWS and len(_owner(changed).users) > 1):
+            raise WinnowError(
+                f"{module_of(node)}: {schema.name.removeprefix('aten::')} writes into part of a value that is read "
+                "elsewhere, which cannot be quantized; write it out of place, or leave ptq and qat out"
+            )
+        node.target = functional
+        later = {user for user in changed.users if user is not node and _follows(node, user)}
+        changed.replace_all_uses_with(node, delete_user_cb=lambda user, later=later: user in later)
+
+
+def _owner(node: Node) -> Node:
+    while node.target in _VIEWS:
+        node = node.args[0]
+    return node
+
+
+def _follows(node: Node, other: Node) -> bool:
+    while node.op != "root":
+        node = node.next
+        if node is other:
+            return True
+    return False
+
+
+def _explicit_padding(graph_module: GraphModule) -> None:
+    """Turn padding="same" and "valid" into numbers; where they differ by side, into a pad of its own."""
+    for node in calls(graph_module):
+        if node.target not in _PADDED:
+            continue
+        arguments = _arguments(node)
+        source, weight = arguments["input"], arguments["weight"]
+        kernel = weight.meta["val"].shape[2:]
+        dilation = list(arguments["dilation"]) * (len(kernel) // len(arguments["dilation"]))
+        total = [0] * len(kernel)
+        if arguments["padding"] == "same":
+            total = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        if any(amount % 2 for amount in total):
+            sides = [side for amount in reversed(total) for side in (amount // 2, amount - amount // 2)]
+            source = _insert(node, aten.constant_pad_nd.default, (source, sides))
+            total = [0] * len(kernel)
+        padding = [amount // 2 for amount in total]
+        others = (arguments["stride"], padding, dilation, arguments["groups"])
+        node.target, node.args, node.kwargs = _PADDED[node.target], (source, weight, arguments["bias"], *others), {}
+
+
+def _products_as_linears(graph_module: GraphModule) -> None:
+    """Turn products with a constant matrix into linears."""
+    for node in calls(graph_module):
+        if node.target in _PRODUCTS:
+            (source, matrix), bias = node.args, None
+        elif node.target == aten.addmm.default and not node.kwargs:
+            bias, source, matrix = node.args
+            if not is_constant(bias) or bias.meta["val"].dim() != 1:
+                continue
+        else:
+            continue
+        if is_constant(source) or not is_constant(matrix) or matrix.meta["val"].dim() != 2:
+            continue
+        weight = _insert(node, aten.transpose.int, (matrix, 0, 1))
+        node.target, node.args = aten.linear.default, (source, weight, *([bias] if bias is not None else []))
+
+
+def _linears_on_rows(graph_module: GraphModule) -> None:
+    """Let linears see matrices [rows, features]: the runtimes have integer kernels for these, with a bias."""
+    known: dict[tuple[Node, int], Node] = {}  # queries, keys and values are read from the same rows
+    for node in calls(graph_module):
+        if node.target != aten.linear.default or node.meta["val"].dim() == 2:
+            continue
+        source, shape = node.args[0], node.meta["val"].shape
+        free = [place for place, size in enumerate(shape) if not isinstance(size, int)]
+        if len(free) > 1 or source.meta["val"].dim() == 1:
+            continue
+        features = source.meta["val"].shape[-1]
+        rows = known.get((source, features)) or _insert(node, aten.reshape.default, (source, [-1, features]))
+        known[source, features] = rows
+        linear = _insert(node, node.target, (rows, *node.args[1:]))
+        sizes = [-1 if place in free else size for place, size in enumerate(shape)]
+        node.target, node.args = aten.reshape.default, (linear, sizes)
+
+
+def _insert(node: Node, target: torch._ops.OpOverload, arguments: tuple) -> Node:
+    """Call an operator in front of `node`, as a part of the same module."""
+    with node.graph.inserting_before(node):
+        inserted = node.graph.call_function(target, arguments)
+    inserted.meta = dict(node.meta)
+    values = torch.fx.node.map_arg(arguments, lambda argument: argument.meta["val"])
+    inserted.meta["val"] = target(*values)
+    return inserted
+
+
+def _arguments(node: Node) -> dict[str, object]:
+    """Return every argument of a call by its name, defaults included."""
+    values = {argument.name: argument.default_value for argument in node.target._schema.arguments}
+    names = list(values)
+    return values | dict(zip(names, node.args, strict=False)) | node.kwargs
