@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
-from winnow.errors import WinnowError
-
 aten = torch.ops.aten
 CONVOLUTIONS = (aten.conv1d.default, aten.conv2d.default, aten.conv3d.default)
 WEIGHTED = (*CONVOLUTIONS, aten.linear.default)
@@ -57,9 +55,6 @@ def captured(model: nn.Module, example: Tensor) -> GraphModule:
     Returns:
         A module on the CPU with contiguous parameters under the names they have in `model`; it is in inference mode
         until `set_training` says otherwise.
-
-    Raises:
-        WinnowError: the network writes into part of a value that others read.
     """
     model = copy.deepcopy(model).cpu().eval()
     for tensor in (*model.parameters(), *model.buffers()):
@@ -71,7 +66,7 @@ def captured(model: nn.Module, example: Tensor) -> GraphModule:
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
     graph_module = program.module(check_guards=False)
-    for rewrite in (_out_of_place, _explicit_padding, _products_as_linears, _linears_on_rows):
+    for rewrite in (_out_of_place, _explicit_padding, _added_parameters, _products_as_linears, _linears_on_rows):
         rewrite(graph_module)
     graph_module.graph.lint()
     graph_module.recompile()
@@ -134,38 +129,43 @@ def module_of(node: Node) -> str:
     return stack[-1][0] or "the network itself" if stack else "the network itself"
 
 
-def _out_of_place(graph_module: GraphModule) -> None:
-    """Replace operators that write into their input by those that return a new value."""
-    for node in calls(graph_module):
-        schema = getattr(node.target, "_schema", None)
-        first = schema.arguments[0].alias_info if schema and schema.arguments else None
-        if first is None or not first.is_write:
-            continue
-        packet, overload = schema.name.split("::")[1].removesuffix("_"), schema.overload_name or "default"
-        functional = getattr(getattr(aten, packet, None), overload, None)
-        changed = node.args[0]
-        if functional is None or (changed.target in _VIEWS and len(_owner(changed).users) > 1):
-            raise WinnowError(
-                f"{module_of(node)}: {schema.name.removeprefix('aten::')} writes into part of a value that is read "
-                "elsewhere, which cannot be quantized; write it out of place, or leave ptq and qat out"
-            )
-        node.target = functional
-        later = {user for user in changed.users if user is not node and _follows(node, user)}
-        changed.replace_all_uses_with(node, delete_user_cb=lambda user, later=later: user in later)
+def writes_into_a_view(node: Node) -> bool:
+    """Whether an operator changes its input, which is a part of a larger value."""
+    return _writes(node) and node.args[0].target in _VIEWS
 
 
-def _owner(node: Node) -> Node:
+def aliases(node: Node) -> set[Node]:
+    """Return the values that share memory with a view: what it is a part of, and the other parts of that."""
     while node.target in _VIEWS:
         node = node.args[0]
-    return node
+    found, pending = set(), [node]
+    while pending:
+        current = pending.pop()
+        found.add(current)
+        pending += [user for user in current.users if user.target in _VIEWS or _writes(user)]
+    return found
 
 
-def _follows(node: Node, other: Node) -> bool:
-    while node.op != "root":
-        node = node.next
-        if node is other:
-            return True
-    return False
+def _writes(node: Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    first = schema.arguments[0].alias_info if schema and schema.arguments else None
+    return first is not None and first.is_write
+
+
+def _out_of_place(graph_module: GraphModule) -> None:
+    """Replace operators that write into a whole value by those that return a new one."""
+    for node in calls(graph_module):
+        if not _writes(node) or writes_into_a_view(node):
+            continue
+        schema, changed = node.target._schema, node.args[0]
+        name = schema.name.split("::")[1].removesuffix("_")
+        functional = getattr(getattr(aten, name, None), schema.overload_name or "default", None)
+        if functional is None:
+            continue
+        node.target = functional
+        places = {other: place for place, other in enumerate(graph_module.graph.nodes)}
+        later = {user for user in changed.users if places[user] > places[node]}
+        changed.replace_all_uses_with(node, delete_user_cb=later.__contains__)
 
 
 def _explicit_padding(graph_module: GraphModule) -> None:
@@ -187,6 +187,42 @@ def _explicit_padding(graph_module: GraphModule) -> None:
         padding = [amount // 2 for amount in total]
         others = (arguments["stride"], padding, dilation, arguments["groups"])
         node.target, node.args, node.kwargs = _PADDED[node.target], (source, weight, arguments["bias"], *others), {}
+
+
+def _added_parameters(graph_module: GraphModule) -> None:
+    """Turn the concatenation of a value with parameters, as class tokens are, into a padded value plus parameters.
+
+    The numbers are the same. OpenVINO 2026.4 adds the bias of the first channel to all channels of a convolution
+    whose rounded output is concatenated with a constant.
+    """
+    for node in calls(graph_module):
+        if node.target != aten.cat.default:
+            continue
+        parts, rank = list(node.args[0]), node.meta["val"].dim()
+        dimension = node.args[1] % rank if len(node.args) > 1 else 0
+        values = [place for place, part in enumerate(parts) if not _from_parameters(part)]
+        if dimension == 0 or len(values) != 1 or len(parts) == 1:
+            continue
+        sizes = [part.meta["val"].shape[dimension] for part in parts]
+        padded = []
+        for place, part in enumerate(parts):
+            if part.target == aten.expand.default and part.args[0].meta["val"].dim() == rank:
+                part = part.args[0]
+            sides = [0] * (2 * (rank - 1 - dimension)) + [sum(sizes[:place]), sum(sizes[place + 1 :])]
+            padded.append(_insert(node, aten.constant_pad_nd.default, (part, sides)))
+        total, *others = padded
+        for other in others[:-1]:
+            total = _insert(node, aten.add.Tensor, (total, other))
+        node.target, node.args, node.kwargs = aten.add.Tensor, (total, others[-1]), {}
+
+
+def _from_parameters(node: Node) -> bool:
+    """Whether a value is one of parameters and of the batch size."""
+    if node.op == "placeholder":
+        return False
+    if node.target == aten.sym_size.int or node.op == "get_attr":
+        return True
+    return all(map(_from_parameters, node.all_input_nodes))
 
 
 def _products_as_linears(graph_module: GraphModule) -> None:

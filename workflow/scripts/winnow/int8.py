@@ -11,13 +11,23 @@ Source: Jacob et al. 2018 (integer-arithmetic-only inference), Krishnamoorthi 20
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch.fx import GraphModule, Node
 
-from winnow.capture import CONVOLUTIONS, NORM, WEIGHTED, calls, is_constant
+from winnow.capture import (
+    CONVOLUTIONS,
+    NORM,
+    WEIGHTED,
+    aliases,
+    calls,
+    is_constant,
+    module_of,
+    writes_into_a_view,
+)
+from winnow.errors import WinnowError
 
 aten = torch.ops.aten
 ACTIVATION_RANGE = (0, 255)  # uint8
@@ -113,7 +123,11 @@ class Plan:
 
 
 def plan_of(graph_module: GraphModule) -> Plan:
-    """Decide what is int8 in a captured graph (see `capture.captured`)."""
+    """Decide what is int8 in a captured graph (see `capture.captured`).
+
+    Raises:
+        WinnowError: the network writes into part of a value that would be rounded.
+    """
     return _Planner(graph_module).plan()
 
 
@@ -138,8 +152,17 @@ class _Planner:
             if source not in points:  # computed in float, or the images: rounded for the integer operators alone
                 readers = tuple(reader.name for reader in source.users if reader in self.layers)
                 points[source] = Point(source.name, source.name, readers)
+        self._refuse_mutated(points)
         ordered = sorted(points, key=self.places.__getitem__)
         return Plan(tuple(self.layers.values()), tuple(points[node] for node in ordered))
+
+    def _refuse_mutated(self, points: Collection[Node]) -> None:
+        for node in self.nodes:
+            if writes_into_a_view(node) and any(value in points for value in aliases(node.args[0])):
+                raise WinnowError(
+                    f"{module_of(node)}: {node.target} writes into part of a value that is rounded to int8; "
+                    "write it out of place, or leave ptq and qat out of quantization.methods"
+                )
 
     def _spread(self) -> None:
         """Find the values that follow from integer operators without arithmetic that must be in float."""
