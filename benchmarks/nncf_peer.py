@@ -29,8 +29,8 @@ from winnow import metrics
 from winnow.batches import Split
 from winnow.data import ImageDataset, load_dataset
 from winnow.latency import machine
-from winnow.static import calibration_batches
 from winnow.runtimes import Network, load_openvino
+from winnow.static import calibration_batches
 
 
 def nncf_quantized(source: Path, data: ImageDataset, samples: int, target: Path) -> None:

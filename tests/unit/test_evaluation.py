@@ -14,6 +14,7 @@ from onnxruntime.quantization import quantize_dynamic as onnx_quantize_dynamic
 
 from samples import REPOSITORY, colored_squares, model_settings
 from winnow import metrics
+from winnow.dynamic import quantize_dynamic
 from winnow.energy import EnergyMeter
 from winnow.errors import WinnowError
 from winnow.evaluation import evaluate
@@ -21,9 +22,8 @@ from winnow.export import export_checked
 from winnow.latency import benchmark, machine
 from winnow.layers import layer_sqnr
 from winnow.models import build_model
-from winnow.dynamic import quantize_dynamic
-from winnow.static import calibration_batches, quantize_static
 from winnow.settings import BenchmarkSettings
+from winnow.static import calibration_batches, quantize_static
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")}
 

@@ -9,6 +9,7 @@ from torch.nn.utils import prune as torch_prune
 
 from samples import colored_squares, model_settings, training_settings
 from winnow import pruning as pruning_module
+from winnow.aware import AwareTraining
 from winnow.batches import Split, generator
 from winnow.checkpoint import ResumeFile, read_state, save_weights
 from winnow.criteria import weight_scores
@@ -19,11 +20,10 @@ from winnow.models import blank_image, build_model, load_model
 from winnow.narrowing import cut_metadata, kept_places, read_cut
 from winnow.prunable import prunable_layers, weighted_layers
 from winnow.pruning import Ancestors, prune
-from winnow.aware import AwareTraining
-from winnow.static import quantize_static
 from winnow.rewinding import check_rewound
 from winnow.selection import check_count, density, select, shuffled
 from winnow.settings import PruningSettings, QatSettings, StrategySettings
+from winnow.static import quantize_static
 from winnow.training import Trainee, train
 
 SETTINGS = PruningSettings(skip_layers=(), min_density=0.001, calibration_samples=32)

@@ -8,15 +8,15 @@ import torch
 from torch import nn
 
 from samples import colored_squares, model_settings, training_settings
+from winnow.aware import AwareTraining
 from winnow.checkpoint import ResumeFile
+from winnow.dynamic import quantize_dynamic
 from winnow.errors import WinnowError
 from winnow.export import example_images, export_checked
 from winnow.models import build_model
-from winnow.aware import AwareTraining
-from winnow.dynamic import quantize_dynamic
-from winnow.static import calibration_batches, quantize_static
 from winnow.runtimes import executed_layers, load_onnxruntime, load_openvino, openvino_precisions
 from winnow.settings import QatSettings
+from winnow.static import calibration_batches, quantize_static
 from winnow.training import train
 
 NETWORKS = {
@@ -169,7 +169,7 @@ def test_statistics_freeze_at_their_epochs(data):
     aware = AwareTraining(OwnNorms(), images, qat_settings())
     trainee = aware.trainee
     ranges = lambda: torch.cat(
-        [v.flatten() for k, v in trainee.model.state_dict().items() if k.endswith(("min_val", "max_val"))]
+        [v.flatten() for k, v in trainee.model.state_dict().items() if k.endswith((".low", ".high"))]
     )
     mean = lambda: trainee.model.state_dict()["1.running_mean"].clone()
     moved = []

@@ -51,6 +51,7 @@ rule train_quantized:
         masks=masks_of,
     output:
         onnx=f"{RUN}/qat/model.onnx",
+        float=f"{RUN}/qat/float.onnx",
         history=f"{RUN}/qat/history.csv",
         record=f"{RUN}/qat/training.json",
     log:

@@ -4,8 +4,8 @@ from adapter import job
 from winnow.data import load_dataset
 from winnow.export import export_checked
 from winnow.models import load_model
-from winnow.static import calibration_batches, quantize_static
 from winnow.settings import ModelSettings, PtqSettings
+from winnow.static import calibration_batches, quantize_static
 
 with job(snakemake) as run:
     settings = PtqSettings.of(snakemake.params.ptq)

@@ -1,4 +1,4 @@
-"""train_quantized: trained weights -> quantization-aware training -> int8 model.onnx."""
+"""train_quantized: trained weights -> quantization-aware training -> int8 model.onnx and its float counterpart."""
 
 from pathlib import Path
 
@@ -38,6 +38,7 @@ with job(snakemake) as run:
         tdp_watts=snakemake.params.tdp_watts,
     )
     aware.check(run)
+    export_checked(aware.float_model(), data, snakemake.output.float, run=run, integer=False)
     export_checked(aware.convert(), data, snakemake.output.onnx, run=run, integer=True)
     write_training_record(snakemake.output.record, record, ancestor=snakemake.input.record)
     resume.discard()

@@ -16,7 +16,7 @@ from winnow.capture import captured, set_training
 from winnow.int8 import Plan, plan_of
 from winnow.lowering import lowered
 from winnow.masks import Masks
-from winnow.ranges import ActivationQuantizer, Scale, fake_quantized_weight
+from winnow.ranges import ActivationQuantizer, fake_quantized_weight
 from winnow.settings import QatSettings
 from winnow.training import Trainee
 

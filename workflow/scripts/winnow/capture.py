@@ -13,17 +13,16 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch._dispatch.python import enable_python_dispatcher
 from torch.fx import GraphModule, Node
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 aten = torch.ops.aten
 CONVOLUTIONS = (aten.conv1d.default, aten.conv2d.default, aten.conv3d.default)
 WEIGHTED = (*CONVOLUTIONS, aten.linear.default)
 NORM = aten.batch_norm.default
-_PADDED = {
-    aten.conv1d.padding: aten.conv1d.default,
-    aten.conv2d.padding: aten.conv2d.default,
-    aten.conv3d.padding: aten.conv3d.default,
-}
+_SPELLED_PADDING = (functional.conv1d, functional.conv2d, functional.conv3d)
 _PRODUCTS = (aten.matmul.default, aten.mm.default)
 _VIEWS = (
     aten.view.default,
@@ -45,6 +44,29 @@ def dynamic_batch() -> tuple[dict[int, torch.export.Dim]]:
     return ({0: torch.export.Dim("batch")},)
 
 
+class ExplicitPadding(TorchFunctionMode):
+    """Turns the words "same" and "valid" for padding into numbers; where sides differ, into a pad of its own.
+
+    torch.export would fix the batch size of a network with an even kernel otherwise.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if func in _SPELLED_PADDING and isinstance(kwargs.get("padding", args[4] if len(args) > 4 else 0), str):
+            return _padded(func, *args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _padded(convolution, images, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    kernel = weight.shape[2:]
+    spread = dilation if isinstance(dilation, (list, tuple)) else [dilation] * len(kernel)
+    total = [step * (size - 1) * (padding == "same") for step, size in zip(spread, kernel, strict=True)]
+    if any(amount % 2 for amount in total):
+        images = functional.pad(images, [side for a in reversed(total) for side in (a // 2, a - a // 2)])
+        total = [0] * len(kernel)
+    return convolution(images, weight, bias, stride, [amount // 2 for amount in total], dilation, groups)
+
+
 def captured(model: nn.Module, example: Tensor) -> GraphModule:
     """Capture the inference graph of a network in canonical form.
 
@@ -62,11 +84,12 @@ def captured(model: nn.Module, example: Tensor) -> GraphModule:
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one fused operator that nothing knows
     try:
-        program = torch.export.export(model, (example.contiguous(),), dynamic_shapes=dynamic_batch())
+        with ExplicitPadding():
+            program = torch.export.export(model, (example.contiguous(),), dynamic_shapes=dynamic_batch())
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
     graph_module = program.module(check_guards=False)
-    for rewrite in (_out_of_place, _explicit_padding, _added_parameters, _products_as_linears, _linears_on_rows):
+    for rewrite in (_out_of_place, _added_parameters, _products_as_linears, _linears_on_rows):
         rewrite(graph_module)
     graph_module.graph.lint()
     graph_module.recompile()
@@ -168,27 +191,6 @@ def _out_of_place(graph_module: GraphModule) -> None:
         changed.replace_all_uses_with(node, delete_user_cb=later.__contains__)
 
 
-def _explicit_padding(graph_module: GraphModule) -> None:
-    """Turn padding="same" and "valid" into numbers; where they differ by side, into a pad of its own."""
-    for node in calls(graph_module):
-        if node.target not in _PADDED:
-            continue
-        arguments = _arguments(node)
-        source, weight = arguments["input"], arguments["weight"]
-        kernel = weight.meta["val"].shape[2:]
-        dilation = list(arguments["dilation"]) * (len(kernel) // len(arguments["dilation"]))
-        total = [0] * len(kernel)
-        if arguments["padding"] == "same":
-            total = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-        if any(amount % 2 for amount in total):
-            sides = [side for amount in reversed(total) for side in (amount // 2, amount - amount // 2)]
-            source = _insert(node, aten.constant_pad_nd.default, (source, sides))
-            total = [0] * len(kernel)
-        padding = [amount // 2 for amount in total]
-        others = (arguments["stride"], padding, dilation, arguments["groups"])
-        node.target, node.args, node.kwargs = _PADDED[node.target], (source, weight, arguments["bias"], *others), {}
-
-
 def _added_parameters(graph_module: GraphModule) -> None:
     """Turn the concatenation of a value with parameters, as class tokens are, into a padded value plus parameters.
 
@@ -266,12 +268,6 @@ def _insert(node: Node, target: torch._ops.OpOverload, arguments: tuple) -> Node
         inserted = node.graph.call_function(target, arguments)
     inserted.meta = dict(node.meta)
     values = torch.fx.node.map_arg(arguments, lambda argument: argument.meta["val"])
-    inserted.meta["val"] = target(*values)
+    with enable_python_dispatcher():  # without, some operators would fix the batch size
+        inserted.meta["val"] = target(*values)
     return inserted
-
-
-def _arguments(node: Node) -> dict[str, object]:
-    """Return every argument of a call by its name, defaults included."""
-    values = {argument.name: argument.default_value for argument in node.target._schema.arguments}
-    names = list(values)
-    return values | dict(zip(names, node.args, strict=False)) | node.kwargs
