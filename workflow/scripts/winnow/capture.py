@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,8 @@ CONVOLUTIONS = (aten.conv1d.default, aten.conv2d.default, aten.conv3d.default)
 WEIGHTED = (*CONVOLUTIONS, aten.linear.default)
 NORM = aten.batch_norm.default
 _SPELLED_PADDING = (functional.conv1d, functional.conv2d, functional.conv3d)
+_POOLS = (functional.adaptive_avg_pool2d, functional.adaptive_avg_pool3d)
+_RESHAPES = (aten.view.default, aten.reshape.default, aten._unsafe_view.default)
 _PRODUCTS = (aten.matmul.default, aten.mm.default)
 _VIEWS = (
     aten.view.default,
@@ -44,17 +46,28 @@ def dynamic_batch() -> tuple[dict[int, torch.export.Dim]]:
     return ({0: torch.export.Dim("batch")},)
 
 
-class ExplicitPadding(TorchFunctionMode):
-    """Turns the words "same" and "valid" for padding into numbers; where sides differ, into a pad of its own.
+class PlainSpelling(TorchFunctionMode):
+    """While a network is captured, spells operators so that exporters and runtimes get them right.
 
-    torch.export would fix the batch size of a network with an even kernel otherwise.
+    The words "same" and "valid" for padding become numbers; where sides differ, a pad of its own: torch.export would
+    fix the batch size of a network with an even kernel otherwise. Global average pooling becomes a mean: of an input
+    with channels last it would be exported as a gather over strides, with which OpenVINO 2026.4 miscomputes int8
+    networks.
     """
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # noqa: ARG002 - torch's interface
         kwargs = dict(kwargs or {})
         if func in _SPELLED_PADDING and isinstance(kwargs.get("padding", args[4] if len(args) > 4 else 0), str):
             return _padded(func, *args, **kwargs)
+        if func in _POOLS and (dimensions := _pooled_to_one(*args, **kwargs)):
+            return args[0].mean(dimensions, keepdim=True)
         return func(*args, **kwargs)
+
+
+def _pooled_to_one(images: Tensor, output_size: int | None | Sequence[int | None]) -> list[int]:
+    """Return the dimensions that adaptive pooling reduces to one; none if it leaves more."""
+    sizes = output_size if isinstance(output_size, Sequence) else [output_size] * (images.dim() - 2)
+    return list(range(-len(sizes), 0)) if all(size == 1 for size in sizes) else []
 
 
 def _padded(convolution, images, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -84,12 +97,12 @@ def captured(model: nn.Module, example: Tensor) -> GraphModule:
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one fused operator that nothing knows
     try:
-        with ExplicitPadding():
+        with PlainSpelling():
             program = torch.export.export(model, (example.contiguous(),), dynamic_shapes=dynamic_batch())
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
     graph_module = program.module(check_guards=False)
-    for rewrite in (_out_of_place, _added_parameters, _products_as_linears, _linears_on_rows):
+    for rewrite in (_out_of_place, _inferred_sizes, _added_parameters, _products_as_linears, _linears_on_rows):
         rewrite(graph_module)
     graph_module.graph.lint()
     graph_module.recompile()
@@ -189,6 +202,19 @@ def _out_of_place(graph_module: GraphModule) -> None:
         places = {other: place for place, other in enumerate(graph_module.graph.nodes)}
         later = {user for user in changed.users if places[user] > places[node]}
         changed.replace_all_uses_with(node, delete_user_cb=later.__contains__)
+
+
+def _inferred_sizes(graph_module: GraphModule) -> None:
+    """Let reshapes infer the one size that follows from the batch: no operators that only read shapes."""
+    for node in calls(graph_module):
+        if node.target not in _RESHAPES:
+            continue
+        sizes = list(node.args[1])
+        free = [place for place, size in enumerate(sizes) if isinstance(size, Node)]
+        if len(free) == 1 and -1 not in sizes:
+            sizes[free[0]] = -1
+            node.update_arg(1, sizes)
+    graph_module.graph.eliminate_dead_code()
 
 
 def _added_parameters(graph_module: GraphModule) -> None:
