@@ -55,7 +55,7 @@ class PlainSpelling(TorchFunctionMode):
     networks.
     """
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):  # noqa: ARG002 - torch's interface
+    def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
         if func in _SPELLED_PADDING and isinstance(kwargs.get("padding", args[4] if len(args) > 4 else 0), str):
             return _padded(func, *args, **kwargs)
@@ -64,7 +64,7 @@ class PlainSpelling(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _pooled_to_one(images: Tensor, output_size: int | None | Sequence[int | None]) -> list[int]:
+def _pooled_to_one(images: Tensor, output_size: int | Sequence[int | None] | None) -> list[int]:
     """Return the dimensions that adaptive pooling reduces to one; none if it leaves more."""
     sizes = output_size if isinstance(output_size, Sequence) else [output_size] * (images.dim() - 2)
     return list(range(-len(sizes), 0)) if all(size == 1 for size in sizes) else []
