@@ -98,13 +98,12 @@ class Noise(nn.Module):
         return x + torch.randn_like(x) if self.training else x
 
 
-RESTS = {"drop path": StochasticDepth(0.5, "row"), "noise": Noise()}
+RESTS = {"drop path": StochasticDepth(0.5, "row"), "noise": Noise(), "random slopes": nn.RReLU()}
 FLAGGED = {
     "dropout": nn.Dropout(0.5),
     "channel dropout": nn.Dropout2d(0.5),
     "alpha dropout": nn.AlphaDropout(0.5),
     "feature alpha dropout": nn.FeatureAlphaDropout(0.5),
-    "random slopes": nn.RReLU(),
     "batch norm": nn.BatchNorm2d(3),
     "instance norm": nn.InstanceNorm2d(3, track_running_stats=True),
 }

@@ -27,7 +27,7 @@ class PlainSpelling(TorchFunctionMode):
     The words "same" and "valid" for padding become numbers; where sides differ, a pad of its own: torch.export would
     fix the batch size of a network with an even kernel otherwise. Global average pooling becomes a mean: of an input
     with channels last it would be exported as a gather over strides, with which OpenVINO 2026.4 miscomputes int8
-    networks.
+    networks. A ReLU of random slope has its mean slope in inference, which exporters have no other word for.
     """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -36,6 +36,8 @@ class PlainSpelling(TorchFunctionMode):
             return _padded(func, *args, **kwargs)
         if func in _POOLS:
             return _pooled(func, *args, **kwargs)
+        if func is functional.rrelu:
+            return _mean_slope(*args, **kwargs)
         return func(*args, **kwargs)
 
 
@@ -44,6 +46,12 @@ def _pooled(pool, input, output_size):
     if all(size == 1 for size in sizes):
         return input.mean(list(range(-len(sizes), 0)), keepdim=True)
     return pool(input, output_size)
+
+
+def _mean_slope(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False):
+    if training:
+        return torch.rrelu(input, lower, upper, training)
+    return functional.leaky_relu(input, (lower + upper) / 2, inplace)
 
 
 def _padded(convolution, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
