@@ -7,7 +7,7 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from winnow.capture import captured, set_training
-from winnow.graphs import WEIGHTED, calls
+from winnow.fx_graphs import WEIGHTED, calls
 
 IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from winnow.capture import captured
 from winnow.errors import WinnowError
-from winnow.graphs import calls
+from winnow.fx_graphs import calls
 from winnow.int8 import plan_of
 from winnow.ranges import weight_scales
 from winnow.static import quantize_static

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
-from winnow.graphs import BATCH_NORM, calls
+from winnow.fx_graphs import BATCH_NORM, calls
 from winnow.spelling import PlainSpelling, spell
 
 aten = torch.ops.aten

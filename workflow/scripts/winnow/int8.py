@@ -18,7 +18,16 @@ import torch
 from torch.fx import GraphModule, Node
 
 from winnow.errors import WinnowError
-from winnow.graphs import BATCH_NORM, CONVOLUTIONS, WEIGHTED, aliases, calls, is_constant, module_of, writes_into_a_part
+from winnow.fx_graphs import (
+    BATCH_NORM,
+    CONVOLUTIONS,
+    WEIGHTED,
+    aliases,
+    calls,
+    is_constant,
+    module_of,
+    writes_into_a_part,
+)
 
 aten = torch.ops.aten
 ACTIVATION_RANGE = (0, 255)  # uint8

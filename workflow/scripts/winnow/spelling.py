@@ -12,7 +12,7 @@ from torch.fx import GraphModule, Node
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from winnow.graphs import calls, insert, is_constant, is_from_parameters, writes, writes_into_a_part
+from winnow.fx_graphs import calls, insert, is_constant, is_from_parameters, writes, writes_into_a_part
 
 aten = torch.ops.aten
 _SPELLED_PADDING = (functional.conv1d, functional.conv2d, functional.conv3d)
