@@ -382,10 +382,19 @@ def test_a_narrow_network_is_exported_and_quantized_like_any_other(tmp_path, squ
     assert (tmp_path / "int8.onnx").stat().st_size < (tmp_path / "model.onnx").stat().st_size
 
 
-def test_what_cannot_lose_channels_is_refused(tmp_path, squares, monkeypatch):
+def test_what_is_removed_together_and_what_is_left_alone_is_recorded(tmp_path, squares):
+    """The shortcuts of option A pad channels: what they carry stays, what lies inside the blocks can go."""
     chain = Chain(tmp_path, squares, "resnet20")
-    with pytest.raises(WinnowError, match=r"net/round1: .*\(set shortcut: projection\)"):
-        chain.prune(strategy(structure="channels", ratio=0.5))
+    sparsity = chain.prune(strategy(structure="channels", ratio=0.5, scope="local")).sparsity
+    inside = {f"features.{block}.residual.0" for block in range(3, 12)}
+    assert {group["root"] for group in sparsity["groups"]} == inside
+    assert all(group["kept"] * 2 == group["width"] for group in sparsity["groups"])
+    reasons = {entry["layer"]: entry["reason"] for entry in sparsity["left_alone"]}
+    assert reasons["classifier"] == "the classifier, with an output for each class"
+    assert "does not run without them" in reasons["features.0"]
+
+
+def test_what_cannot_lose_channels_is_refused(tmp_path, squares, monkeypatch):
     (tmp_path / "grouped.py").write_text(
         "from torch import nn\n"
         "def make(channels, size, classes):\n"
@@ -394,7 +403,7 @@ def test_what_cannot_lose_channels_is_refused(tmp_path, squares, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     chain = Chain(tmp_path, squares, factory="grouped:make")
-    with pytest.raises(WinnowError, match=r"net/round1: layer 1 is a grouped convolution"):
+    with pytest.raises(WinnowError, match=r"net/round1: no layer can lose channels \(.*1 is a grouped convolution"):
         chain.prune(strategy(structure="channels", ratio=0.5))
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,9 +29,42 @@ _KEY = "removed_channels"
 
 
 def dependencies(model: nn.Module, example: Tensor) -> torch_pruning.DependencyGraph:
-    """Trace which layers share their channels; the network is in inference mode on the CPU."""
-    with torch.enable_grad():
-        return torch_pruning.DependencyGraph().build_dependency(model, example, verbose=False)
+    """Trace which layers share their channels; the network is in inference mode on the CPU.
+
+    Raises:
+        WinnowError: torch-pruning cannot trace it.
+    """
+    try:
+        with torch.enable_grad():
+            graph = torch_pruning.DependencyGraph().build_dependency(model, example, verbose=False)
+    except Exception as error:  # torch-pruning raises whatever an unknown operator provokes
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise WinnowError(f"its layers cannot be traced for the removal of channels ({reason})") from error
+    most = max((max(parameter.shape, default=0) for parameter in model.parameters()), default=0)
+    for node in graph.module2node.values():
+        for dependency in node.dependencies:
+            dependency.index_mapping = _Bounded(dependency.index_mapping, most)
+    return graph
+
+
+class _Bounded(list):
+    """Mappings of channel numbers that end where torch-pruning would multiply them without end.
+
+    Reshapes that it does not understand, as those of window attention, fill the memory otherwise.
+    """
+
+    def __init__(self, mappings: Sequence[Callable | None], most: int):
+        super().__init__(mappings)
+        self._most = most
+
+    def __iter__(self) -> Iterator[Callable | None]:
+        return (mapping and partial(self._apply, mapping) for mapping in super().__iter__())
+
+    def _apply(self, mapping: Callable, channels: list) -> list:
+        mapped = mapping(channels)
+        if len(mapped) > self._most:
+            raise WinnowError("a reshape mixes them with more channels than any layer has")
+        return mapped
 
 
 def replay(model: nn.Module, cut: Cut, example: Tensor) -> None:

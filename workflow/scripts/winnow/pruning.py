@@ -115,8 +115,8 @@ class _Step:
         return PrunedNetwork(start, masks, [], self._sparsity(keep, start, masks, "weights"))
 
     def _channels(self) -> PrunedNetwork:
-        prunable = [name for name in self.prunable if name != list(self.layers)[-1]]  # one output for each class
-        groups = channel_groups(self.previous, self.example, prunable, self.run)
+        found = channel_groups(self.previous, self.example, self.prunable, self._spared_channels(), self.run)
+        groups = found.groups
         members = {layer for group in groups for layer, _, _ in group.members}
         scores = channel_scores(groups, self._scores(members), self.strategy.criterion)
         # every mask is over the channels of the wide network, so that shares are shares of it
@@ -142,7 +142,22 @@ class _Step:
         places = kept_places(wide, cut, self.example)
         check_rewound(start.state_dict(), source, Masks({}), places, self.run)
         sparsity = self._sparsity(keep, start, Masks({}), "channels")
+        sparsity["groups"] = [
+            {
+                "root": group.root,
+                "layers": list(dict.fromkeys(layer for layer, _, _ in group.members)),
+                "width": origin[group.root][0],
+                "kept": int(keep[group.root].sum()),
+            }
+            for group in groups
+        ]
+        sparsity["left_alone"] = [{"layer": name, "reason": reason} for name, reason in found.left_alone.items()]
         return PrunedNetwork(start, Masks({}), [*self.cut, removals], sparsity)
+
+    def _spared_channels(self) -> dict[str, str]:
+        """Return the layers that keep their channels by rule, with the reason."""
+        spared = {name: "listed in pruning.skip_layers" for name in self.layers if name not in self.prunable}
+        return spared | {list(self.layers)[-1]: "the classifier, with an output for each class"}
 
     def _source(self) -> dict[str, Tensor] | None:
         return wide_state(self.strategy.rewind, self.files.snapshot, self.model, self.data, self.seed)
