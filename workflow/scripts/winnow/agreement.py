@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MARGIN = 0.1  # an image is decided if its first logit leads the second by this part of the logits' spread
+MARGIN = 0.25  # an image is decided if its first logit leads the second by this part of the logits' spread
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,85 @@
-"""The constants of an exported graph under the names that the network gives its parameters.
+"""The weights of an exported graph as constants, under the names that the network gives its parameters.
 
-Exporters fold transposition and slicing into a constant and give it a name of their own (`val_16`). Layers of two files
-are matched by their constants, and people read these names.
+Exporters leave the computation of some weights in the graph, and give the constants they do fold names of their own
+(`val_16`). What quantizes, counts or compares a file needs to find the weights, and people read their names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from onnx import ModelProto
-from onnx.numpy_helper import to_array
+from onnx import ModelProto, NodeProto
+from onnx.numpy_helper import from_array, to_array
+
+from winnow.graphs import Graph, inner_nodes
+from winnow.operations import WEIGHTED
+from winnow.repeatable import RANDOM
+from winnow.runtimes import intermediate_values
+
+_KEPT = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", *RANDOM}
+_FOLDED = "_folded"
+
+
+def fold_weights(model: ModelProto) -> None:
+    """Compute the weights that do not depend on the images and store them as constants, in place.
+
+    Integers behind DequantizeLinear stay what they are.
+    """
+    graph = Graph(model.graph)
+    layers = [node for node in graph.nodes if node.op_type in WEIGHTED]
+    read = dict.fromkeys(name for node in layers for name in node.input if name)
+    wanted = [name for name in read if graph.constant(name) is None and _foldable(graph, name)]
+    if not wanted:
+        return
+    for name, values in zip(wanted, _evaluated(model, graph, wanted), strict=True):
+        model.graph.initializer.append(from_array(values, f"{name}{_FOLDED}"))
+    _rename(layers, {name: f"{name}{_FOLDED}" for name in wanted})
+    _drop_unread(model, graph)
+
+
+def _foldable(graph: Graph, value: str) -> bool:
+    node = graph.producer(value)
+    if node is None:
+        return value in graph.initializers
+    own = node.op_type not in _KEPT and not list(inner_nodes(node))
+    return own and all(_foldable(graph, name) for name in node.input if name)
+
+
+def _evaluated(model: ModelProto, graph: Graph, values: Sequence[str]) -> list[np.ndarray]:
+    part = ModelProto()
+    part.CopyFrom(model)
+    for field in ("node", "input", "output"):
+        part.graph.ClearField(field)
+    part.graph.node.extend(node for node in graph.nodes if all(_foldable(graph, name) for name in node.output))
+    computed = intermediate_values(part, values, None)
+    return [computed[value] for value in values]
+
+
+def _drop_unread(model: ModelProto, graph: Graph) -> None:
+    """Remove what only served to compute the folded weights, and give them the names of the values they were."""
+    kept: list[NodeProto] = []
+    read = {value.name for value in model.graph.output}
+    for node in reversed(graph.nodes):
+        if read & set(node.output) or not all(_foldable(graph, name) for name in node.output):
+            kept.insert(0, node)
+            read |= {*node.input, *(name for inner in inner_nodes(node) for name in inner.input)}
+    names = {name: name.removesuffix(_FOLDED) for name in read if name.endswith(_FOLDED)}
+    names = {old: new for old, new in names.items() if new not in read}
+    _rename(kept, names)
+    constants = [constant for constant in model.graph.initializer if constant.name in read]
+    for constant in constants:
+        constant.name = names.get(constant.name, constant.name)
+    for field, values in (("node", kept), ("initializer", constants)):
+        values = [type(value).FromString(value.SerializeToString()) for value in values]
+        model.graph.ClearField(field)
+        getattr(model.graph, field).extend(values)
+
+
+def _rename(nodes: Iterable[NodeProto], names: Mapping[str, str]) -> None:
+    for node in nodes:
+        for place, name in enumerate(node.input):
+            node.input[place] = names.get(name, name)
 
 
 def restore_names(model: ModelProto, parameters: Mapping[str, np.ndarray]) -> None:
@@ -28,10 +97,7 @@ def restore_names(model: ModelProto, parameters: Mapping[str, np.ndarray]) -> No
                     names[name] = _free(parameter, {*initializers, *names.values()})
     for old, new in names.items():
         initializers[old].name = new
-    for node in model.graph.node:
-        for place, name in enumerate(node.input):
-            if name in names:
-                node.input[place] = names[name]
+    _rename(model.graph.node, names)
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from winnow.agreement import FLOAT, INT8_EXPORT, compared
 from winnow.batches import Split
-from winnow.constants import restore_names
+from winnow.constants import fold_weights, restore_names
 from winnow.data import ImageDataset
 from winnow.errors import WinnowError
 from winnow.files import replacing
@@ -61,6 +61,7 @@ def export_onnx(model: nn.Module, example: Tensor, path: str | Path, metadata: M
         node.metadata_props.clear()  # the exporter's stack traces: paths of this machine, and bytes to ship
     program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
     exported = program.model_proto
+    fold_weights(exported)
     restore_names(exported, {name: value.detach().cpu().numpy() for name, value in model.named_parameters()})
     onnx.save(exported, path)
 
@@ -112,7 +113,7 @@ def check_agreement(model: nn.Module, images: Tensor, path: str | Path, run: str
     found = compared(expected, load_onnxruntime(path, threads=torch.get_num_threads())(images.numpy()))
     if not tolerance.holds(found):
         raise WinnowError(
-            f"{run}: {path} deviates from the network in memory: {found}, tolerated are {tolerance}; "
-            "the exporter or a runtime miscomputes an operator of this network: report it with the network"
+            f"{run}: the exported network deviates from the one in memory: {found}, tolerated are {tolerance}; the "
+            "exporter or ONNX Runtime miscomputes an operator of this network: report it with the network"
         )
     return found.difference

@@ -11,6 +11,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 # These move, name or scale the values of a constant: what is behind them is still that constant.
 _CARRYING = {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "DequantizeLinear"}
 _ADDED = re.compile(r"(_Transposed|_quantized)+$")  # by ONNX Runtime's dynamic quantization
+_UNNAMED = re.compile(r"val_\d+$")  # the exporter's own
 _USE = re.compile(r"_use\d+$")  # a further constant made from one weight, see `constants.restore_names`
 
 
@@ -35,6 +36,11 @@ def inner_nodes(node: NodeProto) -> Iterator[NodeProto]:
 def base_name(constant: str) -> str:
     """Return the name of the weight that a constant was made from."""
     return _USE.sub("", _ADDED.sub("", constant))
+
+
+def is_named(constant: str) -> bool:
+    """Whether a constant has a name of the network's, not one that the exporter counted up."""
+    return not _UNNAMED.match(base_name(constant))
 
 
 class Graph:

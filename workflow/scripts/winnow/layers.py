@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto
 
-from winnow.graphs import Graph, base_name
+from winnow.graphs import Graph, base_name, is_named
 from winnow.metrics import sqnr_db
 from winnow.operations import WEIGHTED, layer_name, weights_of
 from winnow.runtimes import intermediate_values
@@ -72,6 +72,8 @@ def _outputs(graph: Graph, reference: dict[Key, str] | None = None) -> dict[Key,
             name = base_name(weights[0].name)
             uses[name] += 1
             key = (name, uses[name])
+            if not is_named(name):
+                continue
             if node.op_type in _INTEGER_PRODUCTS and reference:
                 if graph.producer(reference.get(key, "")):
                     outputs[key] = reference[key]

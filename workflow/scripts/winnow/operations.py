@@ -19,7 +19,7 @@ from onnx.helper import get_node_attr_value
 from onnx.numpy_helper import to_array
 
 from winnow.errors import WinnowError
-from winnow.graphs import Graph, base_name, every_node
+from winnow.graphs import Graph, base_name, every_node, is_named
 from winnow.runtimes import intermediate_values
 
 Shape = tuple[int, ...]
@@ -77,7 +77,7 @@ def count_operations(path: str | Path, shape: Sequence[int]) -> list[Operation]:
         weights = weights_of(graph, node)
         macs = _MACS[node.op_type](node, [shapes[name] for name in node.input], shapes[node.output[0]])
         name = node.name.removeprefix("node_")
-        if weights:
+        if weights and is_named(weights[0].name):
             base = base_name(weights[0].name)
             uses[base] += 1
             name = layer_name(base, uses[base])

@@ -61,17 +61,19 @@ def check_repeatable(path: str | Path, images: np.ndarray, run: str, *, integer:
     """
     if found := training_only(onnx.load(path)):
         raise WinnowError(
-            f"{run}: {path} holds {', '.join(found[:3])}{' and more' * (len(found) > 3)}: the network does at "
+            f"{run}: the exported network holds {', '.join(found[:3])}{' and more' * (len(found) > 3)}: the network does at "
             "inference what belongs to training only; make that depend on self.training"
         )
     network = load_onnxruntime(path, threads=1)
     together = network(images)
     if not np.array_equal(together, network(images), equal_nan=True):
-        raise WinnowError(f"{run}: {path} gives other logits when it is called again: something in it is random")
+        raise WinnowError(
+            f"{run}: the exported network gives other logits when it is called again; find what in it is random"
+        )
     alone = np.concatenate([network(images[place : place + 1]) for place in range(min(_ALONE, len(images)))])
     found = compared(together[: len(alone)], alone)
     if not (INT8_RUNTIMES if integer else FLOAT).holds(found):
         raise WinnowError(
-            f"{run}: {path} gives an image other logits alone than in a batch ({found}): the network mixes the images "
-            "of a batch; let no operator reach over the first dimension"
+            f"{run}: the exported network gives an image other logits alone than in a batch ({found}): it mixes the "
+            "images of a batch; let no operator reach over the first dimension"
         )

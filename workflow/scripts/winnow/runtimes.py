@@ -107,19 +107,20 @@ def executed_layers(path: str | Path, shape: Sequence[int], *, optimize: bool = 
     ]
 
 
-def intermediate_values(model: ModelProto, names: Sequence[str], images: np.ndarray) -> dict[str, np.ndarray]:
+def intermediate_values(model: ModelProto, names: Sequence[str], images: np.ndarray | None) -> dict[str, np.ndarray]:
     """Run a model in ONNX Runtime without graph optimizations, so that every value is there, and return some.
 
     Args:
         model: outputs are added to it.
-        images: float32 [N, C, H, W].
+        images: float32 [N, C, H, W]; None for a model without input.
     """
     outputs = {value.name for value in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names) if name not in outputs)
     options = _session_options(threads=1)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = _session(model.SerializeToString(), options, "a graph with all its values")
-    return dict(zip(names, session.run(list(names), {session.get_inputs()[0].name: images}), strict=True))
+    feed = {} if images is None else {session.get_inputs()[0].name: images}
+    return dict(zip(names, session.run(list(names), feed), strict=True))
 
 
 @dataclass(frozen=True)
