@@ -15,6 +15,7 @@ from winnow.graphs import Graph, every_node
 from winnow.runtimes import load_onnxruntime
 
 _ALONE = 4  # images that are run one by one
+_NAMED = 3  # operators that a message names
 
 
 def _random_by_nature() -> frozenset[str]:
@@ -60,9 +61,10 @@ def check_repeatable(path: str | Path, images: np.ndarray, run: str, *, integer:
         WinnowError: it does not.
     """
     if found := training_only(onnx.load(path)):
+        named = ", ".join(found[:_NAMED]) + " and more" * (len(found) > _NAMED)
         raise WinnowError(
-            f"{run}: the exported network holds {', '.join(found[:3])}{' and more' * (len(found) > 3)}: the network does at "
-            "inference what belongs to training only; make that depend on self.training"
+            f"{run}: the exported network holds {named}: it does at inference what belongs to training only; make that "
+            "depend on self.training"
         )
     network = load_onnxruntime(path, threads=1)
     together = network(images)
