@@ -70,10 +70,14 @@ def _drop_unread(model: ModelProto, graph: Graph) -> None:
     constants = [constant for constant in model.graph.initializer if constant.name in read]
     for constant in constants:
         constant.name = names.get(constant.name, constant.name)
-    for field, values in (("node", kept), ("initializer", constants)):
-        values = [type(value).FromString(value.SerializeToString()) for value in values]
-        model.graph.ClearField(field)
-        getattr(model.graph, field).extend(values)
+    _replace(model, "node", kept)
+    _replace(model, "initializer", constants)
+
+
+def _replace(model: ModelProto, field: str, values: Sequence) -> None:
+    copies = [type(value).FromString(value.SerializeToString()) for value in values]  # clearing ends the old ones
+    model.graph.ClearField(field)
+    getattr(model.graph, field).extend(copies)
 
 
 def _rename(nodes: Iterable[NodeProto], names: Mapping[str, str]) -> None:
@@ -98,6 +102,9 @@ def restore_names(model: ModelProto, parameters: Mapping[str, np.ndarray]) -> No
     for old, new in names.items():
         initializers[old].name = new
     _rename(model.graph.node, names)
+    constants = {constant.name for constant in model.graph.initializer}
+    shapes = [value for value in model.graph.value_info if value.name not in constants]  # of what had these names
+    _replace(model, "value_info", shapes)
 
 
 def _free(name: str, taken: set[str]) -> str:
