@@ -173,11 +173,10 @@ def _percent(share: float) -> str:
     return f"{int(1000 * share) / 10:g} %"
 
 
-def coverage_record(path: str | Path, coverages: Sequence[Coverage], *, quantized: bool) -> dict[str, Any]:
+def coverage_record(path: str | Path, coverages: Sequence[Coverage]) -> dict[str, Any]:
     """Return what quality.json says of integers: the share of weights, and for each runtime of multiply-accumulates.
 
-    Args:
-        quantized: whether anything was to run on integers, so that the rest is left in float.
+    Where nothing runs on integers, nothing was left in float.
     """
     graph, weights = Graph(onnx.load(path).graph), count_weights(path)
     operations = coverages[0].operations
@@ -189,5 +188,5 @@ def coverage_record(path: str | Path, coverages: Sequence[Coverage], *, quantize
     }
     for coverage in coverages:
         counted = {"macs": coverage.macs, "integer_layers": coverage.layers}
-        record[coverage.runtime] = counted | {"float_layers": coverage.left_in_float(graph) if quantized else []}
+        record[coverage.runtime] = counted | {"float_layers": coverage.left_in_float(graph) if coverage.layers else []}
     return record

@@ -142,7 +142,7 @@ def _coverage(
             graph = Graph(onnx.load(path).graph)
             check_coverage(coverage, graph, run=run, precision=precision, least=bounds.min_integer_macs)
     operations = count_operations(source, shape)
-    return coverage_record(path, coverages, quantized=precision != "fp32") | {
+    return coverage_record(path, coverages) | {
         "total_macs": sum(operation.macs for operation in operations),
         "nonzero_macs": sum(operation.nonzero_macs for operation in operations),
     }

@@ -74,7 +74,6 @@ def _quality(content: dict[str, Any]) -> dict[str, Any]:
         _pruning(content["pruning"])
         | _runtimes(content["runtimes"], coverage)
         | {
-            "top1": test["top1"],
             "top5": test["top5"],
             "loss": test["loss"],
             "validation_top1": content["validation"]["top1"],
@@ -109,15 +108,16 @@ def _runtimes(content: dict[str, Any], coverage: dict[str, Any]) -> dict[str, An
     columns: dict[str, Any] = {}
     for runtime in SCORED:
         own, integer = content[runtime], coverage[runtime] or {"macs": None, "integer_layers": None}
-        prefix = "" if runtime == "onnxruntime" else f"{runtime}_"
-        columns[f"{runtime}_agrees"] = int(own["agrees"])
-        columns[f"{prefix}integer_macs"] = integer["macs"]
-        columns[f"{prefix}integer_layers"] = integer["integer_layers"]
-        columns[f"{prefix}left_in_float"] = left_in_float(integer.get("float_layers", [])) or None
-        if runtime != "onnxruntime":
-            columns[f"{prefix}top1"] = own.get("top1")
-            columns[f"{prefix}difference"] = own.get("difference")
-            columns[f"{prefix}failure"] = own["reason"]
+        prefix = "" if runtime == "onnxruntime" else f"{runtime}_"  # all other numbers are ONNX Runtime's
+        columns |= {
+            f"{prefix}top1": own.get("top1"),
+            f"{prefix}integer_macs": integer["macs"],
+            f"{prefix}integer_layers": integer["integer_layers"],
+            f"{runtime}_agrees": int(own["agrees"]),
+            f"{runtime}_difference": own.get("difference"),
+            f"{runtime}_failure": own["reason"],
+            f"{runtime}_left_in_float": left_in_float(integer.get("float_layers", [])) or None,
+        }
     return columns
 
 
