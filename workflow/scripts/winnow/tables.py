@@ -57,7 +57,8 @@ def quantization_table(results: pd.DataFrame) -> pd.DataFrame:
 def _mark(column: str, group: pd.DataFrame) -> str:
     """Mark an accuracy in a runtime that does not compute this network."""
     runtime = column.removesuffix("_top1")
-    return DISAGREES * (column != runtime and (group[f"{runtime}_agrees"] == 0).any())
+    disagrees = column != runtime and bool((group[f"{runtime}_agrees"] == 0).any())
+    return DISAGREES if disagrees else ""
 
 
 def _notes(dense: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
