@@ -15,7 +15,6 @@ from torch import nn
 
 from samples import REPOSITORY, colored_squares, model_settings
 from winnow import metrics
-from winnow.dynamic import quantize_dynamic
 from winnow.energy import EnergyMeter
 from winnow.errors import WinnowError
 from winnow.evaluation import evaluate
@@ -23,9 +22,9 @@ from winnow.export import export_checked
 from winnow.latency import benchmark, machine
 from winnow.layers import layer_sqnr
 from winnow.models import build_model
+from winnow.quantization import calibration_batches, quantize_dynamic, quantize_static
 from winnow.runtimes import load_openvino, openvino_failure
 from winnow.settings import BenchmarkSettings, BoundsSettings
-from winnow.static import calibration_batches, quantize_static
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")}
 
@@ -198,8 +197,8 @@ def test_a_network_that_computes_something_else_than_in_float_is_refused_with_th
 ):
     wrong = damaged(files[precision], "3", tmp_path / "wrong.onnx", lambda values: values[::-1].copy())
     message = (
-        r"the/run: .*wrong.onnx deviates grossly from .*fp32.onnx on 20 validation images \(SQNR of the logits -?\d.* dB, "
-        r"quantization.min_sqnr_db is 6.*\); it begins in layer 3 \(-?\d"
+        r"the/run: .*wrong.onnx deviates grossly from .*fp32.onnx on 20 validation images "
+        r"\(SQNR of the logits -?\d.* dB, quantization.min_sqnr_db is 6.*\); it begins in layer 3 \(-?\d"
     )
     with pytest.raises(WinnowError, match=message):
         score(files, data, precision, wrong)

@@ -13,8 +13,8 @@ from winnow.coverage import measure_coverage
 from winnow.errors import WinnowError
 from winnow.export import example_images, export_checked
 from winnow.models import build_model
-from winnow.quantization import AwareTraining, calibration_batches, quantize_dynamic, quantize_static
 from winnow.operations import count_operations
+from winnow.quantization import AwareTraining, calibration_batches, quantize_dynamic, quantize_static
 from winnow.runtimes import load_onnxruntime, load_openvino
 from winnow.settings import QatSettings
 from winnow.training import train
