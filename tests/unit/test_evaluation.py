@@ -165,8 +165,8 @@ def test_a_layer_left_in_floating_point_is_an_error_that_names_it(files, data, t
     share = 100 * (28 * 28 * 1500 + 10 * 10 * 25000) / total
     message = (
         rf"the/run: ONNX Runtime runs {int(10 * share) / 10} % of the multiply-accumulates on integers, "
-        r"quantization.min_integer_macs asks for 100 %; in float stay 7 \(Gemm, .*\): its weights are not quantized; "
-        r"9 \(Gemm, .*leave dynamic out for this network"
+        r"quantization.min_integer_macs asks for 100 %; in float stay 7 \(MatMul, .*\): its weights are not quantized; "
+        r"9 \(MatMul, .*leave dynamic out for this network"
     )
     with pytest.raises(WinnowError, match=message):
         score(files, data, "dynamic", partly)
