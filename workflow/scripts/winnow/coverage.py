@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 
 from winnow.errors import WinnowError
-from winnow.graphs import Graph
+from winnow.graphs import Graph, read_model
 from winnow.operations import Operation, count_operations, count_weights
 from winnow.runtimes import executed_layers, openvino_layers
 from winnow.vocabulary import RUNTIMES, SCORED
@@ -90,7 +90,7 @@ def measure_coverage(path: str | Path, shape: Sequence[int], runtime: str) -> Co
         executed = [(layer.name,) for layer in executed_layers(path, shape) if layer.integer]
     else:
         executed = [layer.names for layer in openvino_layers(path) if layer.integer]
-    known = _names(Graph(onnx.load(path).graph), operations)
+    known = _names(Graph(read_model(path).graph), operations)
     found = [next((known[name] for name in names if name in known), None) for names in executed]
     if None in found:
         names = [names[0] for names, node in zip(executed, found, strict=True) if node is None]
@@ -178,7 +178,7 @@ def coverage_record(path: str | Path, coverages: Sequence[Coverage]) -> dict[str
 
     Where nothing runs on integers, nothing was left in float.
     """
-    graph, weights = Graph(onnx.load(path).graph), count_weights(path)
+    graph, weights = Graph(read_model(path).graph), count_weights(path)
     operations = coverages[0].operations
     record: dict[str, Any] = {
         "layers": len(operations),

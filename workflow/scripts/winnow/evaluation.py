@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 
 from winnow import metrics
@@ -17,7 +16,7 @@ from winnow.counterpart import check_deviation, compare_with_float
 from winnow.coverage import check_coverage, coverage_record, measure_coverage
 from winnow.data import ImageDataset
 from winnow.errors import WinnowError
-from winnow.graphs import Graph
+from winnow.graphs import Graph, read_model
 from winnow.layers import layer_sqnr
 from winnow.operations import count_operations
 from winnow.runtimes import Network, load_onnxruntime, load_openvino, openvino_failure
@@ -139,7 +138,7 @@ def _coverage(
     coverages = [measure_coverage(path, shape, name) for name in ("onnxruntime", *["openvino"] * in_openvino)]
     for coverage in coverages:
         if coverage.runtime == "onnxruntime" or precision != "dynamic":  # which OpenVINO turns back into float
-            graph = Graph(onnx.load(path).graph)
+            graph = Graph(read_model(path).graph)
             check_coverage(coverage, graph, run=run, precision=precision, least=bounds.min_integer_macs)
     operations = count_operations(source, shape)
     return coverage_record(path, coverages) | {

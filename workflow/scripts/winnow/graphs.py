@@ -5,14 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 
+import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+
+from winnow.errors import WinnowError
 
 # These move, name or scale the values of a constant: what is behind them is still that constant.
 _CARRYING = {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "DequantizeLinear"}
 _ADDED = re.compile(r"(_Transposed|_quantized)+$")  # by ONNX Runtime's dynamic quantization
 _UNNAMED = re.compile(r"val_\d+$")  # the exporter's own
 _USE = re.compile(r"_use\d+$")  # a further constant made from one weight, see `constants.restore_names`
+
+
+def read_model(path: str | Path) -> ModelProto:
+    """Read a model.onnx.
+
+    Raises:
+        WinnowError: it is damaged or absent.
+    """
+    try:
+        return onnx.load(path)
+    except Exception as error:  # protobuf's own exception is no ValueError
+        raise WinnowError(f"{path}: not readable as ONNX ({error}); delete it and run again") from error
 
 
 def every_node(model: ModelProto) -> Iterator[NodeProto]:

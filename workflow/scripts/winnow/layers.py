@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from onnx import NodeProto
 
-from winnow.graphs import Graph, base_name, is_named
+from winnow.graphs import Graph, base_name, is_named, read_model
 from winnow.metrics import sqnr_db
 from winnow.operations import WEIGHTED, layer_name, weights_of
 from winnow.runtimes import intermediate_values
@@ -40,7 +39,7 @@ def layer_sqnr(source: str | Path, quantized: str | Path, images: np.ndarray) ->
     Returns:
         [{"layer", "sqnr_db"}] in the order of the network; the value is None for an exact layer.
     """
-    reference, other = onnx.load(source), onnx.load(quantized)
+    reference, other = read_model(source), read_model(quantized)
     expected = _outputs(Graph(reference.graph))
     found = _outputs(Graph(other.graph), expected)
     common = [key for key in expected if key in found]

@@ -13,13 +13,12 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
-import onnx
 from onnx import ModelProto, NodeProto, TensorProto
 from onnx.helper import get_node_attr_value
 from onnx.numpy_helper import to_array
 
 from winnow.errors import WinnowError
-from winnow.graphs import Graph, base_name, every_node, is_named
+from winnow.graphs import Graph, base_name, every_node, is_named, read_model
 from winnow.runtimes import intermediate_values
 
 Shape = tuple[int, ...]
@@ -62,7 +61,7 @@ def count_operations(path: str | Path, shape: Sequence[int]) -> list[Operation]:
     Raises:
         WinnowError: one lies in the body of a loop or branch, so that it is not known how often it runs.
     """
-    model = onnx.load(path)
+    model = read_model(path)
     graph = Graph(model.graph)
     nodes = [node for node in graph.nodes if node.op_type in _MACS]
     if len(nodes) < sum(node.op_type in _MACS for node in every_node(model)):
@@ -95,7 +94,7 @@ def layer_name(weight: str, use: int) -> str:
 
 def count_weights(path: str | Path) -> Weights:
     """Count the values of all constants that are not scales, zero points, shapes or indices."""
-    graph = Graph(onnx.load(path).graph)
+    graph = Graph(read_model(path).graph)
     skipped = {name for node in graph.nodes for name in _parameters_of_rounding(node)}
     skipped |= {name.removesuffix("_quantized") + "_scale" for name in graph.initializers if "_quantized" in name}
     total = integer = 0

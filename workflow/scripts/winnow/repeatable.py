@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 from onnx import ModelProto, NodeProto
 from onnx.defs import OpSchema, get_all_schemas
 
 from winnow.agreement import FLOAT, INT8_RUNTIMES, compared
 from winnow.errors import WinnowError
-from winnow.graphs import Graph, every_node
+from winnow.graphs import Graph, every_node, read_model
 from winnow.runtimes import load_onnxruntime
 
 _ALONE = 4  # images that are run one by one
@@ -60,7 +59,7 @@ def check_repeatable(path: str | Path, images: np.ndarray, run: str, *, integer:
     Raises:
         WinnowError: it does not.
     """
-    if found := training_only(onnx.load(path)):
+    if found := training_only(read_model(path)):
         named = ", ".join(found[:_NAMED]) + " and more" * (len(found) > _NAMED)
         raise WinnowError(
             f"{run}: the exported network holds {named}: it does at inference what belongs to training only; make that "
