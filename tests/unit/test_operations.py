@@ -73,9 +73,7 @@ COUNTS = {
     Hourglass: {"down": START, "up": 16 * 16 * 8 * 8 * 16, "again": 16 * 16 * 8 * 72, "head": 80},
     Attention: {
         "patches": 16 * 16 * 192,
-        "attention.in_proj_weight": 16 * 16 * 16,
-        "attention.in_proj_weight (use 2)": 16 * 16 * 16,
-        "attention.in_proj_weight (use 3)": 16 * 16 * 16,
+        "attention.in_proj_weight": 3 * 16 * 16 * 16,
         ACTIVATIONS: 2 * (2 * 16 * 16 * 8),
         "attention.out_proj": 16 * 16 * 16,
         "wide": 16 * 16 * 32,

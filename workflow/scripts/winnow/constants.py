@@ -65,7 +65,8 @@ def _drop_unread(model: ModelProto, graph: Graph) -> None:
             kept.insert(0, node)
             read |= {*node.input, *(name for inner in inner_nodes(node) for name in inner.input)}
     names = {name: name.removesuffix(_FOLDED) for name in read if name.endswith(_FOLDED)}
-    names = {old: new for old, new in names.items() if new not in read}
+    made = {name for node in kept for name in node.output}
+    names = {old: new for old, new in names.items() if new not in made}
     _rename(kept, names)
     constants = [constant for constant in model.graph.initializer if constant.name in read]
     for constant in constants:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, NodeProto
 from onnx.defs import OpSchema, get_all_schemas
+from onnx.numpy_helper import to_array
 
 from winnow.agreement import FLOAT, INT8_RUNTIMES, compared
 from winnow.errors import WinnowError
@@ -46,7 +47,7 @@ def _is_training_only(node: NodeProto, graph: Graph) -> bool:
     if len(node.input) < 3 or not node.input[2]:
         return False
     mode = graph.constant(node.input[2])
-    return mode is None or bool(onnx.numpy_helper.to_array(mode))
+    return mode is None or bool(to_array(mode))
 
 
 def check_repeatable(path: str | Path, images: np.ndarray, run: str, *, integer: bool) -> None:
