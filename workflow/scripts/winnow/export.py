@@ -88,12 +88,20 @@ def export_checked(model: nn.Module, data: ImageDataset, path: str | Path, *, ru
     """Export a network to model.onnx with what its user needs to know, and check it before it gets its name.
 
     Raises:
-        WinnowError: as `check_agreement` and `check_repeatable`; then nothing is written.
+        WinnowError: torch cannot export it, or as `check_agreement` and `check_repeatable`; then nothing is written.
     """
     images = example_images(data)
     metadata = {"classes": data.classes, "mean": data.mean.tolist(), "std": data.std.tolist(), "run": run}
     with replacing(path) as temporary:
-        export_onnx(model, images, temporary, metadata)
+        try:
+            export_onnx(model, images, temporary, metadata)
+        except Exception as error:  # whatever the network's code and the exporter raise
+            log.info("%s: while exporting", run, exc_info=error)
+            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise WinnowError(
+                f"{run}: the network cannot be exported ({type(error).__name__}: {reason}); write that part of it for "
+                "torch.export, for any batch size"
+            ) from error
         check_repeatable(temporary, images.numpy(), run, integer=integer)
         deviation = check_agreement(model, images, temporary, run, integer=integer)
     log.info("%s: exported; deviation from the network in memory %.2g", run, deviation)

@@ -93,14 +93,14 @@ def layer_name(weight: str, use: int) -> str:
 
 
 def count_weights(path: str | Path) -> Weights:
-    """Count the values of all constants that are not scales, zero points, shapes or indices."""
+    """Count the values of all constants that are not single numbers, scales, zero points, shapes or indices."""
     graph = Graph(read_model(path).graph)
     skipped = {name for node in graph.nodes for name in _parameters_of_rounding(node)}
     skipped |= {name.removesuffix("_quantized") + "_scale" for name in graph.initializers if "_quantized" in name}
     total = integer = 0
     for name, constant in graph.initializers.items():
         size = prod(constant.dims)
-        if name in skipped or not constant.dims or constant.data_type in (TensorProto.INT64, TensorProto.BOOL):
+        if name in skipped or size == 1 or constant.data_type in (TensorProto.INT64, TensorProto.BOOL):
             continue
         dequantized = any(reader.op_type == "DequantizeLinear" for reader in graph.readers(name))
         if constant.data_type == TensorProto.INT32 and not dequantized:
