@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -129,15 +128,16 @@ class OpenVinoLayer:
 
     Attributes:
         names: of the nodes of the file that it was made of; OpenVINO renames some.
-        precision: of its inputs: `u8`, `i8`, `f32`, ...
+        factors: the types of what it multiplies: `u8`, `i8`, `f32`, ... What OpenVINO calls its precision is that of the
+            weights, also where they are turned into float to be multiplied.
     """
 
     names: tuple[str, ...]
-    precision: str
+    factors: tuple[str, ...]
 
     @property
     def integer(self) -> bool:
-        return self.precision in ("u8", "i8")
+        return set(self.factors) <= {"u8", "i8"}
 
 
 def openvino_layers(path: str | Path) -> list[OpenVinoLayer]:
@@ -149,13 +149,9 @@ def openvino_layers(path: str | Path) -> list[OpenVinoLayer]:
         if info["layerType"].astype(str) in kinds:
             names = info["originalLayersNames"].astype(str).split(",")
             names = tuple(dict.fromkeys(name.partition("/")[0] for name in names))
-            layers.append(OpenVinoLayer(names, info["runtimePrecision"].astype(str)))
+            factors = tuple(value.get_element_type().get_type_name() for value in operation.inputs()[:2])
+            layers.append(OpenVinoLayer(names, factors))
     return layers
-
-
-def openvino_precisions(path: str | Path) -> Counter[str]:
-    """Count the convolutions and matrix products that OpenVINO executes, by precision (`u8`, `i8`, `f32`, ...)."""
-    return Counter(layer.precision for layer in openvino_layers(path))
 
 
 def openvino_failure(path: str | Path) -> str | None:
