@@ -142,6 +142,22 @@ def test_products_of_activations_count_and_are_named(data, tmp_path):
     assert (weights.integer, weights.total) == (integer, integer + biases)
 
 
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_integer_weights_that_are_multiplied_in_float_do_not_count(runtime, tmp_path):
+    """OpenVINO calls such a product i8, after its weights."""
+    constants = {"w": np.arange(-96, 96, dtype=np.int8).reshape(3, 64), "s": np.float32(0.1), "z": np.int8(0)}
+    nodes = [
+        helper.make_node("Flatten", ["images"], ["flat"], name="flatten"),
+        helper.make_node("DequantizeLinear", ["w", "s", "z"], ["weights"], name="weights"),
+        helper.make_node("Gemm", ["flat", "weights"], ["logits"], name="gemm", transB=1),
+    ]
+    onnx.save(model_of(nodes, {name: np.array(value) for name, value in constants.items()}), tmp_path / "m.onnx")
+    coverage = measure_coverage(tmp_path / "m.onnx", (4, 4, 4), runtime)
+    assert (coverage.macs, coverage.layers) == (0, 0)
+    (left,) = coverage.left_in_float(Graph(onnx.load(tmp_path / "m.onnx").graph))
+    assert (left["layer"], left["macs"], left["reason"]) == ("w", 1, "its input stays in float")
+
+
 def test_weights_that_depend_on_the_image_are_called_computed(tmp_path):
     nodes = [
         helper.make_node("ReduceMean", ["images", "axes"], ["mean"], name="mean"),

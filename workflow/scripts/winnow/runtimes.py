@@ -128,8 +128,8 @@ class OpenVinoLayer:
 
     Attributes:
         names: of the nodes of the file that it was made of; OpenVINO renames some.
-        factors: the types of what it multiplies: `u8`, `i8`, `f32`, ... What OpenVINO calls its precision is that of the
-            weights, also where they are turned into float to be multiplied.
+        factors: the types of what it multiplies: `u8`, `i8`, `f32`, ... What OpenVINO calls its precision is that of
+            the weights, also where they are turned into float to be multiplied.
     """
 
     names: tuple[str, ...]
