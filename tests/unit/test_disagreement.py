@@ -50,6 +50,8 @@ def settings(study, **changes):
 def test_what_stays_in_float_is_grouped_by_reason_and_the_largest_comes_first():
     assert left_in_float(ROUNDED) == WORDS
     assert left_in_float([]) == ""
+    many = [{"layer": name, "operator": "LSTM", "macs": 0.01, "reason": "r"} for name in "abcde"]
+    assert left_in_float(many) == "5.0 % LSTM: r (a, b, c and 2 more)"
 
 
 def test_times_of_something_else_are_left_out(broken):

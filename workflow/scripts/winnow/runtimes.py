@@ -32,9 +32,11 @@ _INTEGER |= {"MatMulIntegerToFloat"}
 _FUSED = re.compile(r"(_token_\d+|/.*)$")  # what fusions append to the name of a node
 _REASON = 200  # characters
 _LOADING = """
-import json, sys, openvino
+import json, sys, numpy, openvino
 try:
-    openvino.Core().compile_model(sys.argv[1], "CPU", json.loads(sys.argv[2])).create_infer_request()
+    network = openvino.Core().compile_model(sys.argv[1], "CPU", json.loads(sys.argv[2]))
+    shape = [size.get_length() if size.is_static else 2 for size in network.input(0).partial_shape]
+    network({0: numpy.zeros(shape, numpy.float32)})
 except RuntimeError as error:
     print(str(error))
     sys.exit(1)
@@ -155,7 +157,7 @@ def openvino_layers(path: str | Path) -> list[OpenVinoLayer]:
 
 
 def openvino_failure(path: str | Path) -> str | None:
-    """Return in a line why OpenVINO does not load a file; None if it does.
+    """Return in a line why OpenVINO does not load and run a file; None if it does.
 
     Tried in a process of its own, for on some graphs OpenVINO crashes.
     """

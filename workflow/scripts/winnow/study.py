@@ -17,6 +17,7 @@ KEYS = ["dataset", "model", "seed", "run", "precision"]
 AXES = ["criterion", "scope", "structure", "ratio", "rounds", "rewind", "shuffle"]
 DENSE = "dense"
 _MB = 2**20
+_NAMED = 3  # layers that a sentence names
 
 
 def collect(quality: Iterable[str | Path], speed: Iterable[str | Path]) -> pd.DataFrame:
@@ -130,7 +131,12 @@ def left_in_float(layers: Iterable[dict[str, Any]]) -> str:
         shares[key] = shares.get(key, 0.0) + layer["macs"]
         names.setdefault(key, []).append(layer["layer"])
     order = sorted(shares, key=lambda key: -shares[key])
-    return "; ".join(f"{100 * shares[key]:.1f} % {key[0]}: {key[1]} ({', '.join(names[key])})" for key in order)
+    return "; ".join(f"{100 * shares[key]:.1f} % {key[0]}: {key[1]} ({_few(names[key])})" for key in order)
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _pruning(content: dict[str, Any] | None) -> dict[str, Any]:
