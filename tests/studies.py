@@ -147,20 +147,24 @@ def _quality(precision: str, pruning, seed: int, random: np.random.Generator) ->
     confusion[2, 3] += 3
     size = int(2**20 * 0.6 * _BITS[precision] * narrow)
     layers = [{"layer": name, "sqnr_db": 40.0 - 5 * place - seed} for place, name in enumerate(LAYERS)]
-    error = {"error": _LOSS[precision] * 10, "sqnr_db": 25.0, "layers": layers}
+    own = {"error": _LOSS[precision] * 10, "sqnr_db": 26.0, "agreement": 1.0, "samples": 200}
+    error = {"error": _LOSS[precision] * 10, "sqnr_db": 25.0, "validation": own, "layers": layers}
+    integer = lambda share: {"macs": float(share), "integer_layers": 3 * share, "float_layers": []}
     return {
         "test": {"top1": top1, "top5": None, "loss": 1 - top1, "samples": samples, "confusion": confusion.tolist()},
         "validation": {"top1": top1 + 0.003 * random.standard_normal(), "top5": None, "loss": 0.2, "samples": 200},
-        "openvino": {"top1": top1},
+        "runtimes": {
+            "onnxruntime": {"loads": True, "reason": None, "top1": top1, "difference": 0.0, "agrees": True},
+            "openvino": {"loads": True, "reason": None, "top1": top1, "difference": 0.001, "agrees": True},
+        },
         "quantization": None if precision == "fp32" else error,
         "coverage": {
             "total_macs": int(1e6 * narrow),
             "nonzero_macs": int(1e6 * kept),
             "parameters": float(precision != "fp32"),
-            "macs": float(precision != "fp32"),
             "layers": 3,
-            "integer_layers": 3 * (precision != "fp32"),
-            "openvino_integer_layers": 3 * (precision in ("ptq", "qat")),
+            "onnxruntime": integer(precision != "fp32"),
+            "openvino": integer(precision in ("ptq", "qat")),
         },
         "size": {
             "onnx_bytes": size,

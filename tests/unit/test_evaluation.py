@@ -11,6 +11,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic as onnx_quantize_dynamic
+from torch import nn
 
 from samples import REPOSITORY, colored_squares, model_settings
 from winnow import metrics
@@ -22,7 +23,8 @@ from winnow.export import export_checked
 from winnow.latency import benchmark, machine
 from winnow.layers import layer_sqnr
 from winnow.models import build_model
-from winnow.settings import BenchmarkSettings
+from winnow.runtimes import load_openvino, openvino_failure
+from winnow.settings import BenchmarkSettings, BoundsSettings
 from winnow.static import calibration_batches, quantize_static
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")}
@@ -46,8 +48,12 @@ def files(data, tmp_path_factory):
     return paths
 
 
-def score(files, data, precision, path=None):
-    return evaluate(path or files[precision], files["fp32"], data, run="the/run", precision=precision, threads=1)
+def score(files, data, precision, path=None, **bounds):
+    """Evaluate with bounds that all pass; a keyword sets one."""
+    settings = BoundsSettings(**{"min_integer_macs": 1.0, "min_sqnr_db": 6.0, "min_agreement": 0.8} | bounds)
+    float_file = files["fp32"]
+    path = path or files[precision]
+    return evaluate(path, float_file, float_file, data, run="the/run", precision=precision, bounds=settings, threads=1)
 
 
 def test_classification_scores():
@@ -110,11 +116,14 @@ def test_sizes_count_bytes_and_zeros(tmp_path):
 def test_fp32_is_scored_from_its_file(files, data):
     quality = score(files, data, "fp32")
     assert quality["quantization"] is None
-    assert quality["coverage"]["macs"] == 0
+    assert quality["coverage"]["onnxruntime"]["macs"] == quality["coverage"]["parameters"] == 0
     assert quality["test"]["top5"] is not None
     assert np.array(quality["test"]["confusion"]).sum() == quality["test"]["samples"] == 50
     assert quality["validation"]["samples"] == 20
-    assert quality["openvino"]["top1"] == quality["test"]["top1"]
+    for runtime in ("onnxruntime", "openvino"):
+        assert quality["runtimes"][runtime]["agrees"]
+        assert quality["runtimes"][runtime]["top1"] == quality["test"]["top1"]
+    assert quality["runtimes"]["onnxruntime"]["difference"] == 0 < quality["runtimes"]["openvino"]["difference"] < 1e-5
 
 
 @pytest.mark.parametrize("precision", ["dynamic", "ptq"])
@@ -125,8 +134,16 @@ def test_quantized_networks_are_compared_with_their_source(files, data, precisio
     assert difference["sqnr_db"] > 15
     assert [layer["layer"] for layer in difference["layers"]] == ["0", "3", "7", "9"]
     assert all(layer["sqnr_db"] > 15 for layer in difference["layers"])
-    assert quality["coverage"]["macs"] == quality["coverage"]["parameters"] == 1
-    assert quality["coverage"]["openvino_integer_layers"] == (4 if precision == "ptq" else 0)
+    assert difference["validation"]["sqnr_db"] > 15
+    assert difference["validation"]["agreement"] == 1
+    assert quality["runtimes"]["openvino"]["agrees"]
+    coverage = quality["coverage"]
+    assert coverage["onnxruntime"] == {"macs": 1, "integer_layers": 4, "float_layers": []}
+    assert coverage["openvino"]["integer_layers"] == (4 if precision == "ptq" else 0)
+    assert coverage["openvino"]["macs"] == (precision == "ptq")
+    biases = 20 + 50 + 500 + 20  # which dynamic quantization leaves in float
+    weights = 20 * 75 + 50 * 500 + 500 * 50 * 25 + 20 * 500
+    assert coverage["parameters"] == pytest.approx(weights / (weights + biases) if precision == "dynamic" else 1)
 
 
 def test_noise_in_one_layer_shows_from_there_on(files, tmp_path):
@@ -142,18 +159,128 @@ def test_noise_in_one_layer_shows_from_there_on(files, tmp_path):
     assert all(value < 10 for value in sqnr[2:])
 
 
-def test_a_layer_left_in_floating_point_is_an_error(files, data, tmp_path):
+def test_a_layer_left_in_floating_point_is_an_error_that_names_it(files, data, tmp_path):
     partly = tmp_path / "partly.onnx"
     onnx_quantize_dynamic(files["fp32"], partly, op_types_to_quantize=["Conv"])
-    message = r"the/run: ONNX Runtime runs 2 of 4 convolutions and linears of .*partly.onnx on integers, expected 4"
+    total = 28 * 28 * 1500 + 10 * 10 * 25000 + 500 * 1250 + 20 * 500
+    share = 100 * (28 * 28 * 1500 + 10 * 10 * 25000) / total
+    message = (
+        rf"the/run: ONNX Runtime runs {int(10 * share) / 10} % of the multiply-accumulates on integers, "
+        r"quantization.min_integer_macs asks for 100 %; in float stay 7 \(MatMul, .*\): its weights are not quantized; "
+        r"9 \(MatMul, .*leave dynamic out for this network"
+    )
     with pytest.raises(WinnowError, match=message):
         score(files, data, "dynamic", partly)
-    with pytest.raises(WinnowError, match=r"the/run: ONNX Runtime runs 0 of 4"):
+    entry = score(files, data, "dynamic", partly, min_integer_macs=0.8)["coverage"]["onnxruntime"]
+    assert entry["macs"] == pytest.approx(share / 100)
+    assert [layer["layer"] for layer in entry["float_layers"]] == ["7", "9"]
+    assert sum(layer["macs"] for layer in entry["float_layers"]) == pytest.approx(1 - share / 100)
+    with pytest.raises(WinnowError, match=r"the/run: ONNX Runtime runs 0 %"):
         score(files, data, "ptq", files["fp32"])
-    with pytest.raises(WinnowError, match=r"the/run: OpenVINO runs 0 of 4"):
+    with pytest.raises(WinnowError, match=r"the/run: OpenVINO runs 0 %"):
         score(files, data, "ptq", files["dynamic"])
-    with pytest.raises(WinnowError, match=r"runs 4 of 4 .* expected 0"):
+    with pytest.raises(WinnowError, match=r"ONNX Runtime runs 4 of 4 operators of an fp32 network on integers"):
         score(files, data, "fp32", files["ptq"])
+
+
+def damaged(path, layer, target, change):
+    """Write a copy of a file with the weights of one layer changed."""
+    model = onnx.load(path)
+    weight = next(w for w in model.graph.initializer if w.name.startswith(f"{layer}.weight") and len(w.dims) > 1)
+    weight.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(weight)), weight.name))
+    onnx.save(model, target)
+    return target
+
+
+@pytest.mark.parametrize("precision", ["dynamic", "ptq"])
+def test_a_network_that_computes_something_else_than_in_float_is_refused_with_the_layer(
+    files, data, tmp_path, precision
+):
+    wrong = damaged(files[precision], "3", tmp_path / "wrong.onnx", lambda values: values[::-1].copy())
+    message = (
+        r"the/run: .*wrong.onnx deviates grossly from .*fp32.onnx on 20 validation images "
+        r"\(SQNR of the logits -?\d.* dB, quantization.min_sqnr_db is 6.*\); it begins in layer 3 \(-?\d"
+    )
+    with pytest.raises(WinnowError, match=message):
+        score(files, data, precision, wrong)
+    with pytest.raises(WinnowError, match=r"% of decided predictions equal, quantization.min_agreement is 1"):
+        score(files, data, precision, wrong, min_sqnr_db=-99.0, min_agreement=1.0)
+    found = score(files, data, precision, wrong, min_sqnr_db=-99.0, min_agreement=0.0)["quantization"]["validation"]
+    assert found["sqnr_db"] < 6
+
+
+class ChannelsLast(nn.Module):
+    """Asks for the memory format itself, as some code does for speed."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        self.head = nn.Linear(8, 20)
+
+    def forward(self, images):
+        return self.head(self.body(images.contiguous(memory_format=torch.channels_last)).flatten(1))
+
+
+def operators(path):
+    return [node.op_type for node in onnx.load(path).graph.node]
+
+
+@pytest.mark.parametrize("network", [ChannelsLast, lambda: build_model(model_settings("resnet20"), colored(), seed=0)])
+def test_the_memory_format_of_training_does_not_reach_a_file(network, tmp_path):
+    data = colored()
+    model = network().eval()
+    quantized = quantize_static(model, calibration_batches(data, 32), "minmax")
+    for kind, module in (("fp32", model), ("ptq", quantized)):
+        export_checked(module, data, tmp_path / "contiguous.onnx", run="r", integer=kind == "ptq")
+        module.to(memory_format=torch.channels_last)
+        export_checked(module, data, tmp_path / "last.onnx", run="r", integer=kind == "ptq")
+        assert operators(tmp_path / "last.onnx") == operators(tmp_path / "contiguous.onnx")
+        assert "Gather" not in operators(tmp_path / "last.onnx")
+        assert not next(module.parameters(), torch.empty(0)).is_contiguous() or kind == "ptq"  # it was not changed
+
+
+def colored():
+    return colored_squares(40, 20)
+
+
+def test_a_runtime_that_computes_something_else_is_said_and_never_an_error(files, data, monkeypatch):
+    real = load_openvino
+
+    def wrong(path, threads):
+        network = real(path, threads)
+        return lambda images: network(images)[:, ::-1]
+
+    monkeypatch.setattr("winnow.evaluation.load_openvino", wrong)
+    found = score(files, data, "ptq")["runtimes"]
+    assert not found["openvino"]["agrees"]
+    assert found["openvino"]["loads"]
+    assert found["openvino"]["difference"] > found["openvino"]["tolerance"]["difference"]
+    assert found["onnxruntime"]["agrees"]
+
+
+def unknown_operator(path):
+    graph = helper.make_graph(
+        [helper.make_node("Unknown", ["images"], ["logits"], domain="somewhere")],
+        "g",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 32, 32])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 20])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("somewhere", 1)]), path)
+    return path
+
+
+def test_a_file_that_openvino_does_not_load_or_crashes_on_is_said(files, data, monkeypatch, tmp_path):
+    assert "Unknown" in openvino_failure(unknown_operator(tmp_path / "unknown.onnx"))
+    assert openvino_failure(files["fp32"]) is None
+    crash = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    monkeypatch.setattr("winnow.runtimes._LOADING", crash)
+    assert openvino_failure(files["fp32"]) == "crashes (SIGSEGV)"
+    quality = score(files, data, "ptq")
+    assert quality["runtimes"]["openvino"] == {"loads": False, "reason": "crashes (SIGSEGV)", "agrees": False}
+    assert quality["coverage"]["openvino"] is None
+    settings = BenchmarkSettings(("onnxruntime", "openvino"), (1,), (1,), 0.01, 0.02, 65.0)
+    timings = benchmark(files["ptq"], None, (3, 32, 32), settings)["timings"]
+    assert [timing["runtime"] for timing in timings] == ["onnxruntime"]
 
 
 def test_logits_that_are_not_finite_are_an_error(files, data, tmp_path):
@@ -167,7 +294,7 @@ def test_logits_that_are_not_finite_are_an_error(files, data, tmp_path):
 
 def test_a_damaged_file_is_named(data, files, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"damaged")
-    with pytest.raises(WinnowError, match=r"model.onnx: ONNX Runtime cannot load it"):
+    with pytest.raises(WinnowError, match=r"model.onnx: not readable as ONNX .*; delete it and run again"):
         score(files, data, "fp32", tmp_path / "model.onnx")
 
 

@@ -13,11 +13,13 @@ from samples import colored_squares, model_settings, training_settings
 from winnow import metrics
 from winnow.aware import AwareTraining
 from winnow.checkpoint import ResumeFile
+from winnow.coverage import measure_coverage
 from winnow.dynamic import quantize_dynamic
 from winnow.errors import WinnowError
 from winnow.export import example_images, export_checked
 from winnow.models import build_model
-from winnow.runtimes import executed_layers, load_onnxruntime, load_openvino, openvino_precisions
+from winnow.operations import count_operations
+from winnow.runtimes import load_onnxruntime, load_openvino
 from winnow.settings import QatSettings
 from winnow.static import calibration_batches, quantize_static
 from winnow.training import train
@@ -68,19 +70,18 @@ def test_dynamic_and_static_quantization_cover_every_layer(name, data, tmp_path)
     export_checked(
         quantize_static(model, calibration_batches(data, 32), "histogram"), data, ptq, run=name, integer=True
     )
-    layers = executed_layers(fp32, SHAPE, optimize=False)
-    assert len(layers) == NETWORKS[name]
-    assert not any(layer.integer for layer in layers)
-    weights = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear))
-    assert sum(layer.parameters for layer in layers) == weights
+    operations = count_operations(fp32, SHAPE)
+    names = [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert {operation.layer for operation in operations} == set(names)
+    assert len(operations) == NETWORKS[name]
+    assert measure_coverage(fp32, SHAPE, "onnxruntime").layers == 0
     for path in (dynamic, ptq):
-        quantized = executed_layers(path, SHAPE)
-        assert all(layer.integer for layer in quantized)
-        assert sum(layer.macs for layer in quantized) == sum(layer.macs for layer in layers)
-        assert sum(layer.parameters for layer in quantized) == weights
+        coverage = measure_coverage(path, SHAPE, "onnxruntime")
+        assert coverage.macs == 1
+        assert {o.layer: o.macs for o in coverage.operations} == {o.layer: o.macs for o in operations}
         assert path.stat().st_size < 0.55 * fp32.stat().st_size
-    counts = openvino_precisions(ptq)
-    assert counts["u8"] + counts["i8"] == counts.total() == NETWORKS[name]
+    coverage = measure_coverage(ptq, SHAPE, "openvino")
+    assert (coverage.macs, coverage.layers) == (1, NETWORKS[name])
 
 
 @pytest.mark.parametrize(
@@ -95,11 +96,9 @@ def test_aware_training_covers_every_layer(name, data, tmp_path):
         model(example_images(data))
     path = tmp_path / "qat.onnx"
     export_checked(aware.convert(), data, path, run=name, integer=True)
-    layers = executed_layers(path, SHAPE)
-    assert len(layers) == NETWORKS[name]
-    assert all(layer.integer for layer in layers)
-    counts = openvino_precisions(path)
-    assert counts["u8"] + counts["i8"] == counts.total() == NETWORKS[name]
+    for runtime in ("onnxruntime", "openvino"):
+        coverage = measure_coverage(path, SHAPE, runtime)
+        assert (coverage.macs, coverage.layers) == (1, NETWORKS[name])
 
 
 def test_one_file_serves_every_batch_size_and_both_runtimes_agree(data, tmp_path):
@@ -312,6 +311,6 @@ def test_an_export_that_miscomputes_is_refused_and_not_left_behind(data, tmp_pat
         return lambda images: network(images) * 1.5
 
     monkeypatch.setattr("winnow.export.load_onnxruntime", wrong)
-    with pytest.raises(WinnowError, match=r"the/run: .* deviates from the network in memory by 0.5"):
+    with pytest.raises(WinnowError, match=r"the/run: the exported network deviates from the one in memory: logits"):
         export_checked(model, data, tmp_path / "model.onnx", run="the/run", integer=False)
     assert list(tmp_path.iterdir()) == []

@@ -19,16 +19,20 @@ def quality(folder, dataset="d", model="m", seed=0, precision="fp32", top1=0.9, 
         "precision": precision,
         "test": {"top1": top1, "top5": None, "loss": 0.1, "samples": 100},
         "validation": {"top1": top1, "loss": 0.1},
-        "openvino": {"top1": top1},
-        "quantization": None if precision == "fp32" else {"error": 0.05, "sqnr_db": 30.0},
+        "runtimes": {
+            "onnxruntime": {"reason": None, "top1": top1, "difference": 0.0, "agrees": True},
+            "openvino": {"reason": None, "top1": top1, "difference": 0.001, "agrees": True},
+        },
+        "quantization": None
+        if precision == "fp32"
+        else {"error": 0.05, "sqnr_db": 30.0, "validation": {"sqnr_db": 31.0, "agreement": 1.0}},
         "coverage": {
             "total_macs": 10,
             "nonzero_macs": 10,
             "parameters": 0.0,
-            "macs": 0.0,
             "layers": 2,
-            "integer_layers": 0,
-            "openvino_integer_layers": 0,
+            "onnxruntime": {"macs": 0.0, "integer_layers": 0, "float_layers": []},
+            "openvino": {"macs": 0.0, "integer_layers": 0, "float_layers": []},
         },
         "size": {
             "onnx_bytes": 2**21,

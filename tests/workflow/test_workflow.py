@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,12 @@ def test_a_study_ends_in_a_table(finished):
     assert (table["top1"] > 0.5).all()
     assert table["quantization_error"].notna().tolist() == [True, False, True, True]
     assert (table["integer_macs"] == [1, 0, 1, 1]).all()
+    assert (table["openvino_integer_macs"] == [0, 0, 1, 1]).all()
+    assert (table["openvino_agrees"] == 1).all()
+    assert table[["onnxruntime_left_in_float", "openvino_left_in_float"]].isna().all(axis=None)
+    quantized = table[table["precision"] != "fp32"]
+    assert (quantized["float_sqnr_db"] > 20).all()
+    assert (quantized["float_agreement"] == 1).all()
     qat, base = (table[table["precision"] == p].iloc[0] for p in ("qat", "fp32"))
     assert qat["training_seconds"] > base["training_seconds"]
     assert qat["size_mb"] < 0.3 * base["size_mb"]
@@ -101,6 +108,17 @@ def test_editing_a_module_reruns_the_stages_that_use_it(study):
     with (study.root / "workflow/scripts/winnow/tables.py").open("a") as file:
         file.write("\nADDED = 1\n")
     assert study.planned() == {"make_quantization_table": 1, "make_overview": 1}
+
+
+@pytest.mark.parametrize(("precision", "counterpart"), [("ptq", "fp32/model.onnx"), ("qat", "qat/float.onnx")])
+def test_a_network_beyond_a_bound_stops_with_the_layer_where_it_begins(study, precision, counterpart):
+    study.configure(quantization={"min_sqnr_db": 200})
+    output = study.run(f"{RUN}/{precision}/quality.json", fails=True)
+    run = f"digits/lenet5/seed0/dense/{precision}"
+    message = (
+        rf"error: {run}: {RUN}/{precision}/model.onnx deviates grossly from {RUN}/{counterpart} on \d+ validation "
+    )
+    assert re.search(message + r"images \(SQNR of the logits .* it begins in layer 0 \(", output), output
 
 
 def test_a_single_file_is_a_target(study, project):

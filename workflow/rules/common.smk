@@ -195,6 +195,11 @@ def training_record(wildcards):
     return f"{RUN}/qat/training.json" if wildcards.precision == "qat" else f"{RUN}/training.json"
 
 
+def counterpart(wildcards):
+    """The float network that a quantized one stands for; the weights of quantization-aware training have moved on."""
+    return f"{RUN}/qat/float.onnx" if wildcards.precision == "qat" else f"{RUN}/fp32/model.onnx"
+
+
 def growing(amount):
     """A resource that grows with every attempt, so that a retry after an out-of-memory or time limit helps."""
     return lambda wildcards, attempt: amount * attempt

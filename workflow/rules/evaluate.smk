@@ -3,6 +3,7 @@ rule evaluate:
         data=rules.prepare_dataset.output.data,
         onnx=f"{RUN}/{{precision}}/model.onnx",
         source=f"{RUN}/fp32/model.onnx",
+        counterpart=counterpart,
         weights=f"{RUN}/weights.safetensors",
         record=training_record,
         sparsity=sparsity_of,
@@ -19,6 +20,7 @@ rule evaluate:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
+        bounds=STUDY["bounds"],
         source=source_digest("evaluate"),
     script:
         "../scripts/evaluate.py"

@@ -5,14 +5,17 @@ from winnow.checkpoint import state_bytes
 from winnow.data import load_dataset
 from winnow.evaluation import evaluate
 from winnow.files import read_json, write_json
+from winnow.settings import BoundsSettings
 
 with job(snakemake) as run:
     quality = evaluate(
         snakemake.input.onnx,
         snakemake.input.source,
+        snakemake.input.counterpart,
         load_dataset(snakemake.input.data),
         run=run,
         precision=snakemake.wildcards.precision,
+        bounds=BoundsSettings.of(snakemake.params.bounds),
         threads=snakemake.threads,
     )
     quality["size"]["state_dict_bytes"] = state_bytes(snakemake.input.weights)

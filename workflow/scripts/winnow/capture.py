@@ -25,6 +25,31 @@ def dynamic_batch() -> tuple[dict[int, torch.export.Dim]]:
     return ({0: torch.export.Dim("batch")},)
 
 
+def exported(model: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
+    """Export the inference graph of a network, whatever memory format its tensors have or its code asks for.
+
+    Args:
+        model: maps float32 [N, C, H, W] to logits [N, classes]; it is not changed.
+        example: any input of at least 2 images.
+    """
+    model = copy.deepcopy(model).cpu()
+    if not isinstance(model, GraphModule):  # a captured graph is in inference mode already
+        model.eval()
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.contiguous()  # strides would be exported as operators
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one fused operator that nothing knows
+    try:
+        with PlainSpelling():
+            program = torch.export.export(model, (example.contiguous(),), dynamic_shapes=dynamic_batch())
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+    for node in program.graph.nodes:
+        if "memory_format" in node.kwargs:
+            node.update_kwarg("memory_format", torch.contiguous_format)
+    return program
+
+
 def captured(model: nn.Module, example: Tensor) -> GraphModule:
     """Capture the inference graph of a network in canonical form.
 
@@ -36,17 +61,7 @@ def captured(model: nn.Module, example: Tensor) -> GraphModule:
         A module on the CPU with contiguous parameters under the names they have in `model`; it is in inference mode
         until `set_training` says otherwise.
     """
-    model = copy.deepcopy(model).cpu().eval()
-    for tensor in (*model.parameters(), *model.buffers()):
-        tensor.data = tensor.data.contiguous()  # the strides of training would be exported as operators
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # one fused operator that nothing knows
-    try:
-        with PlainSpelling():
-            program = torch.export.export(model, (example.contiguous(),), dynamic_shapes=dynamic_batch())
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
-    graph_module = program.module(check_guards=False)
+    graph_module = exported(model, example).module(check_guards=False)
     spell(graph_module)
     return graph_module
 

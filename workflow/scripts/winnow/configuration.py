@@ -51,6 +51,7 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
         "datasets": {name: {"name": name} | values for name, values in config["datasets"].items()},
         "models": {name: _model(name, values) for name, values in models.items()},
         "training": training,
+        "bounds": {key: quantization[key] for key in ("min_integer_macs", "min_sqnr_db", "min_agreement")},
         "ptq": quantization["ptq"],
         "qat": qat,
         "benchmark": config["benchmark"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,59 +10,113 @@ import numpy as np
 import torch
 
 from winnow import metrics
+from winnow.agreement import FLOAT, INT8_RUNTIMES, compared
 from winnow.batches import Split
+from winnow.counterpart import check_deviation, compare_with_float
+from winnow.coverage import check_coverage, coverage_record, measure_coverage
 from winnow.data import ImageDataset
 from winnow.errors import WinnowError
+from winnow.graphs import Graph, read_model
 from winnow.layers import layer_sqnr
-from winnow.runtimes import Network, executed_layers, load_onnxruntime, load_openvino, openvino_precisions
+from winnow.operations import count_operations
+from winnow.runtimes import Network, load_onnxruntime, load_openvino, openvino_failure
+from winnow.settings import BoundsSettings
 
+log = logging.getLogger(__name__)
 _BATCH = 250
 _LAYER_IMAGES = 128
-_OPENVINO_INTEGER = {"u8", "i8"}
 STATIC = ("ptq", "qat")
 
 
 def evaluate(
-    path: str | Path, source: str | Path, data: ImageDataset, *, run: str, precision: str, threads: int
+    path: str | Path,
+    source: str | Path,
+    counterpart: str | Path,
+    data: ImageDataset,
+    *,
+    run: str,
+    precision: str,
+    bounds: BoundsSettings,
+    threads: int,
 ) -> dict[str, Any]:
-    """Score a model.onnx and compare it with the fp32 file it was made from.
+    """Score a model.onnx, and compare it with the float files it was made from and stands for.
 
     Args:
-        path, source: the file to score, and its fp32 source (the same file for fp32).
+        path: the file to score.
+        source: the fp32 file of its run (the same file for fp32).
+        counterpart: the float network that a quantized one must compute, see `counterpart`.
         precision: `fp32`, `dynamic`, `ptq` or `qat`; decides which invariants hold.
 
     Returns:
-        test and validation scores, the confusion matrix, the difference from the source over the test split,
-        coverage by integer operators, and sizes.
+        `test` and `validation` scores and the confusion matrix in ONNX Runtime; `runtimes`, the scores in each and
+        whether it agrees with ONNX Runtime; `quantization`, the difference from the source over the test split and from
+        the counterpart over the validation split; `coverage` by integer operators; `size`.
 
     Raises:
-        WinnowError: a layer that should run on integers does not.
+        WinnowError: too little of a quantized network runs on integers, or it computes something else than its
+            counterpart.
     """
-    shape = (data.channels, data.size, data.size)
-    result: dict[str, Any] = {"coverage": _coverage(path, source, shape, run, precision)}
+    failure = openvino_failure(path)
+    result: dict[str, Any] = {"coverage": _coverage(path, source, data, run, precision, bounds, failure is None)}
     network = load_onnxruntime(path, threads)
     test, validation = (Split.of(data, name, torch.device("cpu")) for name in ("test", "validation"))
-    logits = _logits(network, test, run)
+    logits, validated = _logits(network, test, run), _logits(network, validation, run)
     result["test"] = metrics.classification(logits, test.labels.numpy())
     result["test"]["confusion"] = metrics.confusion_matrix(logits, test.labels.numpy())
-    result["validation"] = metrics.classification(_logits(network, validation, run), validation.labels.numpy())
-    in_openvino = _logits(load_openvino(path, threads), test, run)
-    result["openvino"] = metrics.classification(in_openvino, test.labels.numpy())
+    result["validation"] = metrics.classification(validated, validation.labels.numpy())
     result["quantization"] = None
     if precision != "fp32":
+        first = lambda split: split.normalized(split.images[:_LAYER_IMAGES]).contiguous().numpy()
+        expected = _logits(load_onnxruntime(counterpart, threads), validation, run)
+        found = compare_with_float(expected, validated)
+        check_deviation(found, path, counterpart, first(validation), run, bounds)
         expected = _logits(load_onnxruntime(source, threads), test, run)
-        images = test.normalized(test.images[:_LAYER_IMAGES]).contiguous().numpy()
         result["quantization"] = {
             "error": metrics.mean_absolute_error(expected, logits),
             "sqnr_db": metrics.sqnr_db(expected, logits),
-            "layers": layer_sqnr(source, path, images),
+            "validation": found,
+            "layers": layer_sqnr(source, path, first(test)),
         }
+    result["runtimes"] = {
+        "onnxruntime": _in_runtime(logits, logits, test, precision),
+        "openvino": {"loads": False, "reason": failure, "agrees": False}
+        if failure
+        else _in_runtime(_run(load_openvino(path, threads), test), logits, test, precision),
+    }
+    _report(result["runtimes"]["openvino"], path, run)
     result["size"] = metrics.file_sizes(path)
     return result
 
 
+def _in_runtime(logits: np.ndarray, reference: np.ndarray, split: Split, precision: str) -> dict[str, Any]:
+    """Score what a runtime computes, and say whether it is what ONNX Runtime computes."""
+    tolerance, found = FLOAT if precision == "fp32" else INT8_RUNTIMES, compared(reference, logits)
+    return metrics.classification(logits, split.labels.numpy()) | {
+        "loads": True,
+        "reason": None,
+        "difference": found.difference,
+        "predictions": found.predictions,
+        "tolerance": {"difference": tolerance.difference, "predictions": tolerance.predictions},
+        "agrees": tolerance.holds(found),
+    }
+
+
+def _report(openvino: dict[str, Any], path: str | Path, run: str) -> None:
+    if not openvino["loads"]:
+        log.warning("%s: OpenVINO does not load %s: %s", run, path, openvino["reason"])
+    elif not openvino["agrees"]:
+        log.warning(
+            "%s: OpenVINO computes something else than ONNX Runtime from %s: logits differ by %.3g of their spread",
+            *(run, path, openvino["difference"]),
+        )
+
+
+def _run(network: Network, split: Split) -> np.ndarray:
+    return np.concatenate([network(images.contiguous().numpy()) for images, _ in split.batches(_BATCH)])
+
+
 def _logits(network: Network, split: Split, run: str) -> np.ndarray:
-    logits = np.concatenate([network(images.contiguous().numpy()) for images, _ in split.batches(_BATCH)])
+    logits = _run(network, split)
     if not np.isfinite(logits).all():
         raise WinnowError(
             f"{run}: the exported network gives logits that are not finite; train it again or differently"
@@ -71,32 +125,23 @@ def _logits(network: Network, split: Split, run: str) -> np.ndarray:
 
 
 def _coverage(
-    path: str | Path, source: str | Path, shape: tuple[int, int, int], run: str, precision: str
+    path: str | Path,
+    source: str | Path,
+    data: ImageDataset,
+    run: str,
+    precision: str,
+    bounds: BoundsSettings,
+    in_openvino: bool,
 ) -> dict[str, Any]:
-    """Count what runs on integers, and check that for a quantized network this is every layer."""
-    expected, layers = executed_layers(source, shape, optimize=False), executed_layers(path, shape)
-    integer = [layer for layer in layers if layer.integer]
-    openvino = openvino_precisions(path)
-    openvino_integer = sum(count for kind, count in openvino.items() if kind in _OPENVINO_INTEGER)
-    counts = {"ONNX Runtime": len(integer)}
-    if precision in STATIC:  # OpenVINO turns ONNX's dynamic operators back into floating point
-        counts["OpenVINO"] = openvino_integer
-    for runtime, count in counts.items():
-        wanted = 0 if precision == "fp32" else len(expected)
-        if count != wanted:
-            raise WinnowError(
-                f"{run}: {runtime} runs {count} of {len(expected)} convolutions and linears of {path} on integers, "
-                f"expected {wanted}; this network has an operator the quantizer cannot fuse: leave out "
-                f"{precision} for it"
-            )
-    macs, parameters = sum(layer.macs for layer in expected), sum(layer.parameters for layer in expected)
-    return {
-        "layers": len(expected),
-        "integer_layers": len(integer),
-        "openvino_integer_layers": openvino_integer,
-        "parameters": sum(layer.parameters for layer in integer) / parameters,
-        "macs": sum(layer.macs for layer in integer) / macs,
-        "total_macs": macs,
-        "nonzero_macs": sum(layer.nonzero_macs for layer in expected),
-        "operators": dict(Counter(layer.operator for layer in layers)),
+    """Count what runs on integers, and check that it is enough."""
+    shape = (data.channels, data.size, data.size)
+    coverages = [measure_coverage(path, shape, name) for name in ("onnxruntime", *["openvino"] * in_openvino)]
+    for coverage in coverages:
+        if coverage.runtime == "onnxruntime" or precision != "dynamic":  # which OpenVINO turns back into float
+            graph = Graph(read_model(path).graph)
+            check_coverage(coverage, graph, run=run, precision=precision, least=bounds.min_integer_macs)
+    operations = count_operations(source, shape)
+    return coverage_record(path, coverages) | {
+        "total_macs": sum(operation.macs for operation in operations),
+        "nonzero_macs": sum(operation.nonzero_macs for operation in operations),
     }

@@ -8,40 +8,46 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor, nn
 
+from winnow.agreement import FLOAT, INT8_EXPORT, compared
 from winnow.batches import Split
-from winnow.capture import dynamic_batch
+from winnow.capture import dynamic_batch, exported
+from winnow.constants import fold_weights, restore_names
 from winnow.data import ImageDataset
 from winnow.errors import WinnowError
 from winnow.files import replacing
+from winnow.repeatable import check_repeatable
 from winnow.runtimes import load_onnxruntime
 from winnow.spelling import PlainSpelling
 
 log = logging.getLogger(__name__)
 _CHECK_IMAGES = 64
 INPUT, OUTPUT = "images", "logits"
-FP32_TOLERANCE = 1e-3  # largest difference of a logit, relative to the largest logit
-INT8_TOLERANCE = 0.5  # mean difference of a logit, relative to the logits' standard deviation
 
 
 def export_onnx(model: nn.Module, example: Tensor, path: str | Path, metadata: Mapping[str, object]) -> None:
     """Write a network that is in inference mode as a single ONNX file with a free batch size.
 
+    The file does not depend on the memory format of training: strides would be exported as operators, which runtimes
+    do not fuse and may miscompute.
+
     Args:
-        model: maps float32 [N, C, H, W] to logits [N, classes]; a converted PT2E module works too.
+        model: maps float32 [N, C, H, W] to logits [N, classes], an int8 module (`lowering.lowered`) too; it is not
+            changed.
         example: any input of at least 2 images.
         metadata: stored as JSON values in the file's metadata: classes, mean and std, what a user needs to
             feed and read it.
     """
-    with warnings.catch_warnings(), torch.no_grad(), PlainSpelling():
+    with warnings.catch_warnings(), PlainSpelling():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         logging.getLogger("onnxscript").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            model,
-            (example,),
+            exported(model, example),
+            (example.contiguous(),),
             dynamo=True,
             dynamic_shapes=dynamic_batch(),
             input_names=[INPUT],
@@ -51,7 +57,10 @@ def export_onnx(model: nn.Module, example: Tensor, path: str | Path, metadata: M
     for node in program.model.graph:
         node.metadata_props.clear()  # the exporter's stack traces: paths of this machine, and bytes to ship
     program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
-    program.save(path, external_data=False)
+    file = program.model_proto
+    fold_weights(file)
+    restore_names(file, {name: value.detach().cpu().numpy() for name, value in model.named_parameters()})
+    onnx.save(file, path)
 
 
 def example_images(data: ImageDataset) -> Tensor:
@@ -64,36 +73,40 @@ def export_checked(model: nn.Module, data: ImageDataset, path: str | Path, *, ru
     """Export a network to model.onnx with what its user needs to know, and check it before it gets its name.
 
     Raises:
-        WinnowError: as `check_agreement`; then nothing is written.
+        WinnowError: torch cannot export it, or as `check_agreement` and `check_repeatable`; then nothing is written.
     """
     images = example_images(data)
     metadata = {"classes": data.classes, "mean": data.mean.tolist(), "std": data.std.tolist(), "run": run}
     with replacing(path) as temporary:
-        export_onnx(model, images, temporary, metadata)
+        try:
+            export_onnx(model, images, temporary, metadata)
+        except Exception as error:  # whatever the network's code and the exporter raise
+            log.info("%s: while exporting", run, exc_info=error)
+            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise WinnowError(
+                f"{run}: the network cannot be exported ({type(error).__name__}: {reason}); write that part of it for "
+                "torch.export, for any batch size"
+            ) from error
+        check_repeatable(temporary, images.numpy(), run, integer=integer)
         deviation = check_agreement(model, images, temporary, run, integer=integer)
     log.info("%s: exported; deviation from the network in memory %.2g", run, deviation)
 
 
 def check_agreement(model: nn.Module, images: Tensor, path: str | Path, run: str, *, integer: bool) -> float:
-    """Check that the exported file computes what the module computes, and return the deviation.
+    """Check that the exported file computes in ONNX Runtime what the module computes, and return the deviation.
 
-    fp32 must agree within FP32_TOLERANCE. Integer kernels round differently from torch's simulation, one
-    quantum here and there, which later layers carry on; in a deep network that has hardly been trained, far
-    (0.4 was seen). INT8_TOLERANCE of the logits' spread is allowed: a wrong operator is beyond it.
+    What other runtimes make of the file is compared with ONNX Runtime when it is scored.
 
     Raises:
-        WinnowError: the deviation is larger, or not finite.
+        WinnowError: the difference is beyond the tolerance of its kind (see `agreement`), or not finite.
     """
     with torch.no_grad():
         expected = model(images).float().numpy()
-    difference = abs(load_onnxruntime(path, threads=torch.get_num_threads())(images.numpy()) - expected)
-    if integer:
-        deviation, tolerance = difference.mean() / max(float(expected.std()), 1e-12), INT8_TOLERANCE
-    else:
-        deviation, tolerance = difference.max() / max(float(abs(expected).max()), 1e-12), FP32_TOLERANCE
-    if not deviation <= tolerance:  # also when it is not a number
+    tolerance = INT8_EXPORT if integer else FLOAT
+    found = compared(expected, load_onnxruntime(path, threads=torch.get_num_threads())(images.numpy()))
+    if not tolerance.holds(found):
         raise WinnowError(
-            f"{run}: {path} deviates from the network in memory by {deviation:.3g} (tolerance {tolerance}); "
-            "the exporter or a runtime miscomputes an operator of this network: report it with the network"
+            f"{run}: the exported network deviates from the one in memory: {found}, tolerated are {tolerance}; the "
+            "exporter or ONNX Runtime miscomputes an operator of this network: report it with the network"
         )
-    return float(deviation)
+    return found.difference

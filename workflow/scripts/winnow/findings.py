@@ -12,7 +12,17 @@ from winnow.recommendation import Recommendation, timing_of
 from winnow.study import DENSE
 from winnow.style import Missing
 from winnow.summary import TOLERATED, Timed, combinations, timed_configurations, unsteady
-from winnow.wording import percent, precision_words, pruning_words, spread, times, unsteady_words
+from winnow.vocabulary import RUNTIMES, SCORED
+from winnow.wording import (
+    disagreements,
+    float_words,
+    percent,
+    precision_words,
+    pruning_words,
+    spread,
+    times,
+    unsteady_words,
+)
 
 _HIGH = 50.0  # % of sparsity from which on a measured speedup is expected
 _SAME = 1.1  # a speedup below is none
@@ -61,7 +71,22 @@ def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
         results: rows of results.csv of one data set and network.
     """
     timed = Timed(settings.runtime, settings.batch_size, settings.threads)
-    return [*_unsteady(results), *_quantization(results, timed), *_pruning(results)]
+    return [*_unsteady(results), *_runtimes(results), *_quantization(results, timed), *_pruning(results)]
+
+
+def _runtimes(results: pd.DataFrame) -> Iterator[str]:
+    """Name each dense network that is something else in a runtime, or partly in float; count the pruned ones."""
+    first = results.drop_duplicates(["run", "precision"])
+    for _, row in first[first["run"] == DENSE].iterrows():
+        for sentence in [*disagreements(row), *float_words(row)]:
+            yield f"`{row['precision']}`: {sentence}"
+    pruned = results[results["run"] != DENSE]
+    for runtime in SCORED:
+        if count := int((pruned[f"{runtime}_agrees"] == 0).sum()):
+            yield (
+                f"Of {len(pruned)} pruned networks, {count} compute something else in {RUNTIMES[runtime]} than in ONNX "
+                "Runtime, or do not load there: they are not recommended there, and their latencies left out."
+            )
 
 
 def _unsteady(results: pd.DataFrame) -> Iterator[str]:

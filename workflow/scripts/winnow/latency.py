@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import platform
 import time
@@ -16,9 +17,10 @@ import torch
 from torch import nn
 
 from winnow.energy import EnergyMeter
-from winnow.runtimes import Network, load_onnxruntime, load_openvino, load_torch
+from winnow.runtimes import Network, load_onnxruntime, load_openvino, load_torch, openvino_failure
 from winnow.settings import BenchmarkSettings
 
+log = logging.getLogger(__name__)
 _ROUNDS = 5
 _MIN_REPEATS = 10  # over all rounds, however slow the network
 
@@ -48,7 +50,8 @@ def benchmark(
 ) -> dict[str, Any]:
     """Time a model.onnx in every configured runtime, batch size and thread count.
 
-    The configurations take turns in several rounds, so that a slow spell of the machine falls on all of them.
+    The configurations take turns in several rounds, so that a slow spell of the machine falls on all of them. OpenVINO
+    is left out where it does not load the file.
 
     Args:
         model: builds the trained module for torch eager; None leaves that runtime out.
@@ -74,9 +77,13 @@ def benchmark(
 
 def _configurations(path, model, shape, settings: BenchmarkSettings) -> Iterator[_Timing]:
     random = np.random.default_rng(0)
+    absent = {"torch"} if model is None else set()
+    if "openvino" in settings.runtimes and (failure := openvino_failure(path)):
+        log.warning("%s: not timed in OpenVINO, which does not load it: %s", path, failure)
+        absent.add("openvino")
     for threads in settings.threads:
         for runtime in settings.runtimes:
-            if runtime == "torch" and model is None:
+            if runtime in absent:
                 continue
             network = _load(runtime, path, model, threads)
             for size in settings.batch_sizes:

@@ -1,80 +1,101 @@
-"""Signal and noise layer by layer, between a model.onnx and the fp32 file it was made from."""
+"""Signal and noise layer by layer, between a model.onnx and the float file it stands for."""
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
-from onnx import GraphProto, ModelProto, NodeProto
+from onnx import NodeProto
 
-from winnow.errors import WinnowError
+from winnow.graphs import Graph, base_name, is_named, read_model
 from winnow.metrics import sqnr_db
+from winnow.operations import WEIGHTED, layer_name, weights_of
+from winnow.runtimes import intermediate_values
 
-_WEIGHTED = {"Conv", "Gemm", "MatMul"}
+log = logging.getLogger(__name__)
 _CLIPPING = {"Relu", "Clip"}
-_ROUNDING = {"QuantizeLinear", "DequantizeLinear"}
+_SAME_ORDER = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"}  # of the values
+_FOLLOWED = _CLIPPING | _SAME_ORDER | {"BatchNormalization", "QuantizeLinear", "DequantizeLinear"}
+_INTEGER_PRODUCTS = {"ConvInteger", "MatMulInteger"}
+
+Key = tuple[str, int]
+"""A weight by its name, and which of the nodes that read it (from 1)."""
 
 
 def layer_sqnr(source: str | Path, quantized: str | Path, images: np.ndarray) -> list[dict[str, Any]]:
-    """Compare the output of every convolution and linear, its ReLU and its rounding included.
+    """Compare the output of every layer with constant weights, its bias, ReLU and rounding included.
 
-    Both files run in ONNX Runtime without graph optimizations, so that every intermediate value is there.
+    Layers of the two files are matched by the weights that they read. This is a diagnosis: what has no match, such as
+    a weight that was computed from others, is left out.
 
     Args:
-        source: fp32 model.onnx.
-        quantized: made from it (dynamic) or with the same layers in the same order (ptq, qat).
+        source: model.onnx in float.
+        quantized: made from it (dynamic), or from the same network (ptq, qat).
         images: float32 [N, C, H, W].
 
     Returns:
         [{"layer", "sqnr_db"}] in the order of the network; the value is None for an exact layer.
-
-    Raises:
-        WinnowError: the two files do not have the same layers.
     """
-    reference, other = onnx.load(source), onnx.load(quantized)
-    layers = _weighted(reference.graph)
-    expected = [_after(reference.graph, node.output[0], _CLIPPING) for node in layers]
-    produced = {name for node in other.graph.node for name in node.output}
-    if all(node.output[0] in produced for node in layers) and not _weighted(other.graph):
-        found = [_after(other.graph, node.output[0], _CLIPPING) for node in layers]  # dynamic keeps the names
-    else:
-        found = [_after(other.graph, node.output[0], _CLIPPING | _ROUNDING) for node in _weighted(other.graph)]
-    if len(found) != len(expected):
-        raise WinnowError(f"{quantized}: has {len(found)} convolutions and linears, {source} has {len(expected)}")
-    values, others = _run(reference, expected, images), _run(other, found, images)
-    names = [node.input[1].removesuffix(".weight") for node in layers]
+    reference, other = read_model(source), read_model(quantized)
+    expected = _outputs(Graph(reference.graph))
+    found = _outputs(Graph(other.graph), expected)
+    common = [key for key in expected if key in found]
+    if left_out := [layer_name(*key) for key in {**expected, **found} if key not in common]:
+        log.info("%s: no match for %s, compared are %d layers", quantized, ", ".join(left_out), len(common))
+    if not common:
+        return []
+    values = intermediate_values(reference, list(dict.fromkeys(expected[key] for key in common)), images)
+    others = intermediate_values(other, list(dict.fromkeys(found[key] for key in common)), images)
+    pairs = {key: (values[expected[key]].ravel(), others[found[key]].ravel()) for key in common}
     return [
-        {"layer": name, "sqnr_db": sqnr_db(value, other)}
-        for name, value, other in zip(names, values, others, strict=True)
+        {"layer": layer_name(*key), "sqnr_db": sqnr_db(value, noisy)}
+        for key, (value, noisy) in pairs.items()
+        if value.size == noisy.size
     ]
 
 
-def _weighted(graph: GraphProto) -> list[NodeProto]:
-    """Return the nodes that multiply by a constant, directly or through its dequantization."""
-    constants = {constant.name for constant in graph.initializer}
-    constants |= {n.output[0] for n in graph.node if n.op_type == "DequantizeLinear" and n.input[0] in constants}
-    return [n for n in graph.node if n.op_type in _WEIGHTED and n.input[1] in constants]
+def _outputs(graph: Graph, reference: dict[Key, str] | None = None) -> dict[Key, str]:
+    """Return the value that each layer with constant weights ends in.
+
+    Args:
+        reference: of the float file. Dynamic quantization keeps the names of its values, and puts operators of its own
+            in between.
+    """
+    uses: Counter[str] = Counter()
+    outputs = {}
+    for node in graph.nodes:
+        if node.op_type in WEIGHTED and (weights := weights_of(graph, node)):
+            name = base_name(weights[0].name)
+            uses[name] += 1
+            key = (name, uses[name])
+            if not is_named(name):
+                continue
+            if node.op_type in _INTEGER_PRODUCTS and reference:
+                if graph.producer(reference.get(key, "")):
+                    outputs[key] = reference[key]
+            else:
+                outputs[key] = _end(graph, node)
+    return outputs
 
 
-def _after(graph: GraphProto, name: str, operators: set[str]) -> str:
-    """Follow a value through operators of these kinds for as long as it has one reader."""
-    while True:
-        readers = [node for node in graph.node if name in node.input]
-        if len(readers) != 1 or readers[0].op_type not in operators:
-            return name
-        name = readers[0].output[0]
+def _end(graph: Graph, node: NodeProto) -> str:
+    """Follow the output of a layer through bias, batch norm, clipping and rounding, while it has one reader."""
+    value = end = node.output[0]
+    while readers := graph.readers(value):
+        reader = readers[0]
+        rounded = all(reader.op_type == "DequantizeLinear" for reader in readers)
+        if not rounded and (len(readers) > 1 or not _belongs(graph, reader, value)):
+            return end
+        value = reader.output[0]
+        if reader.op_type != "QuantizeLinear":  # integers are no output to compare
+            end = value
+    return end
 
 
-def _run(model: ModelProto, names: list[str], images: np.ndarray) -> list[np.ndarray]:
-    declared = {value.name for value in model.graph.output}
-    for name in dict.fromkeys(names):
-        if name not in declared:
-            model.graph.output.append(onnx.ValueInfoProto(name=name))
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return session.run(names, {session.get_inputs()[0].name: images})
+def _belongs(graph: Graph, reader: NodeProto, value: str) -> bool:
+    if reader.op_type == "Add":
+        return all(name == value or graph.computed_from_constants(name) for name in reader.input)
+    return reader.op_type in _FOLLOWED

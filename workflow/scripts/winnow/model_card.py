@@ -19,7 +19,17 @@ from winnow.networks import Network
 from winnow.recommendation import EQUAL, Recommendation, as_record, timing_of
 from winnow.study import DENSE
 from winnow.summary import TOLERATED, timed_configurations, unsteady
-from winnow.wording import counted, percent, precision_words, pruning_words, times, unsteady_words
+from winnow.vocabulary import RUNTIMES
+from winnow.wording import (
+    counted,
+    disagreements,
+    float_words,
+    percent,
+    precision_words,
+    pruning_words,
+    times,
+    unsteady_words,
+)
 
 _METRICS = [  # column, what it is, factor, unit, decimals
     ("top1", "top-1 accuracy, test split, ONNX Runtime", 100, "%", 2),
@@ -37,8 +47,12 @@ _METRICS = [  # column, what it is, factor, unit, decimals
     ("achieved_sparsity", "sparsity of what was pruned", 100, "%", 2),
     ("weight_sparsity", "weights gone, whole network", 100, "%", 2),
     ("integer_macs", "multiply-accumulates executed on integers, ONNX Runtime", 100, "%", 1),
+    ("openvino_integer_macs", "multiply-accumulates executed on integers, OpenVINO", 100, "%", 1),
+    ("openvino_difference", "mean difference of logits, OpenVINO from ONNX Runtime, of their spread", 1, "", 4),
     ("quantization_error", "mean absolute difference of logits from fp32", 1, "", 4),
     ("sqnr_db", "signal to quantization noise of the logits", 1, "dB", 1),
+    ("float_sqnr_db", "the same against its own weights in float, validation split", 1, "dB", 1),
+    ("float_agreement", "decided predictions equal to those of its own weights in float", 100, "%", 2),
     ("theoretical_speedup", "theoretical speedup over the dense network", 1, "x", 2),
     ("training_seconds", "training time, ancestors included", 1, "s", 0),
     ("training_joules", "training energy, ancestors included", 1e-3, "kJ", 2),
@@ -100,6 +114,11 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
         yield f"{limit[0].upper()}{limit[1:]}: excludes {excluded} of {count} combinations of pruning and precision."
     if recommendation.unmeasured:
         yield f"{recommendation.unmeasured} of {count} lack a measurement that a limit needs, and are excluded too."
+    if recommendation.disagreeing:
+        yield (
+            f"{recommendation.disagreeing} of {count} compute something else in {RUNTIMES[settings.runtime]} than in "
+            "ONNX Runtime, or do not load there, and are excluded too."
+        )
     if recommendation.chosen is not None:
         best = {"accuracy": "is the most accurate on the validation split", "size": "is the smallest"}
         best |= {key: f"has the lowest {key} ({timing_of(settings)})" for key in ("latency", "energy")}
@@ -156,6 +175,8 @@ def _card(
     yield Bullets(list(reasons(recommendation)))
     yield Heading("Every metric")
     yield Table(_metrics(row, dense))
+    wrong = disagreements(row)
+    yield from map(Text, [*wrong, *float_words(row)])
     estimated = bool(row.get("inference_energy_estimated", False))
     yield Text(
         f"Latency and energy were measured on: {row.get('processor', 'unknown')}."
@@ -172,11 +193,12 @@ def _card(
         'session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])\n'
         f'labels = session.run(None, {{"{images}": images}})[0].argmax(1)'
     )
-    yield Text("In OpenVINO:")
-    yield Code(
-        'import openvino\nnetwork = openvino.Core().compile_model("model.onnx", "CPU")\n'
-        "labels = network(images)[0].argmax(1)"
-    )
+    if not wrong:
+        yield Text("In OpenVINO:")
+        yield Code(
+            'import openvino\nnetwork = openvino.Core().compile_model("model.onnx", "CPU")\n'
+            "labels = network(images)[0].argmax(1)"
+        )
 
 
 def _metrics(row: pd.Series, dense: pd.Series | None) -> pd.DataFrame:

@@ -44,10 +44,12 @@ class Recommendation:
         chosen: the row of results.csv to ship; None if nothing is within all limits.
         nearest: where nothing is, the row that misses the limits by least.
         candidates: every combination: its means and spreads, `name`, `drop` (points of validation accuracy below the
-            dense fp32 network), `objective`, one column `within <key>` for each limit, `admissible`, `excess` (the
-            largest share by which it misses a limit).
+            dense fp32 network), `objective`, one column `within <key>` for each limit, `agrees` (in the runtime of the
+            settings with ONNX Runtime), `admissible`, `excess` (the largest share by which it misses a limit).
         excluded: for each limit, how many of the candidates it excludes.
         unmeasured: how many candidates lack a value that a limit needs.
+        disagreeing: how many candidates do not compute the same in the runtime of the settings as in ONNX Runtime, or
+            do not load there, with any seed; they are not admissible, and count among no others.
         limits, settings: what was asked for.
     """
 
@@ -58,6 +60,7 @@ class Recommendation:
     candidates: pd.DataFrame
     excluded: dict[str, int]
     unmeasured: int
+    disagreeing: int
     limits: tuple[Limit, ...]
     settings: RecommendSettings
 
@@ -87,14 +90,15 @@ def _recommend(results: pd.DataFrame, settings: RecommendSettings) -> Recommenda
         if len(members):
             chosen = _best_seed(members)
             break
-    if chosen is None and candidates["excess"].notna().any():
-        near = candidates.sort_values(["excess", "objective"], kind="stable").iloc[0]
+    agreeing = candidates[candidates["agrees"]]
+    if chosen is None and agreeing["excess"].notna().any():
+        near = agreeing.sort_values(["excess", "objective"], kind="stable").iloc[0]
         members = networks[(networks["run"] == near["run"]) & (networks["precision"] == near["precision"])]
         nearest = _best_seed(members)
-    excluded = {str(limit): int((~candidates[f"within {limit.key}"]).sum()) for limit in limits}
+    excluded = {str(limit): int((~agreeing[f"within {limit.key}"]).sum()) for limit in limits}
     first = results.iloc[0]
-    unmeasured = int(candidates["excess"].isna().sum())
-    asked = (excluded, unmeasured, limits, settings)
+    unmeasured = int(agreeing["excess"].isna().sum())
+    asked = (excluded, unmeasured, len(candidates) - len(agreeing), limits, settings)
     return Recommendation(first["dataset"], first["model"], chosen, nearest, candidates, *asked)
 
 
@@ -130,8 +134,9 @@ def _judged(
         scale = limit.largest if limit.column != "drop" else max(limit.largest, 1.0)
         excess[limit.key] = ((values - limit.largest) / scale).clip(lower=0)
     table["excess"] = excess.max(axis=1, skipna=False) if limits else 0.0
+    agrees = table.get(f"{settings.runtime}_agrees", pd.Series(1, table.index)) == 1  # a mean over seeds is 1 if all do
     within = table[[f"within {limit.key}" for limit in limits]].all(axis=1)
-    return table.assign(admissible=within & table["objective"].notna())
+    return table.assign(agrees=agrees, admissible=within & table["objective"].notna() & agrees)
 
 
 def _ranked(admissible: pd.DataFrame) -> pd.DataFrame:
@@ -169,4 +174,5 @@ def as_record(recommendation: Recommendation) -> dict[str, Any]:
         "admissible": int(recommendation.candidates["admissible"].sum()),
         "excluded": recommendation.excluded,
         "unmeasured": recommendation.unmeasured,
+        "disagreeing": recommendation.disagreeing,
     }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+import subprocess
+import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ import onnx
 import onnxruntime
 import openvino
 import torch
+from onnx import ModelProto
 from torch import nn
 
 from winnow.errors import WinnowError
@@ -23,14 +26,26 @@ from winnow.errors import WinnowError
 Network = Callable[[np.ndarray], np.ndarray]
 """float32 [N, C, H, W] -> float32 logits [N, classes]."""
 
-_WEIGHTED = {"Conv", "Gemm", "MatMul", "FusedConv", "FusedGemm", "FusedMatMul"}
+_FLOAT = {"Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv", "FusedGemm", "FusedMatMul"}
 _INTEGER = {"QLinearConv", "QGemm", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul"}
 _INTEGER |= {"MatMulIntegerToFloat"}
+_FUSED = re.compile(r"(_token_\d+|/.*)$")  # what fusions append to the name of a node
+_REASON = 200  # characters
+_LOADING = """
+import json, sys, numpy, openvino
+try:
+    network = openvino.Core().compile_model(sys.argv[1], "CPU", json.loads(sys.argv[2]))
+    shape = [size.get_length() if size.is_static else 2 for size in network.input(0).partial_shape]
+    network({0: numpy.zeros(shape, numpy.float32)})
+except RuntimeError as error:
+    print(str(error))
+    sys.exit(1)
+"""
 
 
 def load_onnxruntime(path: str | Path, threads: int) -> Network:
     """Load model.onnx in ONNX Runtime on the CPU, with all its graph optimizations."""
-    session = _session(path, _session_options(threads))
+    session = _session(str(path), _session_options(threads), path)
     name = session.get_inputs()[0].name
     return lambda images: session.run(None, {name: images})[0]
 
@@ -57,15 +72,10 @@ def load_torch(model: nn.Module, threads: int) -> Network:
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution or linear as executed: its weights, those that are not zero, and its multiply-accumulates
-    for one image, with all weights and with those that are not zero."""
+    """A convolution, matrix product or the like as executed: the node of the file it comes from, and its kernel."""
 
     name: str
     operator: str
-    parameters: int
-    macs: int
-    nonzero: int
-    nonzero_macs: int
 
     @property
     def integer(self) -> bool:
@@ -73,15 +83,14 @@ class Layer:
 
 
 def executed_layers(path: str | Path, shape: Sequence[int], *, optimize: bool = True) -> list[Layer]:
-    """Return the convolutions and linears that ONNX Runtime executes for one image, in their order.
+    """Return the convolutions and matrix products that ONNX Runtime executes for one image, in their order.
 
     The runtime's own profile says which kernels ran, so that nothing counts as quantized that was fused back
-    into floating point.
+    into floating point. How much they multiply is counted in `operations`.
 
     Args:
         shape: (C, H, W).
-        optimize: as the runtime does it; without, weights have the network's own shapes (the optimizer pads
-            those of fp32 convolutions to its vector length).
+        optimize: as the runtime does it; else as the file has them.
     """
     with tempfile.TemporaryDirectory() as folder:
         options = _session_options(threads=1)
@@ -89,39 +98,77 @@ def executed_layers(path: str | Path, shape: Sequence[int], *, optimize: bool = 
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.enable_profiling = True
         options.profile_file_prefix = f"{folder}/profile"
-        options.optimized_model_filepath = f"{folder}/optimized.onnx"
-        session = _session(path, options)
+        session = _session(str(path), options, path)
         session.run(None, {session.get_inputs()[0].name: np.zeros((1, *shape), np.float32)})
         events = json.loads(Path(session.end_profiling()).read_text())
-        graph = onnx.load(f"{folder}/optimized.onnx").graph
-    constants = {constant.name: constant for constant in graph.initializer}
-    nodes = {node.name: node for node in graph.node}
+    return [
+        Layer(_FUSED.sub("", event["name"].removesuffix("_kernel_time")), operator)
+        for event in events
+        if event["name"].endswith("_kernel_time") and (operator := event["args"]["op_name"]) in _FLOAT | _INTEGER
+    ]
+
+
+def intermediate_values(model: ModelProto, names: Sequence[str], images: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Run a model in ONNX Runtime without graph optimizations, so that every value is there, and return some.
+
+    Args:
+        model: outputs are added to it.
+        images: float32 [N, C, H, W]; None for a model without input.
+    """
+    outputs = {value.name for value in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names) if name not in outputs)
+    options = _session_options(threads=1)
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = _session(model.SerializeToString(), options, "a graph with all its values")
+    feed = {} if images is None else {session.get_inputs()[0].name: images}
+    return dict(zip(names, session.run(list(names), feed), strict=True))
+
+
+@dataclass(frozen=True)
+class OpenVinoLayer:
+    """A convolution or matrix product as OpenVINO executes it.
+
+    Attributes:
+        names: of the nodes of the file that it was made of; OpenVINO renames some.
+        factors: the types of what it multiplies: `u8`, `i8`, `f32`, ... What OpenVINO calls its precision is that of
+            the weights, also where they are turned into float to be multiplied.
+    """
+
+    names: tuple[str, ...]
+    factors: tuple[str, ...]
+
+    @property
+    def integer(self) -> bool:
+        return set(self.factors) <= {"u8", "i8"}
+
+
+def openvino_layers(path: str | Path) -> list[OpenVinoLayer]:
+    """Return the convolutions and matrix products that OpenVINO executes, recurrent ones included, in their order."""
+    kinds = {"Convolution", "Deconvolution", "FullyConnected", "MatMul", "RNNSeq", "RNNCell"}
     layers = []
-    for event in events:
-        operator = event.get("args", {}).get("op_name")
-        if not event["name"].endswith("_kernel_time") or operator not in _WEIGHTED | _INTEGER:
-            continue
-        node = nodes[event["name"].removesuffix("_kernel_time")]
-        weights = [constants[name] for name in node.input if name in constants and len(constants[name].dims) >= 2]
-        if not weights:
-            continue  # a product of two activations
-        weight, (output,) = max(weights, key=lambda w: prod(w.dims)), event["args"]["output_type_shape"][0].values()
-        channels = weight.dims[0] if "Conv" in operator else output[-1]
-        size, nonzero = prod(weight.dims), int(np.count_nonzero(onnx.numpy_helper.to_array(weight)))
-        uses = prod(output) // channels  # how often each weight is multiplied
-        layers.append(Layer(node.name, operator, size, size * uses, nonzero, nonzero * uses))
+    for operation in _compiled(path, threads=1).get_runtime_model().get_ordered_ops():
+        info = operation.get_rt_info()
+        if info["layerType"].astype(str) in kinds:
+            names = info["originalLayersNames"].astype(str).split(",")
+            names = tuple(dict.fromkeys(name.partition("/")[0] for name in names))
+            factors = tuple(value.get_element_type().get_type_name() for value in operation.inputs()[:2])
+            layers.append(OpenVinoLayer(names, factors))
     return layers
 
 
-def openvino_precisions(path: str | Path) -> Counter[str]:
-    """Count the convolutions and linears that OpenVINO executes, by precision (`u8`, `i8`, `f32`, ...)."""
-    kinds = {"Convolution", "FullyConnected", "MatMul"}
-    counts: Counter[str] = Counter()
-    for operation in _compiled(path, threads=1).get_runtime_model().get_ops():
-        info = operation.get_rt_info()
-        if info["layerType"].astype(str) in kinds:
-            counts[info["runtimePrecision"].astype(str)] += 1
-    return counts
+def openvino_failure(path: str | Path) -> str | None:
+    """Return in a line why OpenVINO does not load and run a file; None if it does.
+
+    Tried in a process of its own, for on some graphs OpenVINO crashes.
+    """
+    command = [sys.executable, "-c", _LOADING, str(path), json.dumps(_openvino_settings(threads=1))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return None
+    if done.returncode < 0:
+        return f"crashes ({signal.Signals(-done.returncode).name})"
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    return lines[-1][:_REASON] if lines else f"ends with code {done.returncode}"
 
 
 def _session_options(threads: int) -> onnxruntime.SessionOptions:
@@ -132,11 +179,11 @@ def _session_options(threads: int) -> onnxruntime.SessionOptions:
     return options
 
 
-def _session(path: str | Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+def _session(model: str | bytes, options: onnxruntime.SessionOptions, name: str | Path) -> onnxruntime.InferenceSession:
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no base class but this
-        raise WinnowError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error
+        raise WinnowError(f"{name}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error
 
 
 @cache
@@ -149,14 +196,17 @@ def _core() -> openvino.Core:
     return openvino.Core()
 
 
-def _compiled(path: str | Path, threads: int) -> openvino.CompiledModel:
-    settings = {
+def _openvino_settings(threads: int) -> dict[str, str | int]:
+    return {
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
     }
+
+
+def _compiled(path: str | Path, threads: int) -> openvino.CompiledModel:
     try:
-        return _core().compile_model(str(path), "CPU", settings)
+        return _core().compile_model(str(path), "CPU", _openvino_settings(threads))
     except RuntimeError as error:
         raise WinnowError(f"{path}: OpenVINO cannot load it ({str(error).splitlines()[0]})") from error

@@ -145,6 +145,16 @@ class PtqSettings(_Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class BoundsSettings(_Settings):
+    """What a quantized network must reach, or it is refused: share of multiply-accumulates on integers, SQNR of its
+    logits (dB) and share of predictions equal to those of its float counterpart."""
+
+    min_integer_macs: float
+    min_sqnr_db: float
+    min_agreement: float
+
+
+@dataclass(frozen=True, slots=True)
 class QatSettings(_Settings):
     """Quantization-aware training: a training run of its own, and when its statistics freeze."""
 

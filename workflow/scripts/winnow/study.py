@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import pandas as pd
 
 from winnow.errors import WinnowError
 from winnow.files import read_json, replacing
+from winnow.vocabulary import SCORED
 
 KEYS = ["dataset", "model", "seed", "run", "precision"]
 AXES = ["criterion", "scope", "structure", "ratio", "rounds", "rewind", "shuffle"]
 DENSE = "dense"
 _MB = 2**20
+_NAMED = 3  # layers that a sentence names
 
 
 def collect(quality: Iterable[str | Path], speed: Iterable[str | Path]) -> pd.DataFrame:
@@ -23,7 +26,8 @@ def collect(quality: Iterable[str | Path], speed: Iterable[str | Path]) -> pd.Da
     Returns:
         One row for each quality file, sorted by its keys; what was not measured is missing (NaN).
         `theoretical_speedup` is the dense network's multiply-accumulates over those with a weight that is not
-        zero; `speedup_*` its measured latency over this one's, both in the same precision.
+        zero; `speedup_*` its measured latency over this one's, both in the same precision. Where a network computes
+        something else in a runtime (`*_agrees` is 0), what was timed there is missing.
 
     Raises:
         WinnowError: a file is damaged or lacks a value.
@@ -31,7 +35,16 @@ def collect(quality: Iterable[str | Path], speed: Iterable[str | Path]) -> pd.Da
     left = pd.DataFrame([_row(path, _quality) for path in quality])
     right = pd.DataFrame([_row(path, _speed) for path in speed], columns=None)
     table = left.merge(right, on=KEYS, how="left", validate="one_to_one") if len(right) else left
-    return _compared(table).sort_values(KEYS, ignore_index=True)
+    return _compared(_agreeing(table)).sort_values(KEYS, ignore_index=True)
+
+
+def _agreeing(table: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what was timed in a runtime that computes something else: it is no time of this network."""
+    timed = re.compile(rf"(?:latency|energy|power)_({'|'.join(SCORED)})_")
+    for name in table:
+        if match := timed.match(name):
+            table[name] = table[name].where(table[f"{match[1]}_agrees"] == 1)
+    return table
 
 
 def _compared(table: pd.DataFrame) -> pd.DataFrame:
@@ -56,37 +69,74 @@ def _row(path: str | Path, columns) -> dict[str, Any]:
 
 def _quality(content: dict[str, Any]) -> dict[str, Any]:
     test, size, coverage, training = (content[key] for key in ("test", "size", "coverage", "training"))
-    difference = content["quantization"] or {"error": None, "sqnr_db": None}
-    return _pruning(content["pruning"]) | {
-        "top1": test["top1"],
-        "top5": test["top5"],
-        "loss": test["loss"],
-        "validation_top1": content["validation"]["top1"],
-        "validation_loss": content["validation"]["loss"],
-        "openvino_top1": content["openvino"]["top1"],
-        "test_samples": test["samples"],
-        "validation_samples": content["validation"].get("samples"),
-        "size_mb": size["onnx_bytes"] / _MB,
-        "gzip_mb": size["gzip_bytes"] / _MB,
-        "sparse_mb": size["sparse_bytes"] / _MB,
-        "state_dict_mb": size["state_dict_bytes"] / _MB,
-        "parameters": size["parameters"],
-        "nonzero_parameters": size["nonzero_parameters"],
-        "macs": coverage["total_macs"],
-        "nonzero_macs": coverage["nonzero_macs"],
-        "integer_parameters": coverage["parameters"],
-        "integer_macs": coverage["macs"],
-        "layers": coverage["layers"],
-        "integer_layers": coverage["integer_layers"],
-        "openvino_integer_layers": coverage["openvino_integer_layers"],
-        "quantization_error": difference["error"],
-        "sqnr_db": difference["sqnr_db"],
-        "training_seconds": training["total_seconds"],
-        "training_joules": training["total_joules"],
-        "training_energy_estimated": training["energy_estimated"],
-        "training_device": training["device"],
-        "training_precision": training["precision"],
-    }
+    nothing = {"error": None, "sqnr_db": None}
+    difference = content["quantization"] or nothing | {"validation": {"sqnr_db": None, "agreement": None}}
+    return (
+        _pruning(content["pruning"])
+        | _runtimes(content["runtimes"], coverage)
+        | {
+            "top5": test["top5"],
+            "loss": test["loss"],
+            "validation_top1": content["validation"]["top1"],
+            "validation_loss": content["validation"]["loss"],
+            "test_samples": test["samples"],
+            "validation_samples": content["validation"].get("samples"),
+            "size_mb": size["onnx_bytes"] / _MB,
+            "gzip_mb": size["gzip_bytes"] / _MB,
+            "sparse_mb": size["sparse_bytes"] / _MB,
+            "state_dict_mb": size["state_dict_bytes"] / _MB,
+            "parameters": size["parameters"],
+            "nonzero_parameters": size["nonzero_parameters"],
+            "macs": coverage["total_macs"],
+            "nonzero_macs": coverage["nonzero_macs"],
+            "integer_parameters": coverage["parameters"],
+            "layers": coverage["layers"],
+            "quantization_error": difference["error"],
+            "sqnr_db": difference["sqnr_db"],
+            "float_sqnr_db": difference["validation"]["sqnr_db"],
+            "float_agreement": difference["validation"]["agreement"],
+            "training_seconds": training["total_seconds"],
+            "training_joules": training["total_joules"],
+            "training_energy_estimated": training["energy_estimated"],
+            "training_device": training["device"],
+            "training_precision": training["precision"],
+        }
+    )
+
+
+def _runtimes(content: dict[str, Any], coverage: dict[str, Any]) -> dict[str, Any]:
+    """What a network computes in OpenVINO, whether it agrees there with ONNX Runtime, and what runs on integers."""
+    columns: dict[str, Any] = {}
+    for runtime in SCORED:
+        own, integer = content[runtime], coverage[runtime] or {"macs": None, "integer_layers": None}
+        prefix = "" if runtime == "onnxruntime" else f"{runtime}_"  # all other numbers are ONNX Runtime's
+        columns |= {
+            f"{prefix}top1": own.get("top1"),
+            f"{prefix}integer_macs": integer["macs"],
+            f"{prefix}integer_layers": integer["integer_layers"],
+            f"{runtime}_agrees": int(own["agrees"]),
+            f"{runtime}_difference": own.get("difference"),
+            f"{runtime}_failure": own["reason"],
+            f"{runtime}_left_in_float": left_in_float(integer.get("float_layers", [])) or None,
+        }
+    return columns
+
+
+def left_in_float(layers: Iterable[dict[str, Any]]) -> str:
+    """Say what stays in float, largest share first: `56.2 % ConvTranspose: the reason (up1, up2)`."""
+    shares: dict[tuple[str, str], float] = {}
+    names: dict[tuple[str, str], list[str]] = {}
+    for layer in layers:
+        key = (layer["operator"], layer["reason"])
+        shares[key] = shares.get(key, 0.0) + layer["macs"]
+        names.setdefault(key, []).append(layer["layer"])
+    order = sorted(shares, key=lambda key: -shares[key])
+    return "; ".join(f"{100 * shares[key]:.1f} % {key[0]}: {key[1]} ({_few(names[key])})" for key in order)
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _pruning(content: dict[str, Any] | None) -> dict[str, Any]:

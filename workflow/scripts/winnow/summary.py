@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from winnow.study import AXES, DENSE
+from winnow.vocabulary import RUNTIMES
 
 NETWORK = ["dataset", "model"]
 COMBINATION = [*NETWORK, "run", "precision"]
-RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "torch": "torch eager"}
 UNSTEADY = 2.0  # a 95th percentile this many times the median; on a quiet machine it is less than 1.6 times
 UNEVEN = 0.2  # a standard deviation over seeds, part of the mean; the same computation should take the same time
 TOLERATED = 0.1  # share of such latencies that goes without a word

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from winnow.files import replacing, write_text
 from winnow.summary import energy_estimated, timed_configurations
+from winnow.vocabulary import RUNTIMES, SCORED
 from winnow.wording import spread
 
+DISAGREES = " (!)"
 METHODS = {"fp32": "base", "dynamic": "dynamic", "ptq": "ptq", "qat": "qat"}
 _FIXED = [  # column, label, factor, decimals
     ("top1", "top-1 accuracy (%)", 100, 2),
@@ -20,6 +24,7 @@ _FIXED = [  # column, label, factor, decimals
     ("quantization_error", "quantization error", 1, 4),
     ("sqnr_db", "SQNR (dB)", 1, 1),
     ("integer_macs", "integer MACs (%)", 100, 1),
+    ("openvino_integer_macs", "integer MACs in OpenVINO (%)", 100, 1),
     ("training_seconds", "training time (s)", 1, 0),
     ("training_joules", "training energy (kJ)", 1e-3, 2),
 ]
@@ -42,10 +47,31 @@ def quantization_table(results: pd.DataFrame) -> pd.DataFrame:
             values = group[column].dropna() * factor
             if len(values) and precision in METHODS:
                 mean, std = values.mean(), values.std(ddof=1)
-                text = spread(mean, std, decimals)
+                text = spread(mean, std, decimals) + _mark(column, group)
                 rows.append((dataset, model, label, METHODS[precision], mean, std, len(values), text))
+    rows += _notes(dense)
     columns = ["dataset", "model", "metric", "method", "mean", "std", "n", "text"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _mark(column: str, group: pd.DataFrame) -> str:
+    """Mark an accuracy in a runtime that does not compute this network."""
+    runtime = column.removesuffix("_top1")
+    disagrees = column != runtime and bool((group[f"{runtime}_agrees"] == 0).any())
+    return DISAGREES if disagrees else ""
+
+
+def _notes(dense: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows that are words: what stays in float, and why a runtime does not load a network."""
+    for runtime in SCORED:
+        labels = {"left_in_float": f"left in float, {RUNTIMES[runtime]}", "failure": f"{RUNTIMES[runtime]} fails"}
+        for name, label in labels.items():
+            if f"{runtime}_{name}" not in dense:
+                continue
+            told = dense.dropna(subset=[f"{runtime}_{name}"])
+            for (dataset, model, precision), group in told.groupby(["dataset", "model", "precision"]):
+                words, empty = group[f"{runtime}_{name}"].iloc[0], float("nan")
+                yield dataset, model, label, METHODS[precision], empty, empty, len(group), words
 
 
 def _metrics(results: pd.DataFrame) -> list[tuple[str, str, float, int]]:
@@ -78,6 +104,11 @@ def shown(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     note = f"Mean ± standard deviation over {seeds[-1]} seeds." if seeds[-1] > 1 else "One seed."
     if len(seeds) > 1:
         note = f"Mean ± standard deviation over {seeds[0]} to {seeds[-1]} seeds."
+    if table["text"].str.endswith(DISAGREES).any():
+        note += (
+            f"\n\n{DISAGREES.strip()} This runtime computes something else than ONNX Runtime from the file: it is not "
+            "timed or recommended there."
+        )
     return wide.reset_index(), note
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from winnow.study import DENSE
 from winnow.summary import UNEVEN, UNSTEADY, plain
+from winnow.vocabulary import RUNTIMES, SCORED
 
 _CRITERIA = {
     "l1": "smallest magnitude (l1)",
@@ -49,6 +50,25 @@ def pruning_words(row: pd.Series) -> str:
 def precision_words(precision: str) -> str:
     """Say in which numbers a network computes."""
     return _PRECISIONS[precision]
+
+
+def disagreements(row: pd.Series) -> list[str]:
+    """Say in which runtimes a network, a row of results.csv, is not what it is in ONNX Runtime: a sentence for each."""
+    return [
+        f"**{RUNTIMES[runtime]} does not load it** ({row[f'{runtime}_failure']}): it is not timed or recommended there."
+        if pd.notna(row[f"{runtime}_failure"])
+        else f"**{RUNTIMES[runtime]} computes something else** than ONNX Runtime: logits differ by "
+        f"{row[f'{runtime}_difference']:.2g} of their spread. It is not recommended there, and its latency left out."
+        for runtime in SCORED
+        if row.get(f"{runtime}_agrees") == 0
+    ]
+
+
+def float_words(row: pd.Series) -> list[str]:
+    """Say what of a quantized network, a row of results.csv, stays in float, for each runtime: none or one sentence."""
+    found = {RUNTIMES[runtime]: row.get(f"{runtime}_left_in_float") for runtime in SCORED}
+    found = {runtime: words for runtime, words in found.items() if pd.notna(words)}
+    return [f"Left in float, of all multiply-accumulates, in {runtime}: {words}." for runtime, words in found.items()]
 
 
 def percent(share: float) -> str:

@@ -1,0 +1,132 @@
+"""What people read of networks that a runtime does not compute, or not wholly on integers."""
+
+import json
+
+import pytest
+
+from studies import configuration, files, tables, write_study
+from winnow.figures import draw_figures
+from winnow.findings import findings
+from winnow.model_card import reasons, write_all
+from winnow.recommend_settings import RecommendSettings
+from winnow.recommendation import as_record, recommend
+from winnow.study import left_in_float
+from winnow.tables import as_markdown, quantization_table
+
+SMALL = {"criterion": ["l1"], "ratio": [0.5, 0.9], "rounds": [1], "rewind": ["init"]}
+WRONG = {"loads": True, "reason": None, "top1": 0.25, "difference": 0.31, "agrees": False}
+CRASH = {"loads": False, "reason": "crashes (SIGSEGV)", "agrees": False}
+ROUNDED = [
+    {"layer": "up1", "operator": "ConvTranspose", "macs": 0.3, "reason": "ONNX Runtime has no integer kernel for it"},
+    {"layer": "scores", "operator": "MatMul", "macs": 0.05, "reason": "a product of two activations"},
+    {"layer": "up2", "operator": "ConvTranspose", "macs": 0.1, "reason": "ONNX Runtime has no integer kernel for it"},
+]
+WORDS = (
+    "40.0 % ConvTranspose: ONNX Runtime has no integer kernel for it (up1, up2); "
+    "5.0 % MatMul: a product of two activations (scores)"
+)
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """A study in which OpenVINO miscomputes the dense ptq, which is partly in float, and crashes on the dense qat."""
+    study = write_study(tmp_path, configuration(seeds=[0, 1], pruning=SMALL))
+    for path in files(tmp_path, study)["quality"]:
+        content = json.loads(path.read_text())
+        if content["run"] == "dense" and content["precision"] in ("ptq", "qat"):
+            content["runtimes"]["openvino"] = WRONG if content["precision"] == "ptq" else CRASH
+        if content["run"] == "dense" and content["precision"] == "ptq":
+            content["coverage"]["onnxruntime"] = {"macs": 0.55, "integer_layers": 2, "float_layers": ROUNDED}
+        if content["precision"] == "qat":
+            content["coverage"]["openvino"] = None
+        path.write_text(json.dumps(content))
+    return tmp_path, study, tables(tmp_path, study)
+
+
+def settings(study, **changes):
+    return RecommendSettings.of(study["recommend"] | changes)
+
+
+def test_what_stays_in_float_is_grouped_by_reason_and_the_largest_comes_first():
+    assert left_in_float(ROUNDED) == WORDS
+    assert left_in_float([]) == ""
+    many = [{"layer": name, "operator": "LSTM", "macs": 0.01, "reason": "r"} for name in "abcde"]
+    assert left_in_float(many) == "5.0 % LSTM: r (a, b, c and 2 more)"
+
+
+def test_times_of_something_else_are_left_out(broken):
+    results = broken[2].results
+    dense = results[(results["run"] == "dense") & (results["seed"] == 0)].set_index("precision")
+    assert dense["openvino_agrees"].to_dict() == {"dynamic": 1, "fp32": 1, "ptq": 0, "qat": 0}
+    assert (dense["onnxruntime_agrees"] == 1).all()
+    timed = [name for name in dense if "_openvino_b" in name]
+    assert len(timed) >= 4
+    assert dense.loc[["ptq", "qat"], timed].isna().all(axis=None)
+    assert dense.loc["dynamic", timed].notna().all()
+    assert dense["latency_onnxruntime_b1_t1_ms"].notna().all()
+    assert dense["onnxruntime_left_in_float"].dropna().to_dict() == {"ptq": WORDS}
+
+
+def test_the_table_marks_an_accuracy_that_is_not_the_networks_and_says_what_is_in_float(broken):
+    table = as_markdown(quantization_table(broken[2].results))
+    row = lambda label: next(line for line in table.splitlines() if f"| {label} " in line)
+    cells = [cell.strip() for cell in row("top-1 accuracy in OpenVINO (%)").split("|")[3:-1]]
+    assert cells[2:] == ["25.00 ± 0.00 (!)", ""]
+    assert "(!)" not in "".join(cells[:2])
+    assert "(!) This runtime computes something else than ONNX Runtime from the file" in table
+    assert WORDS in row("left in float, ONNX Runtime")
+    assert "crashes (SIGSEGV)" in row("OpenVINO fails")
+
+
+def test_it_is_not_recommended_there_but_elsewhere(broken):
+    root, study, found = broken
+    results = found.results[found.results["run"] == "dense"]
+    (there,) = recommend(results, settings(study, runtime="openvino", objective="size", max_accuracy_drop=50.0))
+    assert there.chosen["precision"] == "dynamic"  # larger than ptq and qat
+    assert there.disagreeing == as_record(there)["disagreeing"] == 2
+    assert "2 of 4 compute something else in OpenVINO than in ONNX Runtime, or do not load" in " ".join(reasons(there))
+    (here,) = recommend(results, settings(study, runtime="onnxruntime", objective="size", max_accuracy_drop=50.0))
+    assert here.disagreeing == 0
+    assert here.chosen["precision"] in ("ptq", "qat")
+    write_all([here], results, root / "results/made-up", root / "best")
+    card = (root / "best/shapes/lenet5/model_card.md").read_text()
+    assert ("OpenVINO computes something else" in card) == (here.chosen["precision"] == "ptq")
+    assert ("OpenVINO does not load it** (crashes (SIGSEGV))" in card) == (here.chosen["precision"] == "qat")
+    assert "import openvino" not in card
+
+
+def test_one_seed_that_disagrees_keeps_the_combination_out(broken):
+    _, study, found = broken
+    results = found.results[found.results["run"] == "dense"].copy()
+    results.loc[(results["precision"] == "qat") & (results["seed"] == 0), "openvino_agrees"] = 1
+    (there,) = recommend(results, settings(study, runtime="openvino", objective="size", max_accuracy_drop=50.0))
+    assert there.disagreeing == 2
+
+
+def test_the_report_says_so_in_words(broken):
+    _, study, found = broken
+    text = "\n".join(findings(found.results, settings(study)))
+    assert (
+        "`ptq`: **OpenVINO computes something else** than ONNX Runtime: logits differ by 0.31 of their spread" in text
+    )
+    assert "`qat`: **OpenVINO does not load it** (crashes (SIGSEGV))" in text
+    assert f"`ptq`: Left in float, of all multiply-accumulates, in ONNX Runtime: {WORDS}." in text
+    assert "pruned networks" not in text
+    assert "`dynamic`" not in text.partition("Dense fp32 has")[0]
+
+
+def test_pruned_networks_that_disagree_are_counted(broken):
+    _, study, found = broken
+    results = found.results.copy()
+    results.loc[results["run"] != "dense", "openvino_agrees"] = 0
+    pruned = int((results["run"] != "dense").sum())
+    text = "\n".join(findings(results, settings(study)))
+    assert f"Of {pruned} pruned networks, {pruned} compute something else in OpenVINO" in text
+
+
+def test_figures_are_drawn_without_it(broken, tmp_path):
+    _, study, found = broken
+    undrawn = draw_figures(found, [["shapes", "lenet5"]], study["pruned"], settings(study), tmp_path / "figures")
+    drawn = list((tmp_path / "figures/shapes/lenet5").glob("*.svg"))
+    assert len(drawn) > 5
+    assert not any("quantization_bars" in name for name in undrawn)
