@@ -5,8 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from winnow.capture import calls, captured
+from winnow.capture import captured
 from winnow.errors import WinnowError
+from winnow.fx_graphs import calls
 from winnow.int8 import plan_of
 from winnow.ranges import weight_scales
 from winnow.static import quantize_static

@@ -3,11 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from samples import colored_squares, model_settings, training_settings
+from winnow import metrics
 from winnow.aware import AwareTraining
 from winnow.checkpoint import ResumeFile
 from winnow.dynamic import quantize_dynamic
@@ -106,7 +109,7 @@ def test_one_file_serves_every_batch_size_and_both_runtimes_agree(data, tmp_path
     images = np.random.default_rng(0).standard_normal((7, *SHAPE), dtype=np.float32)
     one, other = (load(path, threads=1)(images) for load in (load_onnxruntime, load_openvino))
     assert one.shape == (7, 10)
-    assert abs(one - other).mean() < 0.1 * one.std()
+    assert abs(one - other).mean() < 0.02 * one.std()
     np.testing.assert_allclose(load_onnxruntime(path, threads=1)(images[:1]), one[:1], atol=1e-6)
 
 
@@ -164,6 +167,77 @@ def test_aware_training_respects_epsilon_and_momentum(data):
     assert (converted - prepared).abs().mean() < 0.02 * prepared.std()
 
 
+class OnlyInTraining(nn.Module):
+    """A residual branch with what works under `self.training` alone."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU())
+        self.body = nn.Sequential(nn.Conv2d(16, 16, 3, 1, 1), nn.BatchNorm2d(16), nn.ReLU())
+        self.kind = {
+            "stochastic depth": StochasticDepth(0.2, "row"),
+            "channel dropout": nn.Dropout2d(0.3),
+            "random slopes": nn.RReLU(),
+            "alpha dropout": nn.AlphaDropout(0.2),
+            "noise": Noise(),
+        }[kind]
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.head((x + self.kind(self.body(x))).mean((2, 3)))
+
+
+class Noise(nn.Module):
+    def forward(self, x):
+        return x + torch.randn_like(x) if self.training else x
+
+
+@pytest.mark.parametrize("kind", ["stochastic depth", "channel dropout", "random slopes", "alpha dropout", "noise"])
+def test_what_works_only_in_training_never_reaches_a_file(kind, data, tmp_path):
+    settings = qat_settings(epochs=2, lr=0.01, warmup_epochs=0)
+    images = example_images(data)
+    aware = AwareTraining(OnlyInTraining(kind), images, settings)
+    train(
+        aware.trainee,
+        data,
+        settings.training,
+        run="qat",
+        seed=0,
+        resume=ResumeFile(tmp_path / "weights.resume", "k"),
+        history=tmp_path / "history.csv",
+        snapshots={},
+        tdp_watts=65.0,
+    )
+    with torch.no_grad():
+        validated = aware.model(images).numpy()
+    export_checked(aware.float_model(), data, tmp_path / "float.onnx", run="qat", integer=False)
+    export_checked(aware.convert(), data, tmp_path / "model.onnx", run="qat", integer=True)
+    operators = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+    assert not {operator for operator in operators if "Random" in operator or operator in ("Bernoulli", "Dropout")}
+    expected = load_onnxruntime(tmp_path / "float.onnx", threads=1)(images.numpy())
+    for load in (load_onnxruntime, load_openvino):
+        network = load(tmp_path / "model.onnx", threads=1)
+        logits = network(images.numpy()).copy()
+        assert np.array_equal(logits, network(images.numpy()))
+        assert abs(logits - validated).mean() < 0.02 * validated.std()
+        assert metrics.sqnr_db(expected, logits) > 20
+
+
+def test_aware_training_in_channels_last_leaves_no_strides_in_the_file(data, tmp_path):
+    """As gathers over strides OpenVINO miscomputed the pooling of built-in networks (logits off by 0.79 of 4.2)."""
+    images = example_images(data)
+    aware = AwareTraining(settled("resnet20", data), images, qat_settings())
+    aware.trainee.set_mode(aware.model.to(memory_format=torch.channels_last), True)
+    aware.trainee.before_epoch(0)
+    aware.model(images.to(memory_format=torch.channels_last))
+    aware.trainee.set_mode(aware.model, False)
+    export_checked(aware.convert(), data, tmp_path / "model.onnx", run="qat", integer=True)
+    assert "Gather" not in {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+    one, other = (load(tmp_path / "model.onnx", 1)(images.numpy()) for load in (load_onnxruntime, load_openvino))
+    assert abs(one - other).mean() < 0.02 * one.std()
+
+
 def test_statistics_freeze_at_their_epochs(data):
     images = example_images(data)
     aware = AwareTraining(OwnNorms(), images, qat_settings())
@@ -187,33 +261,46 @@ def test_statistics_freeze_at_their_epochs(data):
     assert moved == [(True, True), (False, True), (False, False)]
 
 
-def test_a_killed_aware_training_ends_in_the_same_network(data, tmp_path):
-    """Its state includes the ranges of the observers, whose shapes differ before the first batch."""
+class Killed(Exception):
+    """Stands for whatever ends a process."""
 
-    def qat(name, trained=None):
-        settings = qat_settings(epochs=2, lr=0.01, warmup_epochs=0)
-        aware = AwareTraining(build_model(model_settings("lenet5"), data, seed=0), example_images(data), settings)
-        (tmp_path / name).mkdir(exist_ok=True)
+
+def test_a_killed_aware_training_ends_in_the_same_network(data, tmp_path):
+    """Its state includes the ranges, which have no value before the first batch."""
+    images = example_images(data)
+    settings = qat_settings(epochs=3, lr=0.01, warmup_epochs=0)
+
+    def qat(folder, killed_before=None):
+        aware = AwareTraining(build_model(model_settings("resnet20"), data, seed=0), images, settings)
+        begin = aware.trainee.before_epoch
+
+        def before_epoch(epoch):
+            if epoch == killed_before:
+                raise Killed
+            begin(epoch)
+
+        folder.mkdir(exist_ok=True)
         train(
-            aware.trainee,
+            replace(aware.trainee, before_epoch=before_epoch),
             data,
-            replace(settings.training, epochs=trained or 2),
-            run=name,
+            settings.training,
+            run="qat",
             seed=0,
-            resume=ResumeFile(tmp_path / name / "weights.resume", "k"),
-            history=tmp_path / name / "history.csv",
+            resume=ResumeFile(folder / "weights.resume", "k"),
+            history=folder / "history.csv",
             snapshots={},
             tdp_watts=65.0,
         )
-        return aware.convert()(example_images(data))
+        return aware.convert()
 
-    settings = training_settings()
-    assert settings.schedule == "one_cycle"
-    qat("resumed", trained=1)
-    (tmp_path / "whole").mkdir()
-    first = qat("resumed")
-    again = qat("resumed")  # from the finished state
-    assert torch.equal(first, again)
+    whole = qat(tmp_path / "whole")
+    for epoch in (1, 2):  # ranges move until the second epoch, norms until the third
+        with pytest.raises(Killed):
+            qat(tmp_path / "killed", killed_before=epoch)
+    resumed = qat(tmp_path / "killed")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    assert torch.equal(whole(images), resumed(images))
 
 
 def test_an_export_that_miscomputes_is_refused_and_not_left_behind(data, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from winnow.data import ImageDataset
 from winnow.errors import WinnowError
 from winnow.files import replacing
 from winnow.runtimes import load_onnxruntime
+from winnow.spelling import PlainSpelling
 
 log = logging.getLogger(__name__)
 _CHECK_IMAGES = 64
@@ -34,7 +35,7 @@ def export_onnx(model: nn.Module, example: Tensor, path: str | Path, metadata: M
         metadata: stored as JSON values in the file's metadata: classes, mean and std, what a user needs to
             feed and read it.
     """
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), PlainSpelling():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         logging.getLogger("onnxscript").setLevel(logging.ERROR)

@@ -17,17 +17,17 @@ from dataclasses import dataclass
 import torch
 from torch.fx import GraphModule, Node
 
-from winnow.capture import (
+from winnow.errors import WinnowError
+from winnow.fx_graphs import (
+    BATCH_NORM,
     CONVOLUTIONS,
-    NORM,
     WEIGHTED,
     aliases,
     calls,
     is_constant,
     module_of,
-    writes_into_a_view,
+    writes_into_a_part,
 )
-from winnow.errors import WinnowError
 
 aten = torch.ops.aten
 ACTIVATION_RANGE = (0, 255)  # uint8
@@ -158,7 +158,7 @@ class _Planner:
 
     def _refuse_mutated(self, points: Collection[Node]) -> None:
         for node in self.nodes:
-            if writes_into_a_view(node) and any(value in points for value in aliases(node.args[0])):
+            if writes_into_a_part(node) and any(value in points for value in aliases(node.args[0])):
                 raise WinnowError(
                     f"{module_of(node)}: {node.target} writes into part of a value that is rounded to int8; "
                     "write it out of place, or leave ptq and qat out of quantization.methods"
@@ -208,7 +208,7 @@ def _layer(node: Node) -> Layer:
 
 def folds(node: Node) -> bool:
     """Whether a node is a batch norm that a layer in front of it can take over: one with statistics of its own."""
-    return node.target == NORM and node.args[3] is not None and node.args[4] is not None
+    return node.target == BATCH_NORM and node.args[3] is not None and node.args[4] is not None
 
 
 def _only_reader(node: Node) -> Node | None:

@@ -14,7 +14,7 @@ import torchao.quantization.pt2e  # noqa: F401 - registers the operators of quan
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from winnow.capture import calls, sources
+from winnow.fx_graphs import calls, sources
 from winnow.int8 import ACTIVATION_RANGE, BIAS_RANGE, DROPOUT, WEIGHT_RANGE, Layer, Plan, Point
 from winnow.ranges import Scale, weight_scales
 

@@ -1,0 +1,144 @@
+"""Twelve of torchvision's networks on real images: what each precision keeps of the float network's predictions.
+
+    .venv/bin/python benchmarks/torchvision_networks.py data/cifar10-images.zip docs/torchvision.md
+
+Runs the study that `study` describes (CIFAR-10 as class folders at 64 x 64 pixels, each network trained for a moment)
+with Snakemake, network by network, so that one that is refused does not stop the others, and writes the table.
+`build` is the factory that the study names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torchvision
+import yaml
+from torch import nn
+
+ROOT = Path(__file__).resolve().parents[1]
+NETWORKS = (
+    "densenet121",
+    "shufflenet_v2_x1_0",
+    "squeezenet1_1",
+    "efficientnet_b0",
+    "googlenet",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "mnasnet0_5",
+    "resnext50_32x4d",
+    "convnext_tiny",
+    "vit",
+    "swin_t",
+)
+_RATES = {"convnext_tiny": 0.001, "vit": 0.001, "swin_t": 0.001}  # of AdamW; the others are trained by SGD
+_OPTIONS = {"googlenet": {"init_weights": True}}
+_METHODS = ("dynamic", "ptq", "qat")
+
+
+def build(channels: int, size: int, classes: int, name: str) -> nn.Module:
+    """Build a network of torchvision for RGB images; the vision transformer is a small one for small images."""
+    if channels != 3:
+        raise ValueError(f"torchvision's {name} takes images of 3 channels, not {channels}")
+    if name == "vit":
+        return torchvision.models.VisionTransformer(
+            image_size=size,
+            patch_size=8,
+            num_layers=6,
+            num_heads=4,
+            hidden_dim=192,
+            mlp_dim=384,
+            num_classes=classes,
+        )
+    return torchvision.models.get_model(name, weights=None, num_classes=classes, **_OPTIONS.get(name, {}))
+
+
+def study(name: str, images: str, samples: int, epochs: int) -> dict[str, Any]:
+    """Return the configuration of one network's study."""
+    adam = {"optimizer": "adamw", "lr": _RATES[name], "weight_decay": 0.05} if name in _RATES else {"lr": 0.05}
+    label = name.replace("_", "-")
+    return {
+        "study": f"torchvision-{label}",
+        "datasets": {
+            "cifar10-64": {
+                "source": "image_folder",
+                "path": images,
+                "image_size": 64,
+                "max_train_samples": samples,
+                "max_test_samples": 2000,
+            }
+        },
+        "models": {label: {"factory": "benchmarks.torchvision_networks:build", "arguments": {"name": name}}},
+        "training": {"epochs": epochs, "batch_size": 64, "warmup_epochs": 1, "precision": "fp32", **adam},
+        "quantization": {
+            "methods": list(_METHODS),
+            "ptq": {"calibration_samples": 256},
+            "qat": {"epochs": 1, "lr": 0.0001 if name in _RATES else 0.001, "warmup_epochs": 0},
+        },
+        "benchmark": {"batch_sizes": [1], "threads": [1], "seconds": 0.3, "warmup_seconds": 0.1},
+    }
+
+
+def run(configuration: dict[str, Any], cores: int) -> str | None:
+    """Evaluate every file of a study; return the first line of its refusals, or None."""
+    name = configuration["study"]
+    (model,) = configuration["models"]
+    files = [
+        f"results/{name}/cifar10-64/{model}/seed0/dense/{precision}/quality.json" for precision in ("fp32", *_METHODS)
+    ]
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(configuration, file)
+        file.flush()
+        command = [sys.executable, "-m", "snakemake", *files, "--profile", "profiles/local", "--keep-going"]
+        done = subprocess.run(
+            [*command, "--cores", str(cores), "--configfile", file.name],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode == 0:
+        return None
+    lines = (done.stdout + done.stderr).splitlines()
+    return next((line.partition("error: ")[2] for line in lines if "error: " in line), lines[-1])
+
+
+def rows(name: str, refusal: str | None) -> list[str]:
+    """Return the rows of the table for one network."""
+    label = name.replace("_", "-")
+    folder = ROOT / "results" / f"torchvision-{label}" / "cifar10-64" / label / "seed0" / "dense"
+    lines = []
+    for precision in ("fp32", *_METHODS):
+        path = folder / precision / "quality.json"
+        if path.exists():
+            lines.append(_row(name, precision, json.loads(path.read_text())))
+        else:
+            lines.append(f"| {name} | {precision} | | | | | | {refusal or 'not made'} |")
+    return lines
+
+
+def _row(name: str, precision: str, quality: dict[str, Any]) -> str:
+    raise NotImplementedError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("images", help="CIFAR-10 as class folders: a directory or an archive")
+    parser.add_argument("table", type=Path, help="Markdown file to write")
+    parser.add_argument("--samples", type=int, default=4000, help="training images (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=4, help="of base training (default: %(default)s)")
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
+    arguments = parser.parse_args()
+    for name in arguments.networks:
+        refusal = run(study(name, arguments.images, arguments.samples, arguments.epochs), arguments.cores)
+        print("\n".join(rows(name, refusal)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
