@@ -91,12 +91,12 @@ def writes(node: Node) -> bool:
     return first is not None and first.is_write
 
 
-def insert(node: Node, target: torch._ops.OpOverload, arguments: tuple) -> Node:
+def insert(node: Node, target: torch._ops.OpOverload, arguments: tuple, options: dict | None = None) -> Node:
     """Call an operator in front of `node`, as a part of the same module."""
     with node.graph.inserting_before(node):
-        inserted = node.graph.call_function(target, arguments)
+        inserted = node.graph.call_function(target, arguments, options or {})
     inserted.meta = dict(node.meta)
     values = torch.fx.node.map_arg(arguments, lambda argument: argument.meta["val"])
     with enable_python_dispatcher():  # without, some operators would fix the batch size
-        inserted.meta["val"] = target(*values)
+        inserted.meta["val"] = target(*values, **inserted.kwargs)
     return inserted

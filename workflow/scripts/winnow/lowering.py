@@ -69,7 +69,7 @@ def _root(plan: Plan, node: Node) -> str:
 
 def _round(nodes: Mapping[str, Node], point: Point, scale: Scale) -> None:
     value = nodes[point.value]
-    if value.target in DROPOUT:  # the identity of a value that is rounded already
+    if value.target in DROPOUT and point.value != point.root:  # the identity of a value that is rounded already
         return
     readers = [reader for reader in value.users if point.readers is None or reader.name in point.readers]
     arguments = (scale.scale, scale.zero_point, *ACTIVATION_RANGE, torch.uint8)
