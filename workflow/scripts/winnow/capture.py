@@ -7,12 +7,14 @@ trains can reach a file.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
-from winnow.fx_graphs import BATCH_NORM, calls
+from winnow.errors import WinnowError
+from winnow.fx_graphs import BATCH_NORM, arguments, calls, module_of
 from winnow.spelling import PlainSpelling, spell
 
 aten = torch.ops.aten
@@ -36,7 +38,7 @@ def captured(model: nn.Module, example: Tensor) -> GraphModule:
         A module on the CPU with contiguous parameters under the names they have in `model`; it is in inference mode
         until `set_training` says otherwise.
     """
-    model = copy.deepcopy(model).cpu().eval()
+    model = _copied(model).cpu().eval()
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = tensor.data.contiguous()  # the strides of training would be exported as operators
     fast_path = torch.backends.mha.get_fastpath_enabled()
@@ -44,11 +46,39 @@ def captured(model: nn.Module, example: Tensor) -> GraphModule:
     try:
         with PlainSpelling():
             program = torch.export.export(model, (example.contiguous(),), dynamic_shapes=dynamic_batch())
+    except torch._dynamo.exc.UserError as error:
+        raise WinnowError(
+            f"this network cannot be captured for any batch size ({' '.join(str(error).split())[:200]}); "
+            "x.shape[0] is a size that stays free, len(x) and int(x.shape[0]) are not; "
+            "or leave ptq and qat out of quantization.methods"
+        ) from error
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
     graph_module = program.module(check_guards=False)
     spell(graph_module)
+    _refuse_random(graph_module)
     return graph_module
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """Copy a network, also one whose hooks compute weights, as torch.nn.utils.prune and weight_norm do."""
+    computed = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
+    return copy.deepcopy(model, {id(value): value.detach().clone() for value in computed if not value.is_leaf})
+
+
+def _refuse_random(graph_module: GraphModule) -> None:
+    for node in calls(graph_module):
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and _is_active(arguments(node)):
+            raise WinnowError(
+                f"{module_of(node)}: {node.target} is random in inference, so one image has no one result; "
+                "do it under self.training (functional.dropout takes training=self.training)"
+            )
+
+
+def _is_active(values: Mapping[str, object]) -> bool:
+    """Whether an operator that can be random is, by its training flag and its rate of dropout."""
+    flags = [values[name] for name in _TRAINING_FLAGS if name in values]
+    return all(flags) and values.get("dropout_p", values.get("p")) != 0
 
 
 def set_training(graph_module: GraphModule, training: bool, *, norms: bool = True) -> None:

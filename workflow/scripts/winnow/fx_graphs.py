@@ -58,10 +58,15 @@ def is_from_parameters(node: Node) -> bool:
     return all(map(is_from_parameters, node.all_input_nodes))
 
 
-def module_of(node: Node) -> str:
-    """Return the path of the module that a node was captured in, for messages."""
+def path_of(node: Node) -> str:
+    """Return the path of the module that a node was captured in; empty for the network itself."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
-    return stack[-1][0] or "the network itself" if stack else "the network itself"
+    return stack[-1][0] if stack else ""
+
+
+def module_of(node: Node) -> str:
+    """Return where a node was captured, for messages."""
+    return path_of(node) or "the network itself"
 
 
 def writes_into_a_part(node: Node) -> bool:
@@ -100,3 +105,9 @@ def insert(node: Node, target: torch._ops.OpOverload, arguments: tuple, options:
     with enable_python_dispatcher():  # without, some operators would fix the batch size
         inserted.meta["val"] = target(*values, **inserted.kwargs)
     return inserted
+
+
+def arguments(node: Node) -> dict[str, object]:
+    """Return every argument of a call by its name, defaults included."""
+    values = {argument.name: argument.default_value for argument in node.target._schema.arguments}
+    return values | dict(zip(values, node.args, strict=False)) | node.kwargs

@@ -14,7 +14,7 @@ import torchao.quantization.pt2e  # noqa: F401 - registers the operators of quan
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from winnow.fx_graphs import calls, sources
+from winnow.fx_graphs import calls, path_of, sources
 from winnow.int8 import ACTIVATION_RANGE, BIAS_RANGE, DROPOUT, WEIGHT_RANGE, Layer, Plan, Point
 from winnow.ranges import Scale, weight_scales
 
@@ -86,7 +86,7 @@ def _fold(module: GraphModule, nodes: Mapping[str, Node], layer: Layer) -> _Fold
     node = nodes[layer.operator]
     weight = evaluated(module, node.args[1])
     bias = evaluated(module, node.args[2]) if len(node.args) > 2 and node.args[2] is not None else None
-    name = next(source.target for source in sources(node.args[1]) if source.meta["val"].dim() > 1)
+    name = _name(node)
     if layer.norm:
         gain, shift, mean, variance = (
             None if part is None else evaluated(module, part) for part in nodes[layer.norm].args[1:5]
@@ -96,6 +96,12 @@ def _fold(module: GraphModule, nodes: Mapping[str, Node], layer: Layer) -> _Fold
         bias = (bias + (0 if shift is None else shift.double())).float()
         weight = (weight.double() * factor.view(-1, *[1] * (weight.dim() - 1))).float()
     return _Folded(name, weight, bias)
+
+
+def _name(node: Node) -> str:
+    """Name the weights of a layer as the network does, or by the module that computes them from several tensors."""
+    origins = {source.target for source in sources(node.args[1]) if source.meta["val"].dim() > 1}
+    return origins.pop() if len(origins) == 1 else f"{path_of(node)}.weight".removeprefix(".")
 
 
 def evaluated(module: GraphModule, node: Node) -> Tensor:
@@ -132,8 +138,11 @@ class _Constants:
     def _register(self, target: str, value: Tensor) -> None:
         owner, _, name = target.rpartition(".")
         module = self.module.get_submodule(owner)
-        if hasattr(module, name):
+        if hasattr(module, name):  # a float operator may read it as well, as the embedding of a tied weight does
+            module.register_buffer(f"{name}_float", getattr(module, name).detach())
             delattr(module, name)
+            for node in self.module.graph.find_nodes(op="get_attr", target=target):
+                node.target = f"{target}_float"
         module.register_buffer(name, value.contiguous())
 
     def drop_unread(self) -> None:
