@@ -84,7 +84,12 @@ class TwoSizes(nn.Module):
 
     def __init__(self, mode: str):
         super().__init__()
-        self.mode, self.down, self.side, self.smooth = mode, block(WIDTH, stride=2), block(WIDTH, kernel=1), block(WIDTH)
+        self.mode, self.down, self.side, self.smooth = (
+            mode,
+            block(WIDTH, stride=2),
+            block(WIDTH, kernel=1),
+            block(WIDTH),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         small = functional.interpolate(self.down(x), scale_factor=2, mode=self.mode)
@@ -131,7 +136,9 @@ def shuffle_module(channels, size, classes):
 @network()
 def dilated(channels, size, classes):
     """Dilated convolutions"""
-    return _around(channels, classes, block(WIDTH, dilation=2, padding=2), block(WIDTH, dilation=(1, 3), padding=(1, 3)))
+    return _around(
+        channels, classes, block(WIDTH, dilation=2, padding=2), block(WIDTH, dilation=(1, 3), padding=(1, 3))
+    )
 
 
 @network()
@@ -218,7 +225,9 @@ def padded_shortcut(channels, size, classes):
 @network()
 def max_pool_ceil(channels, size, classes):
     """Max pooling with ceil_mode, a map of odd size"""
-    return _around(channels, classes, nn.MaxPool2d(3, 2, ceil_mode=True), block(WIDTH, padding=0), nn.MaxPool2d(2, ceil_mode=True))
+    return _around(
+        channels, classes, nn.MaxPool2d(3, 2, ceil_mode=True), block(WIDTH, padding=0), nn.MaxPool2d(2, ceil_mode=True)
+    )
 
 
 @network()
@@ -230,7 +239,9 @@ def average_pool_padding(channels, size, classes):
 @network()
 def adaptive_pool(channels, size, classes):
     """Adaptive average pooling to 2x2 and a linear on all of it"""
-    return nn.Sequential(stem(channels), block(WIDTH), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * WIDTH, classes))
+    return nn.Sequential(
+        stem(channels), block(WIDTH), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * WIDTH, classes)
+    )
 
 
 @network()

@@ -20,11 +20,9 @@ from winnow.aware import AwareTraining
 from winnow.batches import generator
 from winnow.channels import channel_groups, channel_scores, remove_channels
 from winnow.dynamic import quantize_dynamic
-from winnow.errors import WinnowError
 from winnow.export import export_onnx
 from winnow.masks import Masks
 from winnow.prunable import weighted_layers
-from winnow.runtimes import load_onnxruntime, load_openvino
 from winnow.selection import select
 from winnow.settings import QatSettings
 from winnow.static import quantize_static

@@ -31,7 +31,9 @@ class Residual(nn.Module):
         return x + self.body(x)
 
 
-def block(inputs: int, outputs: int = WIDTH, kernel: int | tuple[int, int] = 3, *, activation=nn.ReLU, **options) -> nn.Sequential:
+def block(
+    inputs: int, outputs: int = WIDTH, kernel: int | tuple[int, int] = 3, *, activation=nn.ReLU, **options
+) -> nn.Sequential:
     """Convolution, batch norm, activation."""
     sides = [size // 2 for size in kernel] if isinstance(kernel, tuple) else kernel // 2
     options = {"padding": sides, "bias": False} | options
@@ -46,8 +48,6 @@ def stem(channels: int, width: int = WIDTH) -> nn.Sequential:
 def head(classes: int, width: int = WIDTH) -> nn.Sequential:
     """Global pooling and a classifier."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes))
-
-
 
 
 class Patches(nn.Module):

@@ -140,7 +140,9 @@ def alpha_dropout(channels, size, classes):
 @network()
 def randomized_relu(channels, size, classes):
     """RReLU: random slopes while training"""
-    return nn.Sequential(block(channels, stride=2, activation=nn.RReLU), block(WIDTH, activation=nn.RReLU), head(classes))
+    return nn.Sequential(
+        block(channels, stride=2, activation=nn.RReLU), block(WIDTH, activation=nn.RReLU), head(classes)
+    )
 
 
 @network()
@@ -171,4 +173,6 @@ def several_taps(channels, size, classes):
 def in_place(channels, size, classes):
     """In-place operators on values that are read again"""
     double = Applied(lambda x: x.mul_(2).add_(1).relu_())
-    return nn.Sequential(nn.Conv2d(channels, WIDTH, 3, 2, 1), double, Residual(block(WIDTH)), nn.ReLU(True), head(classes))
+    return nn.Sequential(
+        nn.Conv2d(channels, WIDTH, 3, 2, 1), double, Residual(block(WIDTH)), nn.ReLU(True), head(classes)
+    )

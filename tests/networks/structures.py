@@ -146,7 +146,7 @@ class OwnInit(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.layer = nn.Conv2d(channels, WIDTH, 3, 2, 1)
-        values = np.random.normal(0, 0.2, tuple(self.layer.weight.shape))  # noqa: NPY002 - as users write it
+        values = np.random.normal(0, 0.2, tuple(self.layer.weight.shape))
         self.layer.weight.data = torch.tensor(values, dtype=torch.float32)
         nn.init.constant_(self.layer.bias, random.random() / 10)
 

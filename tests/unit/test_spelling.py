@@ -137,3 +137,46 @@ def test_a_network_that_torch_has_pruned_is_quantized(tmp_path):
     expected = model(IMAGES).detach().numpy()
     found = load_onnxruntime(tmp_path / "model.onnx", threads=1)(IMAGES.numpy())
     assert abs(found - expected).mean() < 0.05 * expected.std()
+
+
+PADS = {
+    "channels": lambda m, x: m.b(functional.pad(m.a(x), (0, 0, 0, 0, 2, 2))).mean((2, 3)),
+    "tokens": lambda m, x: m.c(functional.pad(m.a(x).flatten(2).transpose(1, 2), (0, 4, 1, 0))).mean(1),
+    "tokens read in float": lambda m, x: functional.gelu(functional.pad(m.a(x).flatten(2), (1, 0, 4, 0))).mean(2),
+    "features": lambda m, x: m.c(functional.pad(m.a(x).mean((2, 3)), (4, 0))),
+    "places": lambda m, x: m.b(functional.pad(m.d(x), (0, 1, 2, 0))).mean((2, 3)),
+    "added": lambda m, x: m.c(functional.pad(m.a(x).amax(2).mean(2), (4, 0)) + m.d(x).mean((2, 3))),
+}
+
+
+@pytest.mark.parametrize("name", PADS)
+def test_padding_of_values_of_both_signs_is_zero_in_both_runtimes(name, tmp_path):
+    """OpenVINO 2026.4 was off by up to ten times the logits' spread, or did not load the file."""
+    layers = {
+        "a": nn.Conv2d(3, 4, 3, padding=1),
+        "b": nn.Conv2d(8, 4, 3),
+        "c": nn.Linear(8, 4),
+        "d": nn.Conv2d(3, 8, 3),
+    }
+    model = Called(PADS[name], **layers).eval()
+    quantized = quantize_static(model, [IMAGES], "minmax")
+    export_onnx(quantized, IMAGES, tmp_path / "model.onnx", {})
+    expected = model(IMAGES).detach().numpy()
+    for load in (load_onnxruntime, load_openvino):
+        found = load(tmp_path / "model.onnx", threads=1)(IMAGES.numpy())
+        assert abs(found - expected).mean() < 0.03 * expected.std()
+
+
+def test_instance_norms_with_running_statistics_are_folded_like_batch_norms(tmp_path):
+    norm = nn.InstanceNorm2d(4, affine=True, track_running_stats=True)
+    layers = {"a": nn.Conv2d(3, 4, 3), "n": norm, "b": nn.Conv2d(4, 4, 3)}
+    model = Called(lambda m, x: m.n(m.b(functional.silu(m.n(m.a(x))))).mean((2, 3)), **layers)
+    nn.init.normal_(norm.weight)
+    model.train()(IMAGES)
+    quantized = quantize_static(model.eval(), [IMAGES], "minmax")
+    assert not [node for node in calls(quantized) if "norm" in str(node.target)]
+    export_onnx(quantized, IMAGES, tmp_path / "model.onnx", {})
+    expected = model(IMAGES).detach().numpy()
+    for load in (load_onnxruntime, load_openvino):
+        found = load(tmp_path / "model.onnx", threads=1)(IMAGES.numpy())
+        assert abs(found - expected).mean() < 0.05 * expected.std()

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
 from winnow.errors import WinnowError
-from winnow.fx_graphs import BATCH_NORM, arguments, calls, module_of
+from winnow.fx_graphs import NORMS, arguments, calls, module_of
 from winnow.spelling import PlainSpelling, spell
 
 aten = torch.ops.aten
-_NORMS = (BATCH_NORM, aten.instance_norm.default)
 _TRAINING_FLAGS = ("train", "training", "use_input_stats")  # the names torch's operators have for it
 
 
@@ -93,7 +92,7 @@ def set_training(graph_module: GraphModule, training: bool, *, norms: bool = Tru
         for place, argument in enumerate(node.target._schema.arguments):
             if argument.name not in _TRAINING_FLAGS or _without_own_statistics(node):
                 continue
-            value = training and (norms or node.target not in _NORMS)
+            value = training and (norms or node.target not in NORMS)
             if place < len(node.args):
                 node.update_arg(place, value)
             else:
@@ -103,4 +102,4 @@ def set_training(graph_module: GraphModule, training: bool, *, norms: bool = Tru
 
 def _without_own_statistics(node: Node) -> bool:
     """Such a norm uses those of its input, in training and inference."""
-    return node.target in _NORMS and node.args[3] is None
+    return node.target in NORMS and node.args[3] is None

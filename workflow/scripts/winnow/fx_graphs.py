@@ -13,6 +13,7 @@ aten = torch.ops.aten
 CONVOLUTIONS = (aten.conv1d.default, aten.conv2d.default, aten.conv3d.default)
 WEIGHTED = (*CONVOLUTIONS, aten.linear.default)
 BATCH_NORM = aten.batch_norm.default
+NORMS = (BATCH_NORM, aten.instance_norm.default)
 _VIEWS = (
     aten.view.default,
     aten.slice.Tensor,

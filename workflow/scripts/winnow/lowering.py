@@ -14,8 +14,8 @@ import torchao.quantization.pt2e  # noqa: F401 - registers the operators of quan
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from winnow.fx_graphs import calls, path_of, sources
-from winnow.int8 import ACTIVATION_RANGE, BIAS_RANGE, DROPOUT, WEIGHT_RANGE, Layer, Plan, Point
+from winnow.fx_graphs import BATCH_NORM, calls, path_of, sources
+from winnow.int8 import ACTIVATION_RANGE, BIAS_RANGE, DROPOUT, PADS, WEIGHT_RANGE, Layer, Plan, Point, folds
 from winnow.ranges import Scale, weight_scales
 
 aten = torch.ops.aten
@@ -56,6 +56,8 @@ def lowered(graph_module: GraphModule, plan: Plan, scales: Mapping[str, Scale]) 
         if node.target in DROPOUT:
             node.replace_all_uses_with(node.args[0])
             module.graph.erase_node(node)
+        elif folds(node):  # in inference an instance norm is one, too, and exporters would read the batch size for it
+            node.target = BATCH_NORM
     module.graph.eliminate_dead_code()
     constants.drop_unread()
     module.graph.lint()
@@ -71,14 +73,30 @@ def _round(nodes: Mapping[str, Node], point: Point, scale: Scale) -> None:
     value = nodes[point.value]
     if value.target in DROPOUT and point.value != point.root:  # the identity of a value that is rounded already
         return
-    readers = [reader for reader in value.users if point.readers is None or reader.name in point.readers]
     arguments = (scale.scale, scale.zero_point, *ACTIVATION_RANGE, torch.uint8)
+    if value.target in PADS and point.value != point.root:
+        _pad_codes(value, arguments)
+        return
+    readers = [reader for reader in value.users if point.readers is None or reader.name in point.readers]
     with value.graph.inserting_after(value):
         code = value.graph.call_function(_codes.quantize_per_tensor.default, (value, *arguments))
     with value.graph.inserting_after(code):
         rounded = value.graph.call_function(_codes.dequantize_per_tensor.default, (code, *arguments))
     for reader in readers:
         reader.replace_input_with(value, rounded)
+
+
+def _pad_codes(value: Node, arguments: tuple) -> None:
+    """Pad a rounded value as integers.
+
+    OpenVINO 2026.4 pads channels and features with code 0 where the zero point of the value is another one.
+    """
+    zero_point, code = arguments[1], value.args[0].args[0]
+    with value.graph.inserting_after(value):
+        padded = value.graph.call_function(aten.constant_pad_nd.default, (code, value.args[1], zero_point))
+    with value.graph.inserting_after(padded):
+        rounded = value.graph.call_function(_codes.dequantize_per_tensor.default, (padded, *arguments))
+    value.replace_all_uses_with(rounded)
 
 
 def _fold(module: GraphModule, nodes: Mapping[str, Node], layer: Layer) -> _Folded:

@@ -58,7 +58,7 @@ def _mean_slope(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False):
     return functional.leaky_relu(input, (lower + upper) / 2, inplace)
 
 
-def _wrapped(input, pad, mode="circular", value=None):
+def _wrapped(input, pad, *_, **__):
     for place in range(len(pad) // 2):
         before, after = pad[2 * place : 2 * place + 2]
         dimension, size = -1 - place, input.shape[-1 - place]
