@@ -7,7 +7,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
-from networks.parts import MeanHead, Patches, Residual, mlp
+from networks.parts import MeanHead, Patches, Residual, head, mlp, stem
 from networks.record import collector
 
 NETWORKS, network = collector()
@@ -172,7 +172,7 @@ def _tokens(channels: int, classes: int, *blocks: nn.Module) -> nn.Sequential:
     return nn.Sequential(Patches(channels), *blocks, MeanHead(classes))
 
 
-@network()
+@network(integer=0.905, reason="products of two activations")
 def fused_qkv(channels, size, classes):
     """Vision transformer with one linear for queries, keys and values"""
     return _tokens(channels, classes, Attention(), Residual(mlp()))
@@ -197,47 +197,45 @@ def encoder_layer(channels, size, classes):
     return _tokens(channels, classes, layer)
 
 
-@network()
+@network(integer=0.983, reason="products of two activations")
 def attention_pooling(channels, size, classes):
     """A learned query pools the places, with its own key and value"""
     return nn.Sequential(Patches(channels), OwnQueries(classes))
 
 
-@network()
+@network(integer=0.905, reason="products of two activations")
 def relative_bias(channels, size, classes):
     """Relative position bias looked up with integer indices"""
     return _tokens(channels, classes, RelativeBias(size[0] // 4), Residual(mlp()))
 
 
-@network()
+@network(integer=0.974, reason="products of two activations")
 def shifted_windows(channels, size, classes):
     """Attention in shifted windows (Swin)"""
     return _tokens(channels, classes, Windows(size[0] // 4), Residual(mlp()))
 
 
-@network()
+@network(integer=0.947, reason="products of two activations")
 def linear_attention(channels, size, classes):
     """Linear attention: products of activations without softmax"""
     return _tokens(channels, classes, Linear(), Residual(mlp()))
 
 
-@network()
+@network(integer=0.857, reason="products of two activations")
 def talking_heads(channels, size, classes):
     """Linears across the heads, before and after the softmax"""
     return _tokens(channels, classes, TalkingHeads())
 
 
-@network()
+@network(integer=0.846, reason="products of two activations")
 def position_ids(channels, size, classes):
     """Integer position ids, cut to length and embedded"""
     return _tokens(channels, classes, PositionIds(_places(size)), Attention())
 
 
-@network()
+@network(integer=0.381, reason="products of two activations")
 def non_local(channels, size, classes):
     """Non-local block: attention over pixels, started by a scalar gate"""
-    from networks.parts import head, stem
-
     return nn.Sequential(stem(channels), NonLocal(16), head(classes))
 
 

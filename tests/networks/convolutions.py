@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from networks.parts import WIDTH, Applied, block, head, stem
-from networks.record import collector
+from networks.record import STAGES, collector
 
 NETWORKS, network = collector()
 
@@ -186,7 +186,7 @@ def conv3d(channels, size, classes):
     return nn.Sequential(Applied(lambda x: x.unsqueeze(1)), *layer(1), *layer(8), *last)
 
 
-@network()
+@network(integer=0.401, reason="transposed convolutions")
 def transposed(channels, size, classes):
     """Encoder, transposed convolution, classifier"""
     return _around(channels, classes, nn.ConvTranspose2d(WIDTH, WIDTH, 4, 2, 1), nn.ReLU(), block(WIDTH, stride=2))
@@ -264,13 +264,13 @@ def inception(channels, size, classes):
     return _around(channels, classes, Inception(), width=24)
 
 
-@network()
+@network(refused=dict.fromkeys(STAGES, "OpenVINO cannot load it"))
 def deformable(channels, size, classes):
     """torchvision's DeformConv2d"""
     return _around(channels, classes, Deformable())
 
 
-@network()
+@network(refused=dict.fromkeys(STAGES, "OpenVINO"))
 def fourier(channels, size, classes):
     """A Fourier transform mixes the places (FNet)"""
     return _around(channels, classes, Spectrum(), block(WIDTH))

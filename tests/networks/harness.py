@@ -121,6 +121,7 @@ class Gauntlet:
         for name, layer in layers.items():
             weight = layer.weight.detach().abs()
             keep[f"{name}.weight"] = weight > weight.median()
+        self.masked = sum(int((~kept).sum()) for kept in keep.values())
         masks = Masks(keep)
         masks.apply(model)
         model = self.tuned(model, TUNING_STEPS, masks.enforcer(model), 0.001).eval()

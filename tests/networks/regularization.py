@@ -10,7 +10,7 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from networks.parts import WIDTH, Applied, Residual, block, head, stem
-from networks.record import collector
+from networks.record import STAGES, collector
 
 NETWORKS, network = collector()
 Outputs = namedtuple("Outputs", ["logits", "auxiliary"])
@@ -118,7 +118,7 @@ def functional_dropout(channels, size, classes):
     return FunctionalDropout(channels, classes)
 
 
-@network()
+@network(refused=dict.fromkeys(STAGES, "is random in inference"))
 def dropout_left_on(channels, size, classes):
     """F.dropout without its flag: random in inference, too"""
     return AlwaysDropout(channels, classes)

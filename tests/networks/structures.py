@@ -185,7 +185,7 @@ def dense_block(channels, size, classes):
     return nn.Sequential(nn.Conv2d(channels, WIDTH, 3, 2, 1, bias=False), Dense(), *last)
 
 
-@network()
+@network(integer=0.001, reason="recurrent layers")
 def rows_lstm(channels, size, classes):
     """LSTM over the rows of the image"""
     return RowsLstm(channels, size, classes)
@@ -209,7 +209,7 @@ def cosine_classifier(channels, size, classes):
     return nn.Sequential(stem(channels), block(WIDTH), nn.AdaptiveAvgPool2d(1), nn.Flatten(), Cosine(WIDTH, classes))
 
 
-@network()
+@network(integer=0.915, reason="products of two activations")
 def conditional_convolution(channels, size, classes):
     """Weights mixed for each image (CondConv)"""
     return nn.Sequential(stem(channels), Mixture(), block(WIDTH), head(classes))
