@@ -19,11 +19,11 @@ _HEADINGS = {
 }
 _INTRODUCTION = """# What works with which network
 
-Written by `make docs` from the records in tests/networks/, which tests hold every artifact to. Each network is small and
-stands for a situation. *Yes*: the file agrees with the float network it stands for, in ONNX Runtime and in OpenVINO, and
-both with each other. A quotation is a part of the one-line message that refuses it. *As ptq*: tested with ptq alone, as
-another network of the table has the same on all other ways. The share is that of the multiply-accumulates that a ptq
-file computes on integers.
+Written by `make docs` from the records in tests/networks/, which tests hold every artifact to. Each network is small
+and stands for a situation. *Yes*: the file agrees with the float network it stands for, in ONNX Runtime and in
+OpenVINO, and both with each other. A quotation is a part of the one-line message that refuses it. *As ptq*: tested
+with ptq alone, as another network of the table has the same on all other ways. The share is that of the
+multiply-accumulates that a ptq file computes on integers.
 """
 
 

@@ -1,5 +1,7 @@
 """The gauntlet: what ships of every network is what the network computes, or is refused with a reason."""
 
+from functools import cache
+
 import numpy as np
 import onnx
 import pytest
@@ -33,12 +35,8 @@ CASES = [(network, stage) for network in NETWORKS for stage in (("ptq",) if netw
 @pytest.fixture(scope="module", autouse=True)
 def _one_registry():
     """The exporter collects its operators anew for every file: half a second each."""
-    make, made = _registration.ONNXRegistry.from_torchlib, {}
     with pytest.MonkeyPatch.context() as patch:
-        once = lambda *version: (
-            made.setdefault(version, None) or made.update({version: make(*version)}) or made[version]
-        )
-        patch.setattr(_registration.ONNXRegistry, "from_torchlib", once)
+        patch.setattr(_registration.ONNXRegistry, "from_torchlib", cache(_registration.ONNXRegistry.from_torchlib))
         yield
 
 
