@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake --profile profiles/local
 
-.PHONY: demo plan report live test lint clean help
+.PHONY: demo plan report live test lint docs clean help
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -39,6 +39,9 @@ lint: .venv/locked-dev ## style of Python and Snakemake files
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m snakefmt --check Snakefile workflow
 	$(BIN)/python -m snakemake --configfile config/demo.yaml --lint
+
+docs: .venv/locked-dev ## write docs/networks.md from the records of the tests
+	cd tests && PYTHONPATH=.:../workflow/scripts ../$(BIN)/python -m networks.table
 
 clean: ## remove the environment and caches; results stay
 	rm -rf .venv .pytest_cache .ruff_cache

@@ -208,6 +208,27 @@ def test_weights_computed_from_parameters_are_integers_in_the_file(layer):
     assert dict(quantized.named_buffers())[codes.target].dtype == torch.int8
 
 
+def test_dropout_behind_a_float_operator_keeps_the_rounding_of_its_reader():
+    def forward(m, x):
+        return m.b(m.drop(functional.gelu(m.a(x)))).mean((2, 3))
+
+    model = Network(forward, a=convolution(), b=convolution(4), drop=nn.Dropout(0.5)).eval()
+    quantized = quantize_static(model, [IMAGES], "minmax")
+    layers = [node for node in calls(quantized) if node.target == torch.ops.aten.conv2d.default]
+    assert ["dequantize_per_tensor" in str(layer.args[0].target) for layer in layers] == [True, True]
+
+
+def test_a_weight_that_a_float_operator_reads_too_stays_there_in_float():
+    def forward(m, x):
+        x = functional.gelu(m.a(x.flatten(1))) * m.a.weight_scale
+        return m.b(x + functional.embedding(m.places, m.a.weight[:, :4]).sum(0))
+
+    model = Network(forward, a=nn.Linear(192, 4), b=nn.Linear(4, 3))
+    model.a.weight_scale = nn.Parameter(torch.tensor(2.0))  # the name that scales of weights get
+    model.register_buffer("places", torch.arange(3))
+    assert deviation(model.eval()) > 30
+
+
 def test_writing_into_a_part_of_a_rounded_value_is_refused():
     def forward(m, x):
         x = m.a(x)

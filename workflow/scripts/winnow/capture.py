@@ -7,16 +7,17 @@ trains can reach a file.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
-from winnow.fx_graphs import BATCH_NORM, calls
+from winnow.errors import WinnowError
+from winnow.fx_graphs import NORMS, arguments, calls, module_of
 from winnow.spelling import PlainSpelling, spell
 
 aten = torch.ops.aten
-_NORMS = (BATCH_NORM, aten.instance_norm.default)
 _TRAINING_FLAGS = ("train", "training", "use_input_stats")  # the names torch's operators have for it
 
 
@@ -32,7 +33,7 @@ def exported(model: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
         model: maps float32 [N, C, H, W] to logits [N, classes]; it is not changed.
         example: any input of at least 2 images.
     """
-    model = copy.deepcopy(model).cpu()
+    model = _copied(model).cpu()
     if not isinstance(model, GraphModule):  # a captured graph is in inference mode already
         model.eval()
     for tensor in (*model.parameters(), *model.buffers()):
@@ -42,6 +43,11 @@ def exported(model: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
     try:
         with PlainSpelling():
             program = torch.export.export(model, (example.contiguous(),), dynamic_shapes=dynamic_batch())
+    except torch._dynamo.exc.UserError as error:
+        raise WinnowError(
+            f"this network cannot be captured for any batch size ({' '.join(str(error).split())[:200]}); "
+            "x.shape[0] is a size that stays free, len(x) and int(x.shape[0]) are not"
+        ) from error
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
     for node in program.graph.nodes:
@@ -63,7 +69,29 @@ def captured(model: nn.Module, example: Tensor) -> GraphModule:
     """
     graph_module = exported(model, example).module(check_guards=False)
     spell(graph_module)
+    _refuse_random(graph_module)
     return graph_module
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """Copy a network, also one whose hooks compute weights, as torch.nn.utils.prune and weight_norm do."""
+    computed = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
+    return copy.deepcopy(model, {id(value): value.detach().clone() for value in computed if not value.is_leaf})
+
+
+def _refuse_random(graph_module: GraphModule) -> None:
+    for node in calls(graph_module):
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and _is_active(arguments(node)):
+            raise WinnowError(
+                f"{module_of(node)}: {node.target} is random in inference, so one image has no one result; "
+                "do it under self.training (functional.dropout takes training=self.training)"
+            )
+
+
+def _is_active(values: Mapping[str, object]) -> bool:
+    """Whether an operator that can be random is, by its training flag and its rate of dropout."""
+    flags = [values[name] for name in _TRAINING_FLAGS if name in values]
+    return all(flags) and values.get("dropout_p", values.get("p")) != 0
 
 
 def set_training(graph_module: GraphModule, training: bool, *, norms: bool = True) -> None:
@@ -78,7 +106,7 @@ def set_training(graph_module: GraphModule, training: bool, *, norms: bool = Tru
         for place, argument in enumerate(node.target._schema.arguments):
             if argument.name not in _TRAINING_FLAGS or _without_own_statistics(node):
                 continue
-            value = training and (norms or node.target not in _NORMS)
+            value = training and (norms or node.target not in NORMS)
             if place < len(node.args):
                 node.update_arg(place, value)
             else:
@@ -88,4 +116,4 @@ def set_training(graph_module: GraphModule, training: bool, *, norms: bool = Tru
 
 def _without_own_statistics(node: Node) -> bool:
     """Such a norm uses those of its input, in training and inference."""
-    return node.target in _NORMS and node.args[3] is None
+    return node.target in NORMS and node.args[3] is None

@@ -13,6 +13,7 @@ aten = torch.ops.aten
 CONVOLUTIONS = (aten.conv1d.default, aten.conv2d.default, aten.conv3d.default)
 WEIGHTED = (*CONVOLUTIONS, aten.linear.default)
 BATCH_NORM = aten.batch_norm.default
+NORMS = (BATCH_NORM, aten.instance_norm.default)
 _VIEWS = (
     aten.view.default,
     aten.slice.Tensor,
@@ -58,10 +59,15 @@ def is_from_parameters(node: Node) -> bool:
     return all(map(is_from_parameters, node.all_input_nodes))
 
 
-def module_of(node: Node) -> str:
-    """Return the path of the module that a node was captured in, for messages."""
+def path_of(node: Node) -> str:
+    """Return the path of the module that a node was captured in; empty for the network itself."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
-    return stack[-1][0] or "the network itself" if stack else "the network itself"
+    return stack[-1][0] if stack else ""
+
+
+def module_of(node: Node) -> str:
+    """Return where a node was captured, for messages."""
+    return path_of(node) or "the network itself"
 
 
 def writes_into_a_part(node: Node) -> bool:
@@ -91,12 +97,18 @@ def writes(node: Node) -> bool:
     return first is not None and first.is_write
 
 
-def insert(node: Node, target: torch._ops.OpOverload, arguments: tuple) -> Node:
+def insert(node: Node, target: torch._ops.OpOverload, arguments: tuple, options: dict | None = None) -> Node:
     """Call an operator in front of `node`, as a part of the same module."""
     with node.graph.inserting_before(node):
-        inserted = node.graph.call_function(target, arguments)
+        inserted = node.graph.call_function(target, arguments, options or {})
     inserted.meta = dict(node.meta)
     values = torch.fx.node.map_arg(arguments, lambda argument: argument.meta["val"])
     with enable_python_dispatcher():  # without, some operators would fix the batch size
-        inserted.meta["val"] = target(*values)
+        inserted.meta["val"] = target(*values, **inserted.kwargs)
     return inserted
+
+
+def arguments(node: Node) -> dict[str, object]:
+    """Return every argument of a call by its name, defaults included."""
+    values = {argument.name: argument.default_value for argument in node.target._schema.arguments}
+    return values | dict(zip(values, node.args, strict=False)) | node.kwargs

@@ -19,8 +19,8 @@ from torch.fx import GraphModule, Node
 
 from winnow.errors import WinnowError
 from winnow.fx_graphs import (
-    BATCH_NORM,
     CONVOLUTIONS,
+    NORMS,
     WEIGHTED,
     aliases,
     calls,
@@ -63,7 +63,7 @@ _PASSING = (
     aten.upsample_nearest2d.vec,
     operator.getitem,
 )
-_PADS = (aten.pad.default, aten.constant_pad_nd.default)
+PADS = (aten.pad.default, aten.constant_pad_nd.default)
 DROPOUT = (aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default)
 # These combine values: the result has a range of its own.
 _COMBINING = (
@@ -184,7 +184,7 @@ class _Planner:
         for node in reversed(self.roots):
             readers = [self.fused_adds.get(reader, reader) for reader in node.users]
             wanted = any(reader in self.layers or reader in self.rounded for reader in readers)
-            made_by = self.ends.get(node)
+            made_by = self.ends.get(self.roots[node] if node.target in PADS else node)
             if wanted or (made_by is not None and made_by.target in CONVOLUTIONS):
                 self.rounded[node] = None
         for add in self.fused_adds:
@@ -207,8 +207,8 @@ def _layer(node: Node) -> Layer:
 
 
 def folds(node: Node) -> bool:
-    """Whether a node is a batch norm that a layer in front of it can take over: one with statistics of its own."""
-    return node.target == BATCH_NORM and node.args[3] is not None and node.args[4] is not None
+    """Whether a node is a norm that a layer in front of it can take over: one with statistics of its own."""
+    return node.target in NORMS and node.args[3] is not None and node.args[4] is not None
 
 
 def _only_reader(node: Node) -> Node | None:
@@ -228,7 +228,7 @@ def _is_relu(node: Node) -> bool:
 
 
 def _passes(node: Node) -> bool:
-    if node.target in _PADS:
+    if node.target in PADS:
         constant = node.target == aten.constant_pad_nd.default or len(node.args) < 3 or node.args[2] == "constant"
         return constant and not any(node.args[2 if node.target == aten.constant_pad_nd.default else 3 :])
     return node.target in _PASSING or node.target in DROPOUT or _is_relu(node)

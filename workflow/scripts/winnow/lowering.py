@@ -14,8 +14,8 @@ import torchao.quantization.pt2e  # noqa: F401 - registers the operators of quan
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from winnow.fx_graphs import calls, sources
-from winnow.int8 import ACTIVATION_RANGE, BIAS_RANGE, DROPOUT, WEIGHT_RANGE, Layer, Plan, Point
+from winnow.fx_graphs import BATCH_NORM, calls, path_of, sources
+from winnow.int8 import ACTIVATION_RANGE, BIAS_RANGE, DROPOUT, PADS, WEIGHT_RANGE, Layer, Plan, Point, folds
 from winnow.ranges import Scale, weight_scales
 
 aten = torch.ops.aten
@@ -56,6 +56,8 @@ def lowered(graph_module: GraphModule, plan: Plan, scales: Mapping[str, Scale]) 
         if node.target in DROPOUT:
             node.replace_all_uses_with(node.args[0])
             module.graph.erase_node(node)
+        elif folds(node):  # in inference an instance norm is one, too, and exporters would read the batch size for it
+            node.target = BATCH_NORM
     module.graph.eliminate_dead_code()
     constants.drop_unread()
     module.graph.lint()
@@ -69,10 +71,13 @@ def _root(plan: Plan, node: Node) -> str:
 
 def _round(nodes: Mapping[str, Node], point: Point, scale: Scale) -> None:
     value = nodes[point.value]
-    if value.target in DROPOUT:  # the identity of a value that is rounded already
+    if value.target in DROPOUT and point.value != point.root:  # the identity of a value that is rounded already
+        return
+    arguments = (scale.scale, scale.zero_point, *ACTIVATION_RANGE, torch.uint8)
+    if value.target in PADS and point.value != point.root:
+        _pad_codes(value, arguments)
         return
     readers = [reader for reader in value.users if point.readers is None or reader.name in point.readers]
-    arguments = (scale.scale, scale.zero_point, *ACTIVATION_RANGE, torch.uint8)
     with value.graph.inserting_after(value):
         code = value.graph.call_function(_codes.quantize_per_tensor.default, (value, *arguments))
     with value.graph.inserting_after(code):
@@ -81,12 +86,25 @@ def _round(nodes: Mapping[str, Node], point: Point, scale: Scale) -> None:
         reader.replace_input_with(value, rounded)
 
 
+def _pad_codes(value: Node, arguments: tuple) -> None:
+    """Pad a rounded value as integers.
+
+    OpenVINO 2026.4 pads channels and features with code 0 where the zero point of the value is another one.
+    """
+    zero_point, code = arguments[1], value.args[0].args[0]
+    with value.graph.inserting_after(value):
+        padded = value.graph.call_function(aten.constant_pad_nd.default, (code, value.args[1], zero_point))
+    with value.graph.inserting_after(padded):
+        rounded = value.graph.call_function(_codes.dequantize_per_tensor.default, (padded, *arguments))
+    value.replace_all_uses_with(rounded)
+
+
 def _fold(module: GraphModule, nodes: Mapping[str, Node], layer: Layer) -> _Folded:
     """Compute the weights of a layer as they ship: constants evaluated, batch norm folded in."""
     node = nodes[layer.operator]
     weight = evaluated(module, node.args[1])
     bias = evaluated(module, node.args[2]) if len(node.args) > 2 and node.args[2] is not None else None
-    name = next(source.target for source in sources(node.args[1]) if source.meta["val"].dim() > 1)
+    name = _name(node)
     if layer.norm:
         gain, shift, mean, variance = (
             None if part is None else evaluated(module, part) for part in nodes[layer.norm].args[1:5]
@@ -96,6 +114,12 @@ def _fold(module: GraphModule, nodes: Mapping[str, Node], layer: Layer) -> _Fold
         bias = (bias + (0 if shift is None else shift.double())).float()
         weight = (weight.double() * factor.view(-1, *[1] * (weight.dim() - 1))).float()
     return _Folded(name, weight, bias)
+
+
+def _name(node: Node) -> str:
+    """Name the weights of a layer as the network does, or by the module that computes them from several tensors."""
+    origins = {source.target for source in sources(node.args[1]) if source.meta["val"].dim() > 1}
+    return origins.pop() if len(origins) == 1 else f"{path_of(node)}.weight".removeprefix(".")
 
 
 def evaluated(module: GraphModule, node: Node) -> Tensor:
@@ -132,8 +156,11 @@ class _Constants:
     def _register(self, target: str, value: Tensor) -> None:
         owner, _, name = target.rpartition(".")
         module = self.module.get_submodule(owner)
-        if hasattr(module, name):
+        if hasattr(module, name):  # a float operator may read it as well, as the embedding of a tied weight does
+            module.register_buffer(f"{name}_float", getattr(module, name).detach())
             delattr(module, name)
+            for node in self.module.graph.find_nodes(op="get_attr", target=target):
+                node.target = f"{target}_float"
         module.register_buffer(name, value.contiguous())
 
     def drop_unread(self) -> None:

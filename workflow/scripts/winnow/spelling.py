@@ -5,6 +5,7 @@ Some spellings are chosen because exporters or runtimes get others wrong; each s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,12 +13,12 @@ from torch.fx import GraphModule, Node
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from winnow.batch_size import infer_sizes, repeat_by_adding
 from winnow.fx_graphs import calls, insert, is_constant, is_from_parameters, writes, writes_into_a_part
 
 aten = torch.ops.aten
 _SPELLED_PADDING = (functional.conv1d, functional.conv2d, functional.conv3d)
 _POOLS = (functional.adaptive_avg_pool2d, functional.adaptive_avg_pool3d)
-_RESHAPES = (aten.view.default, aten.reshape.default, aten._unsafe_view.default)
 _PRODUCTS = (aten.matmul.default, aten.mm.default)
 
 
@@ -27,7 +28,8 @@ class PlainSpelling(TorchFunctionMode):
     The words "same" and "valid" for padding become numbers; where sides differ, a pad of its own: torch.export would
     fix the batch size of a network with an even kernel otherwise. Global average pooling becomes a mean: of an input
     with channels last it would be exported as a gather over strides, with which OpenVINO 2026.4 miscomputes int8
-    networks. A ReLU of random slope has its mean slope in inference, which exporters have no other word for.
+    networks. A ReLU of random slope has its mean slope in inference, which exporters have no other word for. Circular
+    padding becomes a concatenation, as OpenVINO does not know it.
     """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -38,6 +40,8 @@ class PlainSpelling(TorchFunctionMode):
             return _pooled(func, *args, **kwargs)
         if func is functional.rrelu:
             return _mean_slope(*args, **kwargs)
+        if func is functional.pad and "circular" in (kwargs.get("mode"), *args[2:3]):
+            return _wrapped(*args, **kwargs)
         return func(*args, **kwargs)
 
 
@@ -54,6 +58,15 @@ def _mean_slope(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False):
     return functional.leaky_relu(input, (lower + upper) / 2, inplace)
 
 
+def _wrapped(input, pad, *_, **__):
+    for place in range(len(pad) // 2):
+        before, after = pad[2 * place : 2 * place + 2]
+        dimension, size = -1 - place, input.shape[-1 - place]
+        sides = (input.narrow(dimension, size - before, before), input, input.narrow(dimension, 0, after))
+        input = torch.cat([side for side in sides if side.shape[dimension]], dimension)
+    return input
+
+
 def _padded(convolution, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     kernel = weight.shape[2:]
     spread = dilation if isinstance(dilation, (list, tuple)) else [dilation] * len(kernel)
@@ -66,10 +79,26 @@ def _padded(convolution, input, weight, bias=None, stride=1, padding=0, dilation
 
 def spell(graph_module: GraphModule) -> None:
     """Rewrite a captured graph in place; its numbers stay the same."""
-    for rewrite in (_out_of_place, _inferred_sizes, _added_parameters, _products_as_linears, _linears_on_rows):
+    for rewrite in (
+        _without_assertions,
+        _out_of_place,
+        infer_sizes,
+        _added_parameters,
+        repeat_by_adding,
+        _sums_as_products,
+        _products_as_linears,
+        _linears_on_rows,
+    ):
         rewrite(graph_module)
     graph_module.graph.lint()
     graph_module.recompile()
+
+
+def _without_assertions(graph_module: GraphModule) -> None:
+    """Remove checks of dtypes: they hold, and weights become integers."""
+    for node in calls(graph_module):
+        if node.target == aten._assert_tensor_metadata.default:
+            graph_module.graph.erase_node(node)
 
 
 def _out_of_place(graph_module: GraphModule) -> None:
@@ -85,19 +114,6 @@ def _out_of_place(graph_module: GraphModule) -> None:
         node.target = functional
         later = {user for user in changed.users if node < user}
         changed.replace_all_uses_with(node, delete_user_cb=later.__contains__)
-
-
-def _inferred_sizes(graph_module: GraphModule) -> None:
-    """Let reshapes infer the one size that follows from the batch: no operators that only read shapes."""
-    for node in calls(graph_module):
-        if node.target not in _RESHAPES:
-            continue
-        sizes = list(node.args[1])
-        free = [place for place, size in enumerate(sizes) if isinstance(size, Node)]
-        if len(free) == 1 and -1 not in sizes:
-            sizes[free[0]] = -1
-            node.update_arg(1, sizes)
-    graph_module.graph.eliminate_dead_code()
 
 
 def _added_parameters(graph_module: GraphModule) -> None:
@@ -125,6 +141,32 @@ def _added_parameters(graph_module: GraphModule) -> None:
         for other in others[:-1]:
             total = insert(node, aten.add.Tensor, (total, other))
         node.target, node.args, node.kwargs = aten.add.Tensor, (total, others[-1]), {}
+
+
+def _sums_as_products(graph_module: GraphModule) -> None:
+    """Turn sums over products of a value and a constant (einsum) into linears."""
+    for node in calls(graph_module):
+        if node.target != aten.einsum.default or len(node.args[1]) != 2:
+            continue
+        inputs, _, result = node.args[0].replace(" ", "").partition("->")
+        (letters, value), (others, matrix) = zip(inputs.split(","), node.args[1], strict=True)
+        if is_constant(value):
+            letters, value, others, matrix = others, matrix, letters, value
+        summed = [letter for letter in others if letter in letters]
+        kept, new = ([letter for letter in part if letter not in summed] for part in (letters, others))
+        plain = len(set(letters)) == len(letters) and len(set(others)) == len(others) and "." not in inputs
+        if not plain or is_constant(value) or not is_constant(matrix) or sorted(result) != sorted(kept + new):
+            continue
+        if not (kept and new and summed):
+            continue
+        sizes = dict(zip(others, matrix.meta["val"].shape, strict=True))
+        value = insert(node, aten.permute.default, (value, [letters.index(letter) for letter in kept + summed]))
+        value = insert(node, aten.flatten.using_ints, (value, len(kept), -1))
+        matrix = insert(node, aten.permute.default, (matrix, [others.index(letter) for letter in new + summed]))
+        matrix = insert(node, aten.reshape.default, (matrix, [math.prod(sizes[letter] for letter in new), -1]))
+        product = insert(node, aten.linear.default, (value, matrix))
+        product = insert(node, aten.unflatten.int, (product, -1, [sizes[letter] for letter in new]))
+        node.target, node.args = aten.permute.default, (product, [(kept + new).index(letter) for letter in result])
 
 
 def _products_as_linears(graph_module: GraphModule) -> None:

@@ -1,0 +1,173 @@
+"""One network of the gauntlet through every stage, with what a user would ship from each."""
+
+from __future__ import annotations
+
+import copy
+import random
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from networks.record import Network
+from samples import training_settings
+from winnow.aware import AwareTraining
+from winnow.batches import generator
+from winnow.channels import channel_groups, channel_scores, remove_channels
+from winnow.dynamic import quantize_dynamic
+from winnow.export import export_onnx
+from winnow.masks import Masks
+from winnow.prunable import weighted_layers
+from winnow.selection import select
+from winnow.settings import QatSettings
+from winnow.static import quantize_static
+
+STEPS, TUNING_STEPS, BATCH, IMAGES = 30, 6, 32, 128
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file, what was exported, and the float network that it stands for."""
+
+    path: Path
+    module: nn.Module
+    counterpart: nn.Module
+
+
+def patterns(network: Network, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Noisy images of a coarse pattern for each class: float32 [count, C, H, W], int64 [count]."""
+    channels, height, width = network.shape
+    templates = torch.randn(network.classes, channels, 4, 4, generator=generator(network.classes))
+    labels = torch.randint(network.classes, (count,), generator=generator(seed, 1))
+    images = functional.interpolate(templates[labels], (height, width), mode="bilinear")
+    return images + 0.3 * torch.randn(images.shape, generator=generator(seed, 2)), labels
+
+
+class Gauntlet:
+    """The stages of one network; each is made once, when it is asked for."""
+
+    def __init__(self, network: Network, folder: Path):
+        self.network, self.folder = network, folder
+        self.images, self.labels = patterns(network, 256, seed=1)
+        self.held_out, _ = patterns(network, IMAGES, seed=2)
+
+    @cached_property
+    def trained(self) -> nn.Module:
+        for seed in (torch.manual_seed, np.random.seed, random.seed):
+            seed(0)
+        channels, *size = self.network.shape
+        model = self.network.factory(channels, tuple(size), self.network.classes)
+        with torch.no_grad():
+            model.eval()(self.images[:2])
+        return self.tuned(model, STEPS).eval()
+
+    def tuned(self, model: nn.Module, steps: int, after_step=lambda: None, rate: float = 0.005) -> nn.Module:
+        """Train in place for a few steps."""
+        torch.manual_seed(0)
+        model.train()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
+        for step in range(steps):
+            self.step(model, optimizer, step)
+            after_step()
+        return model
+
+    def step(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+        index = torch.arange(step * BATCH, (step + 1) * BATCH) % len(self.images)
+        optimizer.zero_grad()
+        functional.cross_entropy(logits_of(model(self.images[index])), self.labels[index]).backward()
+        optimizer.step()
+
+    def artifact(self, stage: str) -> Artifact:
+        return getattr(self, stage)
+
+    @cached_property
+    def fp32(self) -> Artifact:
+        return self._exported("fp32", self.trained, self.trained)
+
+    @cached_property
+    def dynamic(self) -> Artifact:
+        path = self.folder / "dynamic.onnx"
+        quantize_dynamic(self.fp32.path, path)
+        return Artifact(path, self.trained, self.trained)
+
+    @cached_property
+    def ptq(self) -> Artifact:
+        return self._exported("ptq", self._quantized(self.trained), self.trained)
+
+    @cached_property
+    def qat(self) -> Artifact:
+        settings = QatSettings(freeze_observers_epoch=2, freeze_batchnorm_epoch=3, training=training_settings())
+        aware = AwareTraining(self.trained, self.images[:BATCH], settings)
+        trainee = aware.trainee
+        optimizer = torch.optim.AdamW(trainee.model.parameters(), lr=0.0003)
+        for epoch in range(3):
+            trainee.before_epoch(epoch)
+            trainee.set_mode(trainee.model, True)
+            for step in range(TUNING_STEPS // 3):
+                self.step(trainee.model, optimizer, step)
+        trainee.set_mode(trainee.model, False)
+        return self._exported("qat", aware.convert(), aware.float_model())
+
+    @cached_property
+    def masks(self) -> Artifact:
+        model = copy.deepcopy(self.trained)
+        layers = weighted_layers(model, self.images[:2])
+        keep = {}
+        for name, layer in layers.items():
+            weight = layer.weight.detach().abs()
+            keep[f"{name}.weight"] = weight > weight.median()
+        self.masked = sum(int((~kept).sum()) for kept in keep.values())
+        masks = Masks(keep)
+        masks.apply(model)
+        model = self.tuned(model, TUNING_STEPS, masks.enforcer(model), 0.001).eval()
+        masks.check(model, self.network.name)
+        return self._exported("masks", model, model)
+
+    @cached_property
+    def narrow(self) -> nn.Module:
+        model, example, run = copy.deepcopy(self.trained), self.images[:1], self.network.name
+        layers = weighted_layers(model, example)
+        groups = channel_groups(model, example, list(layers)[:-1], run)
+        scores = {name: layer.weight.detach().abs() for name, layer in layers.items()}
+        ranked = channel_scores(groups, scores, "l1")
+        alive = {root: torch.ones(len(values), dtype=torch.bool) for root, values in ranked.items()}
+        options = {"scope": "local", "min_density": 0.0, "random": generator(0), "run": run}
+        keep = select(ranked, alive, 0.5, **options)
+        remove_channels(model, example, keep, run)
+        return self.tuned(model, TUNING_STEPS, rate=0.001).eval()
+
+    @cached_property
+    def channels(self) -> Artifact:
+        return self._exported("channels", self.narrow, self.narrow)
+
+    @cached_property
+    def channels_ptq(self) -> Artifact:
+        return self._exported("channels_ptq", self._quantized(self.narrow), self.narrow)
+
+    def _quantized(self, model: nn.Module) -> nn.Module:
+        return quantize_static(model, self.images.split(64), "histogram")
+
+    def _exported(self, stage: str, module: nn.Module, counterpart: nn.Module) -> Artifact:
+        path = self.folder / f"{stage}.onnx"
+        export_onnx(module, self.images[:4], path, {"run": self.network.name})
+        return Artifact(path, module, counterpart)
+
+
+def logits_of(output) -> Tensor:
+    """The logits among a network's outputs."""
+    if isinstance(output, dict):
+        output = list(output.values())
+    return output if isinstance(output, Tensor) else output[0]
+
+
+def multiplications(model: nn.Module, image: Tensor) -> int:
+    """Multiply-accumulates of one image, counted by torch: every product, that of two activations too."""
+    model = copy.deepcopy(model).requires_grad_(False)
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
+        model(image)  # without oneDNN, recurrent layers are products that are counted
+    return counter.get_total_flops() // 2
