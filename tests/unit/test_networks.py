@@ -36,7 +36,8 @@ CASES = [(network, stage) for network in NETWORKS for stage in (("ptq",) if netw
 def _one_registry():
     """The exporter collects its operators anew for every file: half a second each."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_registration.ONNXRegistry, "from_torchlib", cache(_registration.ONNXRegistry.from_torchlib))
+        once = staticmethod(cache(_registration.ONNXRegistry.from_torchlib))
+        patch.setattr(_registration.ONNXRegistry, "from_torchlib", once)
         yield
 
 
