@@ -18,7 +18,8 @@ from networks.record import Network
 from samples import training_settings
 from winnow.aware import AwareTraining
 from winnow.batches import generator
-from winnow.channels import channel_groups, channel_scores, remove_channels
+from winnow.channel_groups import channel_groups
+from winnow.channels import channel_scores, remove_channels
 from winnow.dynamic import quantize_dynamic
 from winnow.export import export_onnx
 from winnow.masks import Masks

@@ -8,7 +8,8 @@ import torchvision
 from torch import nn
 from torch.nn import functional
 
-from winnow.channels import channel_groups, remove_channels
+from winnow.channel_groups import channel_groups
+from winnow.channels import remove_channels
 from winnow.errors import WinnowError
 from winnow.narrowing import replay
 from winnow.prunable import weighted_layers
@@ -170,12 +171,12 @@ NETWORKS = {
             attention, a=convolution(), b=nn.Linear(8, 24), c=nn.Linear(8, 12), d=nn.Linear(12, 8), head=nn.Linear(8, 4)
         ),
         {"c", "d"},
-        {"b": "the network does not run without them", "a": ""},
+        {"b": "its channels depend on each other", "a": "a reshape divides them"},
     ),
     "padded shortcut": (
         Network(padded_shortcut, a=convolution(), b=convolution(8), c=convolution(8, 16), head=nn.Linear(16, 4)),
         {"b"},
-        {"a": "the network does not run without them", "c": ""},
+        {"a": "a shortcut pads them", "c": "a shortcut pads them"},
     ),
     "group norm": (
         Network(normalized, a=convolution(), n=nn.GroupNorm(2, 8), b=convolution(8), head=nn.Linear(8, 4)),

@@ -1,129 +1,166 @@
-"""A cut is right if the narrow network computes what the wide one computes once nobody reads the removed channels.
+"""A cut is right if the narrow network computes what the wide one computes with every removed value set to zero.
 
-Held against every cut that is made: whatever is normalized, reshaped or attended to together with the removed channels
-would show here.
+Held against every cut that is made. Both networks get the same random values of ordinary size in double precision, so
+that nothing hides behind channels that happen to be dead or scaled to nothing: what is normalized, reshaped, shuffled
+or attended to together with the removed channels shows.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
+import math
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from winnow.errors import WinnowError
-from winnow.narrowing import Removal, dependencies
+from winnow.narrowing import Removal, as_if_training, first_line, narrowed
 
 log = logging.getLogger(__name__)
-_TOLERANCE = 1e-3  # of the largest logit: sums in another order
-_LINE = 160  # characters
+_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}  # of the largest output: sums in another order
 _IMAGES = 2
 
 
-def fits(model: nn.Module, example: Tensor, keep: Mapping[str, Tensor]) -> str | None:
+def removals_of(keep: Mapping[str, Tensor]) -> list[Removal]:
+    """Return the removals that leave some channels of groups.
+
+    Args:
+        keep: bool [width] by the root of a group (`channels.ChannelGroup`).
+    """
+    return [(root, True, (~mask).nonzero().flatten().tolist()) for root, mask in keep.items() if not mask.all()]
+
+
+def fault(model: nn.Module, keep: Mapping[str, Tensor], example: Tensor) -> str | None:
     """Try a cut on a copy of a network.
 
     Args:
         model: in inference mode on the CPU; it is not changed.
+        keep: bool [width] by the root of a group.
         example: float32 [1, C, H, W].
-        keep: bool [width] by the root of a group (`channels.ChannelGroup`).
 
     Returns:
         Why the narrow network is wrong; None if it is right.
     """
-    wide, narrow = copy.deepcopy(model), copy.deepcopy(model)
     try:
-        _cut(narrow, wide, example, keep)
-        return _difference(wide, narrow, example)
-    except Exception as error:  # networks and torch-pruning raise whatever a wrong size provokes
-        log.debug("a trial cut of %s failed", ", ".join(keep), exc_info=True)
-        return f"the network does not run without them ({type(error).__name__}: {_first_line(error)})"
-
-
-def check_cut(model: nn.Module, example: Tensor, keep: Mapping[str, Tensor], run: str) -> list[Removal]:
-    """Cut a network in place and check it.
-
-    Returns:
-        What was removed, to be repeated by `narrowing.replay`.
-
-    Raises:
-        WinnowError: the narrow network does not run, or computes something else.
-    """
-    wide = copy.deepcopy(model)
-    try:
-        removals = _cut(model, wide, example, keep)
-        reason = _difference(wide, model, example)
-    except Exception as error:  # see `fits`
-        log.debug("cut of %s failed", ", ".join(keep), exc_info=True)
-        reason = f"it does not run ({type(error).__name__}: {_first_line(error)})"
-    if reason:
-        raise WinnowError(
-            f"{run}: without the removed channels the network is not the same: {reason}; use structure unstructured, "
-            "or leave this network out of pruning.models"
-        )
-    return removals
-
-
-@torch.no_grad()
-def _cut(narrow: nn.Module, wide: nn.Module, example: Tensor, keep: Mapping[str, Tensor]) -> list[Removal]:
-    """Remove channels from `narrow`, and let no layer of `wide` read them."""
-    graph = dependencies(narrow, example)
-    twins = dict(zip(narrow.modules(), wide.modules(), strict=True))
-    originals = {module: _positions(module) for module in twins}
+        narrow, places = narrowed(model, [removals_of(keep)], example)
+    except Exception as error:  # torch-pruning raises whatever an unknown operator provokes
+        log.debug("a cut of %s failed", ", ".join(keep), exc_info=True)
+        return str(error) if isinstance(error, WinnowError) else f"it cannot be cut ({first_line(error)})"
     for root, mask in keep.items():
-        places = (~mask).nonzero().flatten().tolist()
-        if not places:
-            continue
-        module = narrow.get_submodule(root)
-        group = graph.get_pruning_group(module, graph.get_pruner_of_module(module).prune_out_channels, places)
-        read: dict[nn.Module, set[int]] = {}
-        for item in group:
-            target = item.dep.target.module
-            if graph.is_in_channel_pruning_fn(item.dep.handler) and _reads(target):
-                read.setdefault(target, set()).update(item.idxs)
-        for target, columns in read.items():
-            gone = torch.zeros(len(originals[target]), dtype=torch.bool)
-            gone[list(columns)] = True
-            _silence(twins[target], originals[target][gone])
-            originals[target] = originals[target][~gone]
-        group.prune()
-    return [(name, outputs, [int(place) for place in places]) for name, outputs, places in graph.pruning_history()]
+        if (left := _outputs(narrow.get_submodule(root))) != int(mask.sum()):
+            return f"its channels depend on each other: {left} are left where {int(mask.sum())} should be"
+    if _ties(narrow) != _ties(model):
+        return "it shares its parameters with another layer"
+    wide = _with_random_values(model, next(narrow.parameters()).dtype)
+    try:
+        whole = _run(wide, example)
+    except Exception as error:
+        log.debug("the network does not run with random weights", exc_info=True)
+        return f"the network does not run with random weights ({first_line(error)})"
+    _silence(wide, narrow, places)
+    if not all(output.isfinite().all() for output in whole) or _same(whole, _run(wide, example)):
+        return "with random weights no output shows them"
+    return _difference(wide, narrow, example) or _difference_in_training(wide, narrow, example)
 
 
-def _reads(module: nn.Module) -> bool:
-    """Whether a layer sums over its input channels; a depthwise convolution passes each on."""
-    if isinstance(module, nn.Linear):
-        return True
-    return isinstance(module, nn.modules.conv._ConvNd) and not (
-        module.groups > 1 and module.groups == module.in_channels
-    )
-
-
-def _positions(module: nn.Module) -> Tensor:
-    """Number the input channels of a layer that reads them."""
-    if not _reads(module):
-        return torch.zeros(0, dtype=torch.long)
-    return torch.arange(module.in_features if isinstance(module, nn.Linear) else module.in_channels)
-
-
-def _silence(layer: nn.Module, places: Tensor) -> None:
-    if isinstance(layer, nn.modules.conv._ConvTransposeNd):
-        layer.weight[places] = 0
-    else:
-        layer.weight[:, places] = 0
+def _outputs(layer: nn.Module) -> int:
+    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
 
 
 @torch.no_grad()
+def _with_random_values(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Return a copy with values that neither die out nor explode from layer to layer."""
+    model, random = copy.deepcopy(model).eval().to(dtype), torch.Generator().manual_seed(0)
+    statistics = [value for name, value in model.named_buffers() if name.endswith(("running_mean", "running_var"))]
+    for value in (*model.parameters(), *statistics):
+        if value.dim() > 1:
+            scale = math.sqrt(2 / max(1, value[0].numel()))
+            value.copy_(scale * torch.randn(value.shape, generator=random, dtype=dtype))
+        else:  # biases, scales, variances
+            value.copy_(0.5 + torch.rand(value.shape, generator=random, dtype=dtype))
+    return model
+
+
+@torch.no_grad()
+def _silence(wide: nn.Module, narrow: nn.Module, places: Mapping[str, Tensor]) -> None:
+    """Give `narrow` the values of `wide`, and set those that it has not to zero in `wide`."""
+    taken = narrow.state_dict()
+    for name, value in wide.state_dict().items():
+        if name in places:
+            values = value.flatten()
+            taken[name].copy_(values[places[name]])
+            kept = torch.zeros_like(values)
+            kept[places[name].flatten()] = values[places[name].flatten()]
+            value.copy_(kept.view(value.shape))
+
+
 def _difference(wide: nn.Module, narrow: nn.Module, example: Tensor) -> str | None:
-    images = torch.randn(_IMAGES, *example.shape[1:], generator=torch.Generator().manual_seed(0))
-    expected, found = wide.eval()(images), narrow.eval()(images)
-    largest = float(expected.abs().max())
-    if not float((expected - found).abs().max()) <= _TOLERANCE * max(largest, torch.finfo(torch.float32).tiny):
-        return "what is computed beside them depends on them"
+    expected = _run(wide, example)
+    try:
+        found = _run(narrow, example)
+    except Exception as error:  # a network raises whatever a wrong size provokes
+        log.debug("a narrow network does not run", exc_info=True)
+        return f"{_where(error, narrow)} does not run without them ({first_line(error)})"
+    if [one.shape for one in expected] != [one.shape for one in found]:
+        return "they are outputs of the network"
+    return None if _same(expected, found) else "what is computed beside them depends on them"
+
+
+def _difference_in_training(wide: nn.Module, narrow: nn.Module, example: Tensor) -> str | None:
+    """Compare what the networks compute while they train; values only where nothing random is in them."""
+    try:
+        expected, again = (_seeded(seed, _run, as_if_training(wide), example) for seed in (0, 1))
+    except Exception:  # it is no network that trains on these images: not for this check to say
+        return None
+    try:
+        found = _seeded(0, _run, as_if_training(narrow), example)
+    except Exception as error:
+        log.debug("a narrow network does not train", exc_info=True)
+        return f"{_where(error, narrow)} does not train without them ({first_line(error)})"
+    if [one.shape for one in expected] != [one.shape for one in found]:
+        return "they are outputs of the network while it trains"
+    if _same(expected, again) and not _same(expected, found):
+        return "what is computed beside them while it trains depends on them"
     return None
 
 
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:_LINE]
+def _seeded(seed: int, function: Callable, *arguments: Any) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return function(*arguments)
+
+
+@torch.no_grad()
+def _run(model: nn.Module, example: Tensor) -> list[Tensor]:
+    dtype = next(model.parameters()).dtype
+    images = torch.randn(_IMAGES, *example.shape[1:], generator=torch.Generator().manual_seed(0), dtype=dtype)
+    return [leaf for leaf in tree_leaves(model(images)) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+
+
+def _same(expected: list[Tensor], found: list[Tensor]) -> bool:
+    """Whether outputs agree; outputs that are not finite agree with nothing."""
+    return all(
+        float((one - other).abs().max()) <= _TOLERANCE[one.dtype] * float(one.abs().max())
+        for one, other in zip(expected, found, strict=True)
+    )
+
+
+def _ties(model: nn.Module) -> list[tuple[str, ...]]:
+    """Return the names of parameters that have several."""
+    names: dict[int, tuple[str, ...]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names[id(parameter)] = (*names.get(id(parameter), ()), name)
+    return sorted(shared for shared in names.values() if len(shared) > 1)
+
+
+def _where(error: Exception, model: nn.Module) -> str:
+    """Name the innermost module of the network that was running."""
+    names = {module: name for name, module in model.named_modules()}
+    running = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    inside = [names[module] for module in running if isinstance(module, nn.Module) and names.get(module)]
+    return inside[-1] if inside else "the network"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import torch
 import torch_pruning
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from winnow.errors import WinnowError
 from winnow.files import safetensors_metadata
@@ -25,26 +27,67 @@ Removal = tuple[str, bool, list[int]]
 Cut = list[list[Removal]]
 """The removals of each round, in their order; empty for a network that is as wide as it was built."""
 
+log = logging.getLogger(__name__)
 _KEY = "removed_channels"
+_EXACT = {torch.float64: 2**53, torch.float32: 2**24}  # whole numbers up to here are told apart
+_LINE = 160  # characters
 
 
 def dependencies(model: nn.Module, example: Tensor) -> torch_pruning.DependencyGraph:
     """Trace which layers share their channels; the network is in inference mode on the CPU.
 
+    A network with further outputs while it trains, as auxiliary heads, is traced with them.
+
     Raises:
         WinnowError: torch-pruning cannot trace it.
     """
+    example = example.to(next((p.dtype for p in model.parameters()), example.dtype))
+    fixed = [parameter for parameter in model.parameters() if not parameter.requires_grad]
     try:
+        for parameter in fixed:  # what has no gradient is not seen
+            parameter.requires_grad_(True)
+        run = _with_further_outputs if _has_further_outputs(model, example) else None
         with torch.enable_grad():
-            graph = torch_pruning.DependencyGraph().build_dependency(model, example, verbose=False)
+            graph = torch_pruning.DependencyGraph().build_dependency(model, example, run, verbose=False)
     except Exception as error:  # torch-pruning raises whatever an unknown operator provokes
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise WinnowError(f"its layers cannot be traced for the removal of channels ({reason})") from error
+        raise WinnowError(f"its layers cannot be traced for the removal of channels ({first_line(error)})") from error
+    finally:
+        for parameter in fixed:
+            parameter.requires_grad_(False)
     most = max((max(parameter.shape, default=0) for parameter in model.parameters()), default=0)
     for node in graph.module2node.values():
         for dependency in node.dependencies:
             dependency.index_mapping = _Bounded(dependency.index_mapping, most)
     return graph
+
+
+def as_if_training(model: nn.Module) -> nn.Module:
+    """Let a network take the paths of training, in place, while its batch norms and dropouts stay in inference."""
+    for module in model.modules():
+        module.training = any(True for _ in module.children())
+    return model
+
+
+def _with_further_outputs(model: nn.Module, example: Tensor) -> list[Tensor]:
+    state = {name: value.clone() for name, value in model.named_buffers()}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            outputs = tree_leaves(as_if_training(model)(example))
+    finally:
+        model.eval()
+        for name, value in model.named_buffers():  # norms written as functions may have taken statistics
+            value.copy_(state[name])
+    return [output for output in outputs if isinstance(output, Tensor) and output.requires_grad]
+
+
+def _has_further_outputs(model: nn.Module, example: Tensor) -> bool:
+    """Whether a network gives more than one tensor while it trains; it does not if it does not run on one image."""
+    try:
+        with torch.enable_grad():
+            return len(_with_further_outputs(model, example)) > 1
+    except Exception:
+        log.debug("the network does not run as in training", exc_info=True)
+        return False
 
 
 class _Bounded(list):
@@ -76,33 +119,81 @@ def replay(model: nn.Module, cut: Cut, example: Tensor) -> None:
     Raises:
         WinnowError: the cut was made on another network.
     """
-    training = model.training
-    model.eval()
     try:
-        for removals in cut:
-            graph = dependencies(model, example)
-            graph.load_pruning_history([(name, outputs, list(places)) for name, outputs, places in removals])
-    except (AttributeError, ValueError, IndexError, RuntimeError) as error:
-        raise WinnowError(f"removed channels do not fit the network ({error}); prune it again") from error
-    model.train(training)
+        _remove(model, cut, example)
+    except Exception as error:  # torch-pruning raises whatever does not fit
+        raise WinnowError(f"removed channels do not fit the network ({first_line(error)}); prune it again") from error
+
+
+def _remove(model: nn.Module, cut: Cut, example: Tensor) -> None:
+    modes = [(module, module.training) for module in model.modules()]
+    fixed = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    model.eval()
+    for removals in cut:
+        graph = dependencies(model, example)
+        graph.load_pruning_history([(name, outputs, list(places)) for name, outputs, places in removals])
+    for module, mode in modes:
+        module.training = mode
+    for name, parameter in model.named_parameters():  # torch-pruning makes new ones
+        parameter.requires_grad_(name not in fixed)
+
+
+def precision_of(model: nn.Module, example: Tensor) -> torch.dtype:
+    """Return float64, or float32 for a network with operators that are written for it alone."""
+    try:
+        with torch.no_grad():
+            copy.deepcopy(model).eval().double()(example.double())
+        return torch.float64
+    except Exception:
+        log.debug("the network does not run in float64", exc_info=True)
+        return torch.float32
+
+
+def narrowed(model: nn.Module, cut: Cut, example: Tensor) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Cut a copy of a network and follow every value of it.
+
+    Args:
+        model: the wide network, on the CPU; it is not changed.
+
+    Returns:
+        The narrow network, whose values mean nothing, and where in the wide network each comes from: int64 by name in
+        the state dict, in the shape of the narrow network, flat positions in the wide one.
+
+    Raises:
+        WinnowError: a layer has more values than can be told apart.
+    """
+    dtype = precision_of(model, example)
+    model = copy.deepcopy(model).to(dtype)
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            if value.numel() > _EXACT[dtype]:
+                raise WinnowError(f"{name} has too many values for a network that runs in float32 only")
+            # from 1 on: tracing takes roots of variances
+            value.copy_(torch.arange(1, value.numel() + 1).view(value.shape))
+    _remove(model, cut, example)
+    places = {name: value.long() - 1 for name, value in model.state_dict().items() if value.is_floating_point()}
+    return model, places
 
 
 def kept_places(model: nn.Module, cut: Cut, example: Tensor) -> dict[str, Tensor]:
-    """Return where in the wide network every value of the narrow one comes from.
+    """Return where in the wide network every value of the narrow one comes from (`narrowed`).
 
-    Args:
-        model: the wide network; it is not changed.
-
-    Returns:
-        int64 by name in the state dict, in the shape of the narrow network: flat positions in the wide one.
+    Raises:
+        WinnowError: the cut was made on another network.
     """
-    model = copy.deepcopy(model).double()  # exact up to 2^53, torch.float32 only up to 2^24
-    with torch.no_grad():
-        for value in model.state_dict().values():
-            if value.is_floating_point():  # from 1 on: tracing takes roots of variances
-                value.copy_(torch.arange(1, value.numel() + 1).view(value.shape))
-    replay(model, cut, example.double())
-    return {name: value.long() - 1 for name, value in model.state_dict().items() if value.is_floating_point()}
+    try:
+        return narrowed(model, cut, example)[1]
+    except WinnowError:
+        raise
+    except Exception as error:
+        raise WinnowError(f"removed channels do not fit the network ({first_line(error)}); prune it again") from error
+
+
+def first_line(error: Exception) -> str:
+    """Return the kind of an error and what it says, in one short line."""
+    if isinstance(error, WinnowError):
+        return str(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LINE].rstrip(": ")
 
 
 def cut_metadata(cut: Cut) -> dict[str, str]:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from winnow.batches import generator
-from winnow.channels import channel_groups, channel_scores, remove_channels
+from winnow.channel_groups import channel_groups
+from winnow.channels import channel_scores, remove_channels
 from winnow.checkpoint import read_state
 from winnow.criteria import weight_scores
 from winnow.data import ImageDataset
@@ -117,7 +118,7 @@ class _Step:
     def _channels(self) -> PrunedNetwork:
         found = channel_groups(self.previous, self.example, self.prunable, self._spared_channels(), self.run)
         groups = found.groups
-        members = {layer for group in groups for layer, _, _ in group.members}
+        members = {layer for group in groups for layer in group.layers}
         scores = channel_scores(groups, self._scores(members), self.strategy.criterion)
         # every mask is over the channels of the wide network, so that shares are shares of it
         origin = self._origin([group.root for group in groups])
@@ -145,7 +146,7 @@ class _Step:
         sparsity["groups"] = [
             {
                 "root": group.root,
-                "layers": list(dict.fromkeys(layer for layer, _, _ in group.members)),
+                "members": group.layers,
                 "width": origin[group.root][0],
                 "kept": int(keep[group.root].sum()),
             }
