@@ -85,7 +85,7 @@ def _runtimes(results: pd.DataFrame) -> Iterator[str]:
         if count := int((pruned[f"{runtime}_agrees"] == 0).sum()):
             yield (
                 f"Of {len(pruned)} pruned networks, {count} compute something else in {RUNTIMES[runtime]} than in ONNX "
-                "Runtime, or do not load there: they are not recommended there, and their latencies left out."
+                "Runtime, or do not run there: they are not recommended there, and their latencies left out."
             )
 
 
