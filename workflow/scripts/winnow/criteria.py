@@ -13,11 +13,11 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from winnow.batches import Split, generator
 from winnow.data import ImageDataset
 from winnow.errors import WinnowError
+from winnow.outputs import training_loss
 
 GRADIENT = ("taylor", "snip")
 _BATCH = 64
@@ -73,8 +73,8 @@ def _sensitivity(
     chosen = torch.randperm(len(split), generator=generator(1))[:samples]
     totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     for index in chosen.chunk(math.ceil(samples / _BATCH)):  # no batch of a single image: batch norm refuses it
-        logits = model(split.normalized(split.images[index]))
-        loss = functional.cross_entropy(logits, split.labels[index], reduction="sum") / samples
+        output = model(split.normalized(split.images[index]))
+        loss = training_loss(output, split.labels[index], reduction="sum") / samples
         gradients = torch.autograd.grad(loss, list(weights.values()))
         for name, gradient in zip(weights, gradients, strict=True):
             totals[name] += gradient
