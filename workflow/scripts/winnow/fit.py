@@ -61,14 +61,12 @@ def check_inference(model: nn.Module, label: str, shape: tuple[int, int, int]) -
         WinnowError: they change from call to call or with the other images of a batch, or a call changes the network;
             with the layer it begins in.
     """
-    images = _noise(4, shape)
-    advice = "it must accept a batch of any size"
-    with _inference(model), user_code(label, "does not accept a single image, or four", advice, model):
+    images, advice = _noise(4, shape), "it must accept batches of any size"
+    with _inference(model), user_code(label, "inference fails", advice, model):
         before = {name: value.clone() for name, value in model.state_dict().items()}
-        first, again, alone = model(images), model(images), model(images[:1])
-        after = model.state_dict()
-    for name, value in before.items():
-        if not torch.equal(value, after[name]):
+        first, again, fewer = model(images), model(images), model(images[:2])
+    for name, value in model.state_dict().items():
+        if not torch.equal(value, before[name]):
             raise WinnowError(f"{label}: inference changes its {name}; change it only `if self.training`")
     if not _same(first, again):
         layer = _first_difference(model, images, images)
@@ -76,14 +74,21 @@ def check_inference(model: nn.Module, label: str, shape: tuple[int, int, int]) -
             f"{label}: its logits change from call to call in inference, from {layer} on; what is random must "
             "rest unless self.training"
         )
-    if not _same(first[:1], alone):
+    if not _same(first[:2], fewer):
         norms = [
             name for name, part in model.named_modules() if isinstance(part, _BatchNorm) and part.running_mean is None
         ]
-        layer = f"layer {norms[0]}" if norms else _first_difference(model, images, images[:1])
-        reason = "a batch norm without running statistics; set track_running_stats" if norms else "compute each by itself"
+        layer = f"layer {norms[0]}" if norms else _first_difference(model, images, images[:2])
+        reason = "a batch norm without running statistics, set track_running_stats" if norms else "compute each alone"
         raise WinnowError(
-            f"{label}: the logits of an image depend on the other images of its batch, from {layer} on: {reason}"
+            f"{label}: the logits of an image depend on the other images of its batch, from {layer} on; {reason}"
+        )
+    with _inference(model), user_code(label, "does not accept a single image", advice, model):
+        alone = model(images[:1])
+    if not _same(first[:1], alone):
+        raise WinnowError(
+            f"{label}: for 1 image its output is {tuple(alone.shape)}, expected logits of shape "
+            f"{tuple(first[:1].shape)} as in a larger batch; keep the batch dimension"
         )
 
 
@@ -103,8 +108,10 @@ def _inference(model: nn.Module) -> Iterator[None]:
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
-    scale = float(one.abs().max())
-    return one.shape == other.shape and float((one - other).abs().max()) <= _TOLERANCE * scale
+    """Whether two outputs agree within the rounding of another order of additions."""
+    if one.shape != other.shape:
+        return False
+    return not one.numel() or float((one - other).abs().max()) <= _TOLERANCE * float(one.abs().max())
 
 
 def _first_difference(model: nn.Module, images: Tensor, others: Tensor) -> str:

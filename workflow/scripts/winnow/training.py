@@ -116,7 +116,9 @@ class _Training:
         self.optimizer = make_optimizer(self.model, settings)
         self.data, self.validation = (Split.of(data, name, self.device) for name in ("train", "validation"))
         if len(self.data) < 2:
-            raise WinnowError(f"{run}: the training split has {len(self.data)} image; training needs at least 2: add images")
+            raise WinnowError(
+                f"{run}: the training split has {len(self.data)} image; training needs at least 2: add images"
+            )
         self.batches = training_batches(len(self.data), settings.batch_size)
         self.steps = len(self.batches)
         self.progress = Progress()
