@@ -1,5 +1,7 @@
 """Factories of small networks that do one unusual thing each: what people bring along."""
 
+# ruff: noqa: ARG001, ARG002 - every factory takes the same arguments
+
 from __future__ import annotations
 
 import random

@@ -34,6 +34,7 @@ rule export:
     input:
         data=rules.prepare_dataset.output.data,
         weights=f"{RUN}/weights.safetensors",
+        masks=masks_of,
     output:
         onnx=f"{RUN}/fp32/model.onnx",
     log:

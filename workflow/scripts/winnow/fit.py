@@ -45,9 +45,7 @@ def check_fit(model: nn.Module, label: str, shape: tuple[int, int, int], classes
         if isinstance(value, UninitializedTensorMixin):
             raise WinnowError(f"{label}: {name} is lazy and no image reaches its layer; remove it from the network")
         if not isinstance(value, Tensor):
-            raise WinnowError(
-                f"{label}: {name} of its state is a {type(value).__name__}; keep tensors only, in buffers and parameters"
-            )
+            raise WinnowError(f"{label}: {name} of its state is a {type(value).__name__}; keep tensors only")
     if not torch.isfinite(logits).all():
         raise WinnowError(
             f"{label}: its logits are not finite with initial weights; initialize every parameter, and scale less"

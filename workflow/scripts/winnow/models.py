@@ -19,6 +19,7 @@ from winnow.data import ImageDataset
 from winnow.errors import WinnowError
 from winnow.fit import check_fit
 from winnow.narrowing import read_cut, replay
+from winnow.own_masks import keep_masks
 from winnow.seeding import seeded
 from winnow.settings import ModelSettings
 from winnow.usercode import cause_of, user_code
@@ -46,6 +47,8 @@ def build_model(settings: ModelSettings, data: ImageDataset, *, seed: int) -> nn
     with seeded(seed):
         with user_code(label, "its factory fails", "correct it, or models.<name>.arguments"):
             model = make(settings, channels, size, classes)
+            if isinstance(model, nn.Module):
+                keep_masks(model)
         if not isinstance(model, nn.Module):
             raise WinnowError(f"{label}: the factory returned {type(model).__name__}, not a torch module")
         check_fit(model, label, (channels, size, size), classes)
@@ -66,8 +69,8 @@ def check_same_again(model: nn.Module, settings: ModelSettings, data: ImageDatas
         same = name in other and value.shape == other[name].shape
         if not same or not ((value == other[name]) | ((value != value) & (other[name] != other[name]))).all():
             raise WinnowError(
-                f"{_label(settings)}: built twice with seed {seed}, it has other weights, first in {name}; draw initial "
-                "weights from the global generators of torch, numpy or Python, or from one with a fixed seed"
+                f"{_label(settings)}: built twice with seed {seed}, it has other weights, first in {name}; draw "
+                "initial weights from the global generators of torch, numpy or Python, or from one with a fixed seed"
             )
 
 
