@@ -131,7 +131,7 @@ def _pruning(study: Mapping[str, Any], run: str) -> dict[str, Any]:
         "achieved": gone,
         "whole_network": {"weights": 1000, "kept": 100, "sparsity": 1 - (1 - gone) ** 2 if channels else gone},
         "layers": layers,
-    }
+    } | ({"groups": [], "left_alone": [{"layer": "fc", "reason": "the classifier"}]} if channels else {})
 
 
 def _quality(precision: str, pruning, seed: int, random: np.random.Generator) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from winnow.channels import channel_groups, remove_channels
 from winnow.errors import WinnowError
 from winnow.narrowing import replay
-from winnow.prunable import weighted_layers
+from winnow.prunable import weights_of
 
 IMAGE = torch.zeros(1, 3, 16, 16)
 CLASSIFIER = "the classifier, with an output for each class"
@@ -205,6 +205,10 @@ NETWORKS = {
 }
 
 
+def layers_of(model, example):
+    return [name for name, weight in weights_of(model, example, "net").items() if weight.multiplied]
+
+
 def settled(name):
     """A network whose batch norms differ from channel to channel, and its layers."""
     model = NETWORKS[name][0].eval()
@@ -213,7 +217,7 @@ def settled(name):
         if isinstance(module, nn.BatchNorm2d):
             for value in (module.weight, module.bias, module.running_mean):
                 nn.init.normal_(value, 0.5, 0.3)
-    return model, list(weighted_layers(model, IMAGE))
+    return model, layers_of(model, IMAGE)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -265,7 +269,7 @@ def test_reshapes_that_would_fill_the_memory_are_left_alone():
         patch_size=[4, 4], embed_dim=16, depths=[2, 2], num_heads=[2, 4], window_size=[4, 4], num_classes=4
     ).eval()
     example = torch.zeros(1, 3, 32, 32)
-    layers = list(weighted_layers(model, example))
+    layers = layers_of(model, example)
     found = channel_groups(model, example, layers, {layers[-1]: CLASSIFIER}, "net")
     assert {group.root for group in found.groups} == {
         f"features.{stage}.{block}.mlp.0" for stage in (1, 3) for block in (0, 1)

@@ -40,6 +40,7 @@ def check_request(study: Mapping[str, Any], dataset: str, model: str) -> dict[st
         "seed": study["seeds"][0],
         "training": study["training"][model] | _ONE_STEP,
         "methods": study["methods"],
+        "min_integer_macs": study["bounds"]["min_integer_macs"],
         "observer": study["ptq"]["observer"],
         "qat": aware | {"training": aware["training"] | _ONE_STEP, **_NEVER_FROZEN}
         if "qat" in study["methods"]

@@ -6,13 +6,13 @@ would show here.
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from winnow.copies import copied
 from winnow.errors import WinnowError
 from winnow.narrowing import Removal, dependencies
 
@@ -33,7 +33,7 @@ def fits(model: nn.Module, example: Tensor, keep: Mapping[str, Tensor]) -> str |
     Returns:
         Why the narrow network is wrong; None if it is right.
     """
-    wide, narrow = copy.deepcopy(model), copy.deepcopy(model)
+    wide, narrow = copied(model), copied(model)
     try:
         _cut(narrow, wide, example, keep)
         return _difference(wide, narrow, example)
@@ -51,7 +51,7 @@ def check_cut(model: nn.Module, example: Tensor, keep: Mapping[str, Tensor], run
     Raises:
         WinnowError: the narrow network does not run, or computes something else.
     """
-    wide = copy.deepcopy(model)
+    wide = copied(model)
     try:
         removals = _cut(model, wide, example, keep)
         reason = _difference(wide, model, example)

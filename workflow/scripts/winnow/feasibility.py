@@ -23,18 +23,19 @@ from torch.fx import GraphModule
 from winnow.aware import AwareTraining
 from winnow.batches import training_batches
 from winnow.checkpoint import ResumeFile, save_weights
+from winnow.coverage import check_coverage, measure_coverage
 from winnow.data import ImageDataset
 from winnow.dynamic import quantize_dynamic
 from winnow.errors import WinnowError
-from winnow.evaluation import _coverage
 from winnow.export import check_agreement, example_images, export_checked, export_onnx
 from winnow.exported_zeros import check_exported_zeros
 from winnow.fit import check_inference
+from winnow.graphs import Graph, read_model
 from winnow.masks import Masks
 from winnow.models import build_model, check_same_again, load_model
 from winnow.narrowing import cut_metadata
 from winnow.pruning import Ancestors, PrunedNetwork, prune
-from winnow.runtimes import load_onnxruntime, load_openvino
+from winnow.runtimes import Network, load_onnxruntime, load_openvino, openvino_failure
 from winnow.settings import CheckSettings, StrategySettings, TrainingSettings
 from winnow.static import calibration_batches, quantize_static
 from winnow.training import Trainee, train
@@ -42,7 +43,6 @@ from winnow.usercode import user_code
 
 log = logging.getLogger(__name__)
 _IMAGES = 8
-_RUNTIMES = {"ONNX Runtime": load_onnxruntime, "OpenVINO": load_openvino}
 _ADVICE = "correct the network, or do not ask for this"
 
 
@@ -127,10 +127,11 @@ class _Check:
     def _training(self) -> None:
         self._train(Trainee(copy.deepcopy(self.model)), self.few, self.settings.training, "training")
 
-    def _fp32(self) -> None:
-        path = self._export_float(self.model, "fp32")
+    def _fp32(self) -> dict[str, Any]:
+        path, details = self._export_float(self.model, "fp32")
         for count in (1, 3):  # a file may work with the batch size of its example only
             check_agreement(self.model, example_images(self.few)[:count], path, self._label("fp32"), integer=False)
+        return details
 
     def _dynamic(self) -> dict[str, Any]:
         quantize_dynamic(self._path("fp32"), self._path("dynamic"))
@@ -171,7 +172,7 @@ class _Check:
     def _export_pruned(self, step: PrunedNetwork, start: Path, what: str) -> None:
         save_weights(start, step.model, cut_metadata(step.cut))
         narrow = load_model(self.settings.model, self.few, start)
-        check_exported_zeros(self._export_float(narrow, what), step.masks, self._label(what))
+        check_exported_zeros(self._export_float(narrow, what)[0], step.masks, self._label(what))
         if self.settings.qat and step.masks.keep:
             aware = self._aware(narrow, step.masks)
             aware.trainee.after_step()
@@ -193,29 +194,47 @@ class _Check:
             tdp_watts=0.0,
         )
 
-    def _export_float(self, model: nn.Module, what: str) -> Path:
+    def _export_float(self, model: nn.Module, what: str) -> tuple[Path, dict[str, Any]]:
         export_checked(model, self.few, self._path(what), run=self._label(what), integer=False)
-        self._run(what)
-        return self._path(what)
+        return self._path(what), self._run(what)
 
     def _export_integer(self, model: GraphModule, what: str) -> dict[str, Any]:
         export_onnx(model, example_images(self.few), self._path(what), {})
         return self._integers(what)
 
     def _integers(self, what: str) -> dict[str, Any]:
-        """Check that the layers run on integers, and say which share of the multiply-accumulates does."""
-        self._run(what)
-        coverage = _coverage(self._path(what), self._path("fp32"), self.shape, self._label(what), what)
-        return {"integer_macs": coverage["macs"]}
+        """Check that enough runs on integers, and say which share of the multiply-accumulates does."""
+        details, path = self._run(what), self._path(what)
+        graph, least = Graph(read_model(path).graph), self.settings.min_integer_macs
+        runtimes = ["onnxruntime"]
+        if what != "dynamic" and details["openvino"] is None:  # OpenVINO turns dynamic operators back into float
+            runtimes.append("openvino")
+        for runtime in runtimes:
+            coverage = measure_coverage(path, self.shape, runtime)
+            check_coverage(coverage, graph, run=self._label(what), precision=what, least=least)
+            details[f"integer_macs_{runtime}"] = coverage.macs
+        return details
 
-    def _run(self, what: str) -> None:
-        """Check that both runtimes load a file and give a row of finite logits for each image of any batch."""
+    def _run(self, what: str) -> dict[str, Any]:
+        """Check that a file gives a row of finite logits for each image of any batch.
+
+        Returns:
+            `openvino`: why OpenVINO does not load the file, which every row of the study will say too; None if it does.
+        """
+        path = self._path(what)
+        self._check_runtime(load_onnxruntime(path, 1), what, "ONNX Runtime")
+        failure = openvino_failure(path)
+        if failure is None:
+            self._check_runtime(load_openvino(path, 1), what, "OpenVINO")
+        else:
+            log.warning("%s: OpenVINO does not load the file: %s", self._label(what), failure)
+        return {"openvino": failure}
+
+    def _check_runtime(self, network: Network, what: str, runtime: str) -> None:
         images, classes = example_images(self.few), len(self.data.classes)
-        for runtime, load in _RUNTIMES.items():
-            network = load(self._path(what), 1)
-            for count in (len(images), 1, 3):
-                with user_code(self._label(what), f"a batch of {count} does not run in {runtime}", _ADVICE):
-                    _check_logits(network(images[:count].numpy()), (count, classes), f"{self._label(what)}: {runtime}")
+        for count in (len(images), 1, 3):
+            with user_code(self._label(what), f"a batch of {count} does not run in {runtime}", _ADVICE):
+                _check_logits(network(images[:count].numpy()), (count, classes), f"{self._label(what)}: {runtime}")
 
     def _path(self, what: str) -> Path:
         return self.folder / f"{what.replace(' ', '-')}.onnx"

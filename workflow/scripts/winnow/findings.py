@@ -135,6 +135,8 @@ def _pruning(results: pd.DataFrame) -> Iterator[str]:
         control = chance.iloc[-1]
         text += f"; choosing at random keeps {spread(control['mean'], control['std'])} %"
     yield f"{text}. All in fp32, on the test split."
+    for reasons in results["channels_left_alone"].dropna().unique()[:1]:
+        yield f"Where channels were removed, these layers kept all of theirs: {reasons}."
     try:
         speed = speedup_data(results)
     except Missing:

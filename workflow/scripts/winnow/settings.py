@@ -171,6 +171,7 @@ class CheckSettings(_Settings):
     seed: int
     training: TrainingSettings
     methods: tuple[str, ...]
+    min_integer_macs: float
     observer: str
     qat: QatSettings | None
     strategies: tuple[StrategySettings, ...]
