@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from networks.record import Network
@@ -170,6 +171,12 @@ def logits_of(output) -> Tensor:
 def multiplications(model: nn.Module, image: Tensor) -> int:
     """Multiply-accumulates of one image, counted by torch: every product, that of two activations too."""
     model = copy.deepcopy(model).requires_grad_(False)
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
-        model(image)  # without oneDNN, recurrent layers are products that are counted
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # none of the fused forms is counted
+    try:
+        plain = torch.backends.mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH)
+        with torch.no_grad(), plain[0], plain[1], FlopCounterMode(display=False) as counter:
+            model(image)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
     return counter.get_total_flops() // 2
