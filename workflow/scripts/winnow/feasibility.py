@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.fx import GraphModule
 
 from winnow.aware import AwareTraining
@@ -251,17 +250,5 @@ def _check_logits(logits: np.ndarray, shape: tuple[int, int], where: str) -> Non
 
 def _few(data: ImageDataset, batch_size: int) -> ImageDataset:
     """Return a data set of a few images, with training batches as small as the smallest of the real one."""
-    batches = training_batches(len(data.train_index), batch_size)
-    count = min(_IMAGES, *(batch.stop - batch.start for batch in batches)) if batches else 0
-    train, test = data.train_index[: max(2, count)], torch.arange(min(_IMAGES, len(data.test_labels)))
-    kept = torch.cat((train, data.validation_index[:2]))
-    images: Tensor = data.train_images[kept]
-    return replace(
-        data,
-        train_images=images,
-        train_labels=data.train_labels[kept],
-        test_images=data.test_images[test],
-        test_labels=data.test_labels[test],
-        train_index=torch.arange(len(train)),
-        validation_index=torch.arange(len(train), len(kept)),
-    )
+    smallest = (batch.stop - batch.start for batch in training_batches(len(data.train_index), batch_size))
+    return data.few(train=max(2, min((_IMAGES, *smallest))), validation=2, test=_IMAGES)
