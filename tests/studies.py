@@ -131,7 +131,7 @@ def _pruning(study: Mapping[str, Any], run: str) -> dict[str, Any]:
         "achieved": gone,
         "whole_network": {"weights": 1000, "kept": 100, "sparsity": 1 - (1 - gone) ** 2 if channels else gone},
         "layers": layers,
-    }
+    } | ({"groups": [], "left_alone": [{"layer": "fc", "reason": "the classifier"}]} if channels else {})
 
 
 def _quality(precision: str, pruning, seed: int, random: np.random.Generator) -> dict[str, Any]:
@@ -154,8 +154,8 @@ def _quality(precision: str, pruning, seed: int, random: np.random.Generator) ->
         "test": {"top1": top1, "top5": None, "loss": 1 - top1, "samples": samples, "confusion": confusion.tolist()},
         "validation": {"top1": top1 + 0.003 * random.standard_normal(), "top5": None, "loss": 0.2, "samples": 200},
         "runtimes": {
-            "onnxruntime": {"loads": True, "reason": None, "top1": top1, "difference": 0.0, "agrees": True},
-            "openvino": {"loads": True, "reason": None, "top1": top1, "difference": 0.001, "agrees": True},
+            "onnxruntime": {"runs": True, "reason": None, "top1": top1, "difference": 0.0, "agrees": True},
+            "openvino": {"runs": True, "reason": None, "top1": top1, "difference": 0.001, "agrees": True},
         },
         "quantization": None if precision == "fp32" else error,
         "coverage": {

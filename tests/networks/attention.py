@@ -178,19 +178,19 @@ def fused_qkv(channels, size, classes):
     return _tokens(channels, classes, Attention(), Residual(mlp()))
 
 
-@network()
+@network(integer=0.899, reason="products of two activations")
 def sdpa_class_token(channels, size, classes):
     """Class token, learned positions, scaled_dot_product_attention (timm's ViT)"""
     return ClassToken(channels, _places(size), classes, Fused(), Residual(mlp()))
 
 
-@network()
+@network(integer=0.905, reason="products of two activations")
 def multihead_attention(channels, size, classes):
     """nn.MultiheadAttention, whose input weights are no layer of their own"""
     return _tokens(channels, classes, SelfAttention(), Residual(mlp()))
 
 
-@network()
+@network(integer=0.905, reason="products of two activations")
 def encoder_layer(channels, size, classes):
     """nn.TransformerEncoderLayer, with its fused path for inference"""
     layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 2 * WIDTH, dropout=0.1, batch_first=True)
@@ -239,7 +239,7 @@ def non_local(channels, size, classes):
     return nn.Sequential(stem(channels), NonLocal(16), head(classes))
 
 
-@network()
+@network(integer=0.899, reason="products of two activations")
 def torchvision_vit(channels, size, classes):
     """torchvision's VisionTransformer"""
     return torchvision.models.VisionTransformer(size[0], 4, 1, HEADS, WIDTH, 2 * WIDTH, num_classes=classes)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from networks.record import Network
@@ -23,7 +24,7 @@ from winnow.channels import channel_scores, remove_channels
 from winnow.dynamic import quantize_dynamic
 from winnow.export import export_onnx
 from winnow.masks import Masks
-from winnow.prunable import weighted_layers
+from winnow.prunable import check_zeros_stay, prunable_weights, weights_of
 from winnow.selection import select
 from winnow.settings import QatSettings
 from winnow.static import quantize_static
@@ -117,11 +118,12 @@ class Gauntlet:
     @cached_property
     def masks(self) -> Artifact:
         model = copy.deepcopy(self.trained)
-        layers = weighted_layers(model, self.images[:2])
+        weights = prunable_weights(weights_of(model, self.images[:1], self.network.name), (), self.network.name)
+        check_zeros_stay(weights, self.network.name)
         keep = {}
-        for name, layer in layers.items():
-            weight = layer.weight.detach().abs()
-            keep[f"{name}.weight"] = weight > weight.median()
+        for weight in weights.values():
+            values = model.get_parameter(weight.parameter).detach().abs()
+            keep[weight.parameter] = values > values.median()
         self.masked = sum(int((~kept).sum()) for kept in keep.values())
         masks = Masks(keep)
         masks.apply(model)
@@ -132,9 +134,10 @@ class Gauntlet:
     @cached_property
     def narrow(self) -> nn.Module:
         model, example, run = copy.deepcopy(self.trained), self.images[:1], self.network.name
-        layers = weighted_layers(model, example)
-        groups = channel_groups(model, example, list(layers)[:-1], run)
-        scores = {name: layer.weight.detach().abs() for name, layer in layers.items()}
+        weights = {name: weight for name, weight in weights_of(model, example, run).items() if weight.multiplied}
+        spared = {list(weights)[-1]: "the classifier, with an output for each class"}
+        groups = channel_groups(model, example, weights, spared, run).groups
+        scores = {name: model.get_parameter(weight.parameter).detach().abs() for name, weight in weights.items()}
         ranked = channel_scores(groups, scores, "l1")
         alive = {root: torch.ones(len(values), dtype=torch.bool) for root, values in ranked.items()}
         options = {"scope": "local", "min_density": 0.0, "random": generator(0), "run": run}
@@ -169,6 +172,12 @@ def logits_of(output) -> Tensor:
 def multiplications(model: nn.Module, image: Tensor) -> int:
     """Multiply-accumulates of one image, counted by torch: every product, that of two activations too."""
     model = copy.deepcopy(model).requires_grad_(False)
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
-        model(image)  # without oneDNN, recurrent layers are products that are counted
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # none of the fused forms is counted
+    try:
+        plain = torch.backends.mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH)
+        with torch.no_grad(), plain[0], plain[1], FlopCounterMode(display=False) as counter:
+            model(image)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
     return counter.get_total_flops() // 2

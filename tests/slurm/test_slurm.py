@@ -166,7 +166,7 @@ def test_the_table_is_that_of_one_machine(finished, tmp_path):
     assert not any("gpu" in job.get("TRES", "") for job in asked)
     names = {job["Comment"].split("_wildcards_")[0] for job in asked}
     group = "rule_network_calibrate_evaluate_export_quantize_dynamic"
-    assert names == {"rule_train", "rule_train_quantized", "rule_benchmark", group}
+    assert names == {"rule_check_network", "rule_train", "rule_train_quantized", "rule_benchmark", group}
     assert "prepare_dataset" in output
     assert {job["OverSubscribe"] for job in jobs_of(project, "benchmark")} == {"NO"}
     assert {job["Requeue"] for job in asked} == {"1"}

@@ -12,7 +12,7 @@ from winnow.channel_groups import channel_groups
 from winnow.channels import remove_channels
 from winnow.errors import WinnowError
 from winnow.narrowing import replay
-from winnow.prunable import weighted_layers
+from winnow.prunable import weights_of
 
 IMAGE = torch.zeros(1, 3, 16, 16)
 CLASSIFIER = "the classifier, with an output for each class"
@@ -171,7 +171,7 @@ NETWORKS = {
             attention, a=convolution(), b=nn.Linear(8, 24), c=nn.Linear(8, 12), d=nn.Linear(12, 8), head=nn.Linear(8, 4)
         ),
         {"c", "d"},
-        {"b": "its channels depend on each other", "a": "a reshape divides them"},
+        {"b": "they depend on each other", "a": "a reshape divides them"},
     ),
     "padded shortcut": (
         Network(padded_shortcut, a=convolution(), b=convolution(8), c=convolution(8, 16), head=nn.Linear(16, 4)),
@@ -206,6 +206,10 @@ NETWORKS = {
 }
 
 
+def layers_of(model, example):
+    return [name for name, weight in weights_of(model, example, "net").items() if weight.multiplied]
+
+
 def settled(name):
     """A network whose batch norms differ from channel to channel, and its layers."""
     model = NETWORKS[name][0].eval()
@@ -214,7 +218,7 @@ def settled(name):
         if isinstance(module, nn.BatchNorm2d):
             for value in (module.weight, module.bias, module.running_mean):
                 nn.init.normal_(value, 0.5, 0.3)
-    return model, list(weighted_layers(model, IMAGE))
+    return model, layers_of(model, IMAGE)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -266,7 +270,7 @@ def test_reshapes_that_would_fill_the_memory_are_left_alone():
         patch_size=[4, 4], embed_dim=16, depths=[2, 2], num_heads=[2, 4], window_size=[4, 4], num_classes=4
     ).eval()
     example = torch.zeros(1, 3, 32, 32)
-    layers = list(weighted_layers(model, example))
+    layers = layers_of(model, example)
     found = channel_groups(model, example, layers, {layers[-1]: CLASSIFIER}, "net")
     assert {group.root for group in found.groups} == {
         f"features.{stage}.{block}.mlp.0" for stage in (1, 3) for block in (0, 1)

@@ -14,8 +14,8 @@ from winnow.study import left_in_float
 from winnow.tables import as_markdown, quantization_table
 
 SMALL = {"criterion": ["l1"], "ratio": [0.5, 0.9], "rounds": [1], "rewind": ["init"]}
-WRONG = {"loads": True, "reason": None, "top1": 0.25, "difference": 0.31, "agrees": False}
-CRASH = {"loads": False, "reason": "crashes (SIGSEGV)", "agrees": False}
+WRONG = {"runs": True, "reason": None, "top1": 0.25, "difference": 0.31, "agrees": False}
+CRASH = {"runs": False, "reason": "crashes (SIGSEGV)", "agrees": False}
 ROUNDED = [
     {"layer": "up1", "operator": "ConvTranspose", "macs": 0.3, "reason": "ONNX Runtime has no integer kernel for it"},
     {"layer": "scores", "operator": "MatMul", "macs": 0.05, "reason": "a product of two activations"},
@@ -84,14 +84,14 @@ def test_it_is_not_recommended_there_but_elsewhere(broken):
     (there,) = recommend(results, settings(study, runtime="openvino", objective="size", max_accuracy_drop=50.0))
     assert there.chosen["precision"] == "dynamic"  # larger than ptq and qat
     assert there.disagreeing == as_record(there)["disagreeing"] == 2
-    assert "2 of 4 compute something else in OpenVINO than in ONNX Runtime, or do not load" in " ".join(reasons(there))
+    assert "2 of 4 compute something else in OpenVINO than in ONNX Runtime, or do not run" in " ".join(reasons(there))
     (here,) = recommend(results, settings(study, runtime="onnxruntime", objective="size", max_accuracy_drop=50.0))
     assert here.disagreeing == 0
     assert here.chosen["precision"] in ("ptq", "qat")
     write_all([here], results, root / "results/made-up", root / "best")
     card = (root / "best/shapes/lenet5/model_card.md").read_text()
     assert ("OpenVINO computes something else" in card) == (here.chosen["precision"] == "ptq")
-    assert ("OpenVINO does not load it** (crashes (SIGSEGV))" in card) == (here.chosen["precision"] == "qat")
+    assert ("OpenVINO does not run it** (crashes (SIGSEGV))" in card) == (here.chosen["precision"] == "qat")
     assert "import openvino" not in card
 
 
@@ -109,7 +109,7 @@ def test_the_report_says_so_in_words(broken):
     assert (
         "`ptq`: **OpenVINO computes something else** than ONNX Runtime: logits differ by 0.31 of their spread" in text
     )
-    assert "`qat`: **OpenVINO does not load it** (crashes (SIGSEGV))" in text
+    assert "`qat`: **OpenVINO does not run it** (crashes (SIGSEGV))" in text
     assert f"`ptq`: Left in float, of all multiply-accumulates, in ONNX Runtime: {WORDS}." in text
     assert "pruned networks" not in text
     assert "`dynamic`" not in text.partition("Dense fp32 has")[0]

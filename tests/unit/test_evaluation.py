@@ -253,9 +253,27 @@ def test_a_runtime_that_computes_something_else_is_said_and_never_an_error(files
     monkeypatch.setattr("winnow.evaluation.load_openvino", wrong)
     found = score(files, data, "ptq")["runtimes"]
     assert not found["openvino"]["agrees"]
-    assert found["openvino"]["loads"]
+    assert found["openvino"]["runs"]
     assert found["openvino"]["difference"] > found["openvino"]["tolerance"]["difference"]
     assert found["onnxruntime"]["agrees"]
+
+
+def raising(_):
+    raise RuntimeError("Check failed:\ncannot broadcast")
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (lambda _: np.zeros((0, 20), np.float32), "gives 0 rows of logits for 50 images"),
+        (lambda images: np.full((len(images), 20), np.nan, np.float32), "gives logits that are not finite"),
+        (raising, "cannot broadcast"),
+    ],
+)
+def test_what_openvino_cannot_run_is_said_and_never_an_error(network, reason, files, data, monkeypatch):
+    monkeypatch.setattr("winnow.evaluation.load_openvino", lambda *_: network)
+    found = score(files, data, "ptq")["runtimes"]["openvino"]
+    assert found == {"runs": False, "reason": reason, "agrees": False}
 
 
 def unknown_operator(path):
@@ -276,7 +294,7 @@ def test_a_file_that_openvino_does_not_load_or_crashes_on_is_said(files, data, m
     monkeypatch.setattr("winnow.runtimes._LOADING", crash)
     assert openvino_failure(files["fp32"]) == "crashes (SIGSEGV)"
     quality = score(files, data, "ptq")
-    assert quality["runtimes"]["openvino"] == {"loads": False, "reason": "crashes (SIGSEGV)", "agrees": False}
+    assert quality["runtimes"]["openvino"] == {"runs": False, "reason": "crashes (SIGSEGV)", "agrees": False}
     assert quality["coverage"]["openvino"] is None
     settings = BenchmarkSettings(("onnxruntime", "openvino"), (1,), (1,), 0.01, 0.02, 65.0)
     timings = benchmark(files["ptq"], None, (3, 32, 32), settings)["timings"]

@@ -99,7 +99,7 @@ def test_modules_import_only_downwards_and_the_snakefile_never_torch():
 
     for module in graph:
         below(module)
-    for module in ("configuration", "provenance", "errors"):
+    for module in ("configuration", "check_request", "provenance", "errors"):
         assert not below(module) & torch_users
 
 

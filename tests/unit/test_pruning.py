@@ -18,7 +18,7 @@ from winnow.export import example_images, export_checked
 from winnow.masks import Masks, load_masks, save_masks
 from winnow.models import blank_image, build_model, load_model
 from winnow.narrowing import cut_metadata, kept_places, read_cut
-from winnow.prunable import prunable_layers, weighted_layers
+from winnow.prunable import prunable_weights, weights_of
 from winnow.pruning import Ancestors, prune
 from winnow.rewinding import check_rewound
 from winnow.selection import check_count, density, select, shuffled
@@ -158,16 +158,16 @@ def test_batch_norms_and_biases_are_never_pruned(tmp_path, squares):
 
 def test_layers_are_spared_by_place_or_name(chain):
     model = build_model(chain.settings, chain.data, seed=0)
-    layers = weighted_layers(model, blank_image(chain.data))
+    layers = weights_of(model, blank_image(chain.data), "net")
     assert list(layers) == ["0", "3", "7", "9"]
-    assert list(prunable_layers(layers, ["first", "classifier"], "net")) == ["3", "7"]
+    assert list(prunable_weights(layers, ["first", "classifier"], "net")) == ["3", "7"]
     step = chain.prune(strategy(), settings=replace(SETTINGS, skip_layers=("first", "7")))
     assert set(step.masks.keep) == {"3.weight", "9.weight"}
     assert [layer["spared"] for layer in step.sparsity["layers"]] == [True, False, True, False]
     with pytest.raises(WinnowError, match=r"net: pruning.skip_layers lists 'fc', .* its layers are 0, 3, 7, 9"):
-        prunable_layers(layers, ["fc"], "net")
+        prunable_weights(layers, ["fc"], "net")
     with pytest.raises(WinnowError, match="leaves no layer to prune"):
-        prunable_layers(layers, ["0", "3", "7", "9"], "net")
+        prunable_weights(layers, ["0", "3", "7", "9"], "net")
 
 
 def test_layers_are_found_in_the_order_they_run():
@@ -179,12 +179,12 @@ def test_layers_are_found_in_the_order_they_run():
         def forward(self, x):
             return self.last(self.begin(x.flatten(1)))
 
-    assert list(weighted_layers(Backwards(), torch.zeros(1, 3, 2, 2))) == ["begin", "last"]
+    assert list(weights_of(Backwards(), torch.zeros(1, 3, 2, 2), "net")) == ["begin", "last"]
 
 
 def test_gradient_scores_are_the_effect_on_the_loss(squares):
     model = build_model(model_settings("lenet5"), squares, seed=0).eval()
-    scores = weight_scores("taylor", model, ["9"], squares, samples=40, random=generator(0), run="net")["9"]
+    scores = weight_scores("taylor", model, {"9": "9.weight"}, squares, samples=40, random=generator(0), run="net")["9"]
     split = Split.of(squares, "train", torch.device("cpu"))
     index = torch.randperm(len(split), generator=generator(1))[:40]
     images, labels = split.normalized(split.images[index]), split.labels[index]
@@ -192,7 +192,7 @@ def test_gradient_scores_are_the_effect_on_the_loss(squares):
     loss.backward()
     assert torch.allclose(scores, (model[9].weight * model[9].weight.grad).abs(), atol=1e-6)
     with pytest.raises(WinnowError, match=r"net: pruning.calibration_samples is 5000, but the training split has 96"):
-        weight_scores("snip", model, ["9"], squares, samples=5000, random=generator(0), run="net")
+        weight_scores("snip", model, {"9": "9.weight"}, squares, samples=5000, random=generator(0), run="net")
 
 
 def test_snip_scores_the_initial_weights_and_leaves_them_alone(tmp_path, squares):

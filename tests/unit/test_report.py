@@ -90,6 +90,7 @@ def test_the_start_page_says_what_came_out_and_on_what(made):
     assert "At 90.0 % sparsity, the highest that was tried, the best strategy (l1)" in text
     assert "choosing at random keeps" in text
     assert "made **no network faster**" in text
+    assert "these layers kept all of theirs: the classifier (fc)" in text
     for fact in ("A processor", "onnxruntime 1.0, openvino 2.0", "estimated from CPU seconds", "5 epochs"):
         assert fact in text
 

@@ -102,7 +102,15 @@ def test_a_late_round_needs_exactly_the_rounds_before_it(project):
         pruning={"ratio": [0.5, 0.9], "rounds": [1, 5], "rewind": ["init", 2], "criterion": ["l1", "random"]}
     )
     target = f"{SEED}/l1-global-unstructured-0.9-x5-epoch2/round3/fp32/quality.json"
-    expected = {"prepare_dataset": 1, "train": 1, "prune": 3, "retrain": 3, "export": 1, "evaluate": 1}
+    expected = {
+        "prepare_dataset": 1,
+        "check_network": 1,
+        "train": 1,
+        "prune": 3,
+        "retrain": 3,
+        "export": 1,
+        "evaluate": 1,
+    }
     assert project.planned(target) == expected
 
 
@@ -130,6 +138,6 @@ def test_a_changed_fine_tuning_reruns_retraining_only(pruned, tmp_path):
         training={"epochs": 3, "warmup_epochs": 1},
     )
     # the start of a training is not kept: it is made again from the same weights
-    expected = {"prune": 1, "retrain": 1, "export": 1, "evaluate": 1, "benchmark": 1}
+    expected = {"check_network": 1, "prune": 1, "retrain": 1, "export": 1, "evaluate": 1, "benchmark": 1}
     planned = study.planned(f"{SEED}/{NARROW}/round1/fp32/quality.json", f"{SEED}/{NARROW}/round1/fp32/speed.json")
     assert planned == expected

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from projects import REPORT, RUN, job_counts
+from projects import LIVE, REPORT, RUN, job_counts
 from samples import REPOSITORY
 
 NOTHING = "Nothing to be done"
@@ -94,7 +94,7 @@ MINMAX = {"ptq": {"observer": "minmax", "calibration_samples": 32}, "qat": {"epo
     ("changes", "expected"),
     [
         ({"benchmark": {"seconds": 0.06}}, {"benchmark": 4}),
-        ({"quantization": MINMAX}, {"calibrate": 1, "evaluate": 1, "benchmark": 1}),
+        ({"quantization": MINMAX}, {"check_network": 1, "calibrate": 1, "evaluate": 1, "benchmark": 1}),
         ({"training": {"lr": 0.03}}, OF_ONE_TRAINING),
         ({"seeds": [0, 1]}, OF_ONE_TRAINING),
     ],
@@ -124,7 +124,7 @@ def test_a_network_beyond_a_bound_stops_with_the_layer_where_it_begins(study, pr
 def test_a_single_file_is_a_target(study, project):
     target = f"{RUN}/ptq/quality.json"
     assert NOTHING in study.run("-n", target)
-    expected = {"prepare_dataset": 1, "train": 1, "export": 1, "calibrate": 1, "evaluate": 1}
+    expected = {"prepare_dataset": 1, "check_network": 1, "train": 1, "export": 1, "calibrate": 1, "evaluate": 1}
     assert project.planned(target) == expected
     assert project.planned("quantization") | REPORT == project.planned()
 
@@ -136,6 +136,7 @@ def test_the_default_study_is_planned_from_its_configuration_alone(project):
     last = 3 * 2 * (2 + 8 * 2 * 2)
     counts = job_counts(done.stdout + done.stderr)
     assert counts["prepare_dataset"] == 2
+    assert counts["check_network"] == 4
     assert counts["train"] == 12
     assert counts["prune"] == counts["retrain"] == pruned
     assert counts["train_quantized"] == counts["calibrate"] == counts["quantize_dynamic"] == 12 + last
@@ -143,9 +144,42 @@ def test_the_default_study_is_planned_from_its_configuration_alone(project):
     quantization = subprocess.run(
         [*command, "quantization"], cwd=project.root, capture_output=True, text=True, check=True
     )
-    expected = {"prepare_dataset": 2, "make_quantization_table": 1, "evaluate": 48, "benchmark": 48}
+    expected = {"prepare_dataset": 2, "check_network": 4, "make_quantization_table": 1, "evaluate": 48, "benchmark": 48}
     expected |= dict.fromkeys(("train", "export", "calibrate", "quantize_dynamic", "train_quantized"), 12)
     assert job_counts(quantization.stdout + quantization.stderr) == expected
+
+
+def test_a_precision_more_is_checked_and_trains_nothing_again(study):
+    few = {"methods": ["ptq"], "ptq": {"calibration_samples": 32}, "qat": {"epochs": 1, "lr": 0.001}}
+    study.configure(quantization=few)
+    assert study.planned() == {"check_network": 1} | REPORT
+    study.run()
+    assert NOTHING in study.run("-n")
+    study.configure(quantization=few | {"methods": ["ptq", "qat"]})
+    check = study.root / "results/tiny/digits/lenet5/check.json"
+    before = (study.root / RUN / "weights.safetensors").stat().st_mtime_ns
+    assert [entry["what"] for entry in json.loads(check.read_text())["checks"]][4:] == ["ptq"]
+    assert "train" not in study.planned()
+    study.run()
+    assert [entry["what"] for entry in json.loads(check.read_text())["checks"]][4:] == ["ptq", "qat"]
+    assert (study.root / RUN / "weights.safetensors").stat().st_mtime_ns == before
+    assert NOTHING in study.run("-n")
+
+
+def test_what_will_not_work_stops_a_study_before_it_trains(project):
+    (project.root / "mine.py").write_text(
+        "from torch import nn\n\n\n"
+        "class Noise(nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return nn.functional.dropout(x, 0.5, True)\n\n\n"
+        "def net(channels, size, classes):\n"
+        "    return nn.Sequential(nn.Flatten(), Noise(), nn.Linear(channels * size**2, classes))\n"
+    )
+    project.configure(models={"mine": {"factory": "mine:net"}})
+    output = project.run(fails=True)
+    assert "error: digits/mine, inference: its logits change from call to call in inference, from layer 1 on" in output
+    assert not list((project.root / "results").rglob("weights.*"))
+    assert "digits/mine, inference: its logits change" in LIVE.run("config/tiny.yaml", cwd=project.root)
 
 
 @pytest.mark.parametrize("target", ["train", "train_quantized"])

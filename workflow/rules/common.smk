@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
+from winnow.check_request import check_request
 from winnow.configuration import check_images, check_prepared, resolve
 from winnow.errors import WinnowError
 from winnow.figure_list import figures_of
@@ -133,6 +134,11 @@ def strategy_of(wildcards):
             f"{wildcards.pruning} ends after round {strategy['rounds']}; there is no {wildcards.round}"
         )
     return strategy
+
+
+def request_of(wildcards):
+    """What the study asks of a network."""
+    return check_request(STUDY, wildcards.dataset, wildcards.model)
 
 
 def retraining_of(wildcards):

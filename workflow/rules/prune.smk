@@ -1,5 +1,6 @@
 rule prune:
     input:
+        checked=ancient(rules.check_network.output.report),
         data=rules.prepare_dataset.output.data,
         weights=last_weights,
         masks=last_masks,

@@ -1,5 +1,6 @@
 rule quantize_dynamic:
     input:
+        checked=ancient(rules.check_network.output.report),
         onnx=f"{RUN}/fp32/model.onnx",
     output:
         onnx=f"{RUN}/dynamic/model.onnx",
@@ -21,6 +22,7 @@ rule quantize_dynamic:
 
 rule calibrate:
     input:
+        checked=ancient(rules.check_network.output.report),
         data=rules.prepare_dataset.output.data,
         weights=f"{RUN}/weights.safetensors",
     output:
@@ -45,6 +47,7 @@ rule calibrate:
 
 rule train_quantized:
     input:
+        checked=ancient(rules.check_network.output.report),
         data=rules.prepare_dataset.output.data,
         weights=f"{RUN}/weights.safetensors",
         record=f"{RUN}/training.json",

@@ -1,5 +1,30 @@
+rule check_network:
+    input:
+        data=rules.prepare_dataset.output.data,
+    output:
+        report=f"{RESULTS}/{{dataset}}/{{model}}/check.json",
+    log:
+        f"{LOGS}/check_network/{{dataset}}/{{model}}.log",
+    benchmark:
+        f"{LOGS}/check_network/{{dataset}}/{{model}}.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(30),
+    params:
+        request=request_of,
+        factory=lookup(dpath="{model}", within=STUDY["factories"]),
+        source=source_digest("check_network"),
+    script:
+        "../scripts/check_network.py"
+
+
 rule train:
     input:
+        # goes first, but what it checks beside training is no reason to train again
+        checked=ancient(rules.check_network.output.report),
         data=rules.prepare_dataset.output.data,
     output:
         weights=f"{DENSE}/weights.safetensors",
@@ -34,6 +59,7 @@ rule export:
     input:
         data=rules.prepare_dataset.output.data,
         weights=f"{RUN}/weights.safetensors",
+        masks=masks_of,
     output:
         onnx=f"{RUN}/fp32/model.onnx",
     log:

@@ -37,11 +37,13 @@ def job(snakemake: Any) -> Iterator[str]:
     except Interrupted as interruption:
         log.warning("%s", interruption)
         sys.exit(128 + signal.SIGTERM)
-    except SystemExit:
-        raise
-    except BaseException:
+    except Exception as error:  # of a library, or of a user's network
         log.exception("%s failed", snakemake.rule)
-        raise
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        log.error(
+            "error: %s: %s failed (%s); the log has the traceback", run_name(snakemake.wildcards), snakemake.rule, cause
+        )
+        sys.exit(1)
 
 
 def run_name(wildcards: Any) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from adapter import beside, job, parameters
 from winnow.checkpoint import resume_file, save_weights
 from winnow.data import load_dataset
-from winnow.models import build_model
+from winnow.models import build_model, check_same_again
 from winnow.records import write_training_record
 from winnow.settings import ModelSettings, TrainingSettings
 from winnow.training import Trainee, train
@@ -14,7 +14,9 @@ with job(snakemake) as run:
     settings = TrainingSettings.of(snakemake.params.training)
     seed = int(snakemake.wildcards.seed)
     data = load_dataset(snakemake.input.data)
-    model = build_model(ModelSettings.of(snakemake.params.model), data, seed=seed)
+    network = ModelSettings.of(snakemake.params.model)
+    model = build_model(network, data, seed=seed)
+    check_same_again(model, network, data, seed=seed)
     resume = resume_file(
         beside(snakemake.output.weights, "weights.resume"), parameters(snakemake), [snakemake.input.data], seed
     )

@@ -52,6 +52,17 @@ class Split:
             yield self.normalized(self.images[start : start + size]), self.labels[start : start + size]
 
 
+def training_batches(count: int, size: int) -> list[slice]:
+    """Cut `count` samples into batches of `size`, the last one smaller, but never a single image after others.
+
+    A batch norm has no statistics of one value for each channel, so one last image joins the batch before it.
+    """
+    starts = list(range(0, count, size))
+    if size > 1 and len(starts) > 1 and count % size == 1:
+        del starts[-1]
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], count], strict=True)]
+
+
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
     """Return a permutation of `count` samples that depends on (seed, epoch) only, so that resuming replays nothing."""
     return torch.randperm(count, generator=generator(seed, epoch))

@@ -6,13 +6,13 @@ trains can reach a file.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
+from winnow.copies import copied
 from winnow.errors import WinnowError
 from winnow.fx_graphs import NORMS, arguments, calls, module_of
 from winnow.spelling import PlainSpelling, spell
@@ -33,7 +33,7 @@ def exported(model: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
         model: maps float32 [N, C, H, W] to logits [N, classes]; it is not changed.
         example: any input of at least 2 images.
     """
-    model = _copied(model).cpu()
+    model = copied(model).cpu()
     if not isinstance(model, GraphModule):  # a captured graph is in inference mode already
         model.eval()
     for tensor in (*model.parameters(), *model.buffers()):
@@ -71,12 +71,6 @@ def captured(model: nn.Module, example: Tensor) -> GraphModule:
     spell(graph_module)
     _refuse_random(graph_module)
     return graph_module
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    """Copy a network, also one whose hooks compute weights, as torch.nn.utils.prune and weight_norm do."""
-    computed = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
-    return copy.deepcopy(model, {id(value): value.detach().clone() for value in computed if not value.is_leaf})
 
 
 def _refuse_random(graph_module: GraphModule) -> None:

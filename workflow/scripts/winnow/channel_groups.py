@@ -17,14 +17,15 @@ from torch import Tensor, nn
 
 from winnow.cuts import fault
 from winnow.errors import WinnowError
-from winnow.narrowing import dependencies, first_line
+from winnow.narrowing import dependencies
+from winnow.usercode import cause_of
 
 log = logging.getLogger(__name__)
 PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _FIXED = {  # kinds of layers whose own outputs keep their channels
-    nn.modules.conv._ConvTransposeNd: "a transposed convolution",
-    nn.MultiheadAttention: "its heads have a fixed size",
-    nn.RNNBase: "a recurrent layer",
+    nn.modules.conv._ConvTransposeNd: "{} is a transposed convolution",
+    nn.MultiheadAttention: "the heads of {} have a fixed size",
+    nn.RNNBase: "{} is a recurrent layer",
 }
 _NORMALIZING = (nn.LayerNorm, nn.GroupNorm)
 
@@ -116,7 +117,7 @@ class _Finder:
                 group = self.graph.get_pruning_group(module, remove, list(range(len(module.weight))))
             except Exception as error:  # torch-pruning raises whatever an unknown operator provokes
                 log.debug("no group of channels from %s", self.names[module], exc_info=True)
-                self.leave([self.names[module]], f"its readers cannot be followed ({first_line(error)})")
+                self.leave([self.names[module]], f"its readers cannot be followed ({cause_of(error)})")
                 continue
             outputs = [item for item in group if self.graph.is_out_channel_pruning_fn(item.dep.handler)]
             visited |= {item.dep.target.module for item in outputs}
@@ -141,8 +142,8 @@ class _Finder:
                 return reason if [name] == layers else f"shares its channels with {name}, {reason}"
             if isinstance(module, PRUNABLE) and getattr(module, "groups", 1) > 1 and not _depthwise(module):
                 return f"{name} is a grouped convolution"
-            if (loses or not isinstance(module, nn.modules.conv._ConvTransposeNd)) and (fixed := _fixed(module)):
-                return f"of {name}: {fixed}"
+            if (loses or not isinstance(module, nn.modules.conv._ConvTransposeNd)) and (reason := _fixed(module, name)):
+                return reason
             if isinstance(module, _NORMALIZING):
                 return f"{name} normalizes over these channels"
             if name in self.tied:
@@ -176,7 +177,7 @@ class _Finder:
     def all_left_alone(self, groups: Iterable[ChannelGroup]) -> dict[str, str]:
         """Return the reasons in the order of the network, those of layers that are in no group included."""
         for module, name in self.names.items():
-            if reason := _fixed(module):
+            if reason := _fixed(module, name):
                 self.leave([name], reason)
         grouped = {layer for group in groups for layer in group.layers}
         self.leave((name for name in self.prunable if name not in grouped), "its weight is not read as that of a layer")
@@ -184,8 +185,8 @@ class _Finder:
         return dict(sorted(self.left_alone.items(), key=lambda entry: order.get(entry[0], len(order))))
 
 
-def _fixed(module: nn.Module) -> str | None:
-    return next((reason for kind, reason in _FIXED.items() if isinstance(module, kind)), None)
+def _fixed(module: nn.Module, name: str) -> str | None:
+    return next((reason.format(name) for kind, reason in _FIXED.items() if isinstance(module, kind)), None)
 
 
 def _depthwise(module: nn.Module) -> bool:

@@ -19,6 +19,7 @@ from winnow.pruning_configuration import TRAINING_SAMPLES
 # seconds of a job where this study has not run one; between those of small and of large networks on two cores
 ASSUMED_SECONDS = {
     "prepare_dataset": 30,
+    "check_network": 20,
     "prune": 10,
     "export": 10,
     "quantize_dynamic": 5,

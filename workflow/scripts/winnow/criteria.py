@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from winnow.batches import Split, generator
 from winnow.data import ImageDataset
 from winnow.errors import WinnowError
+from winnow.outputs import training_loss
 
 GRADIENT = ("taylor", "snip")
 _BATCH = 64
@@ -26,7 +26,7 @@ _BATCH = 64
 def weight_scores(
     criterion: str,
     model: nn.Module,
-    layers: Iterable[str],
+    parameters: Mapping[str, str],
     data: ImageDataset,
     *,
     samples: int,
@@ -37,7 +37,7 @@ def weight_scores(
 
     Args:
         model: in inference mode on the CPU; for `snip` the untrained network. It is not changed.
-        layers: names of convolutions and linears.
+        parameters: names of weights, by layer.
         samples: training images that gradients are taken on.
 
     Returns:
@@ -48,7 +48,7 @@ def weight_scores(
     """
     if criterion == "snip":  # the running statistics of an untrained network mean nothing
         model = copy.deepcopy(model).train()
-    weights = {name: model.get_submodule(name).weight for name in layers}
+    weights = {layer: model.get_parameter(name) for layer, name in parameters.items()}
     if criterion == "random":
         return {name: torch.rand(weight.shape, generator=random) for name, weight in weights.items()}
     if criterion in GRADIENT:
@@ -73,8 +73,8 @@ def _sensitivity(
     chosen = torch.randperm(len(split), generator=generator(1))[:samples]
     totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     for index in chosen.chunk(math.ceil(samples / _BATCH)):  # no batch of a single image: batch norm refuses it
-        logits = model(split.normalized(split.images[index]))
-        loss = functional.cross_entropy(logits, split.labels[index], reduction="sum") / samples
+        output = model(split.normalized(split.images[index]))
+        loss = training_loss(output, split.labels[index], reduction="sum") / samples
         gradients = torch.autograd.grad(loss, list(weights.values()))
         for name, gradient in zip(weights, gradients, strict=True):
             totals[name] += gradient

@@ -7,10 +7,8 @@ or attended to together with the removed channels shows.
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from winnow.errors import WinnowError
-from winnow.narrowing import Removal, as_if_training, first_line, narrowed
+from winnow.copies import copied
+from winnow.narrowing import Removal, as_if_training, narrowed
+from winnow.usercode import cause_of, running_layer
 
 log = logging.getLogger(__name__)
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}  # of the largest output: sums in another order
@@ -50,22 +49,23 @@ def fault(model: nn.Module, keep: Mapping[str, Tensor], example: Tensor) -> str 
         narrow, places = narrowed(model, [removals_of(keep)], example)
     except Exception as error:  # torch-pruning raises whatever an unknown operator provokes
         log.debug("a cut of %s failed", ", ".join(keep), exc_info=True)
-        return str(error) if isinstance(error, WinnowError) else f"it cannot be cut ({first_line(error)})"
+        return f"they cannot be cut ({cause_of(error)})"
     for root, mask in keep.items():
         if (left := _outputs(narrow.get_submodule(root))) != int(mask.sum()):
-            return f"its channels depend on each other: {left} are left where {int(mask.sum())} should be"
+            return f"they depend on each other: {left} are left where {int(mask.sum())} should be"
     if _ties(narrow) != _ties(model):
-        return "it shares its parameters with another layer"
+        return "a layer among them shares its parameters with another"
     wide = _with_random_values(model, next(narrow.parameters()).dtype)
     try:
         whole = _run(wide, example)
     except Exception as error:
         log.debug("the network does not run with random weights", exc_info=True)
-        return f"the network does not run with random weights ({first_line(error)})"
+        return f"the network does not run with random weights ({cause_of(error)})"
     _silence(wide, narrow, places)
-    if not all(output.isfinite().all() for output in whole) or _same(whole, _run(wide, example)):
+    expected = _run(wide, example)
+    if not all(output.isfinite().all() for output in whole) or _same(whole, expected):
         return "with random weights no output shows them"
-    return _difference(wide, narrow, example) or _difference_in_training(wide, narrow, example)
+    return _difference(expected, narrow, example) or _difference_in_training(wide, narrow, example)
 
 
 def _outputs(layer: nn.Module) -> int:
@@ -75,7 +75,7 @@ def _outputs(layer: nn.Module) -> int:
 @torch.no_grad()
 def _with_random_values(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Return a copy with values that neither die out nor explode from layer to layer."""
-    model, random = copy.deepcopy(model).eval().to(dtype), torch.Generator().manual_seed(0)
+    model, random = copied(model).eval().to(dtype), torch.Generator().manual_seed(0)
     statistics = [value for name, value in model.named_buffers() if name.endswith(("running_mean", "running_var"))]
     for value in (*model.parameters(), *statistics):
         if value.dim() > 1:
@@ -99,32 +99,32 @@ def _silence(wide: nn.Module, narrow: nn.Module, places: Mapping[str, Tensor]) -
             value.copy_(kept.view(value.shape))
 
 
-def _difference(wide: nn.Module, narrow: nn.Module, example: Tensor) -> str | None:
-    expected = _run(wide, example)
+def _difference(expected: list[Tensor], narrow: nn.Module, example: Tensor) -> str | None:
     try:
         found = _run(narrow, example)
     except Exception as error:  # a network raises whatever a wrong size provokes
         log.debug("a narrow network does not run", exc_info=True)
-        return f"{_where(error, narrow)} does not run without them ({first_line(error)})"
+        return f"{running_layer(error, narrow) or 'the network'} does not run without them ({cause_of(error)})"
     if [one.shape for one in expected] != [one.shape for one in found]:
         return "they are outputs of the network"
     return None if _same(expected, found) else "what is computed beside them depends on them"
 
 
 def _difference_in_training(wide: nn.Module, narrow: nn.Module, example: Tensor) -> str | None:
-    """Compare what the networks compute while they train; values only where nothing random is in them."""
+    """Compare further outputs that networks have while they train, unless something random is in them."""
     try:
-        expected, again = (_seeded(seed, _run, as_if_training(wide), example) for seed in (0, 1))
+        expected = _seeded(0, _run, as_if_training(wide), example)
     except Exception:  # it is no network that trains on these images: not for this check to say
+        log.debug("the network does not run as in training", exc_info=True)
         return None
     try:
         found = _seeded(0, _run, as_if_training(narrow), example)
     except Exception as error:
         log.debug("a narrow network does not train", exc_info=True)
-        return f"{_where(error, narrow)} does not train without them ({first_line(error)})"
+        return f"{running_layer(error, narrow) or 'the network'} does not train without them ({cause_of(error)})"
     if [one.shape for one in expected] != [one.shape for one in found]:
         return "they are outputs of the network while it trains"
-    if _same(expected, again) and not _same(expected, found):
+    if len(expected) > 1 and not _same(expected, found) and _same(expected, _seeded(1, _run, wide, example)):
         return "what is computed beside them while it trains depends on them"
     return None
 
@@ -156,11 +156,3 @@ def _ties(model: nn.Module) -> list[tuple[str, ...]]:
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names[id(parameter)] = (*names.get(id(parameter), ()), name)
     return sorted(shared for shared in names.values() if len(shared) > 1)
-
-
-def _where(error: Exception, model: nn.Module) -> str:
-    """Name the innermost module of the network that was running."""
-    names = {module: name for name, module in model.named_modules()}
-    running = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    inside = [names[module] for module in running if isinstance(module, nn.Module) and names.get(module)]
-    return inside[-1] if inside else "the network"

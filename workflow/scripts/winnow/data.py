@@ -56,6 +56,20 @@ class ImageDataset:
         index = {"train": self.train_index, "validation": self.validation_index}[name]
         return self.train_images[index], self.train_labels[index]
 
+    def few(self, train: int, validation: int, test: int) -> ImageDataset:
+        """Return a data set of the first images of each split, at most so many."""
+        first, second = self.train_index[:train], self.validation_index[:validation]
+        kept = torch.cat((first, second))
+        return replace(
+            self,
+            train_images=self.train_images[kept],
+            train_labels=self.train_labels[kept],
+            test_images=self.test_images[:test],
+            test_labels=self.test_labels[:test],
+            train_index=torch.arange(len(first)),
+            validation_index=torch.arange(len(first), len(kept)),
+        )
+
 
 def prepare(settings: DatasetSettings) -> ImageDataset:
     """Read a data set from its source, limit it and split it.

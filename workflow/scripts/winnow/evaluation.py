@@ -79,20 +79,34 @@ def evaluate(
         }
     result["runtimes"] = {
         "onnxruntime": _in_runtime(logits, logits, test, precision),
-        "openvino": {"loads": False, "reason": failure, "agrees": False}
-        if failure
-        else _in_runtime(_run(load_openvino(path, threads), test), logits, test, precision),
+        "openvino": _failed(failure) if failure else _in_openvino(path, threads, logits, test, precision),
     }
     _report(result["runtimes"]["openvino"], path, run)
     result["size"] = metrics.file_sizes(path)
     return result
 
 
+def _in_openvino(path: str | Path, threads: int, reference: np.ndarray, split: Split, precision: str) -> dict[str, Any]:
+    try:
+        logits = _run(load_openvino(path, threads), split)
+    except RuntimeError as error:
+        return _failed(str(error).strip().splitlines()[-1])
+    if logits.shape != reference.shape:
+        return _failed(f"gives {len(logits)} rows of logits for {len(split)} images")
+    if not np.isfinite(logits).all():
+        return _failed("gives logits that are not finite")
+    return _in_runtime(logits, reference, split, precision)
+
+
+def _failed(reason: str) -> dict[str, Any]:
+    return {"runs": False, "reason": reason, "agrees": False}
+
+
 def _in_runtime(logits: np.ndarray, reference: np.ndarray, split: Split, precision: str) -> dict[str, Any]:
     """Score what a runtime computes, and say whether it is what ONNX Runtime computes."""
     tolerance, found = FLOAT if precision == "fp32" else INT8_RUNTIMES, compared(reference, logits)
     return metrics.classification(logits, split.labels.numpy()) | {
-        "loads": True,
+        "runs": True,
         "reason": None,
         "difference": found.difference,
         "predictions": found.predictions,
@@ -102,8 +116,8 @@ def _in_runtime(logits: np.ndarray, reference: np.ndarray, split: Split, precisi
 
 
 def _report(openvino: dict[str, Any], path: str | Path, run: str) -> None:
-    if not openvino["loads"]:
-        log.warning("%s: OpenVINO does not load %s: %s", run, path, openvino["reason"])
+    if not openvino["runs"]:
+        log.warning("%s: OpenVINO does not run %s: %s", run, path, openvino["reason"])
     elif not openvino["agrees"]:
         log.warning(
             "%s: OpenVINO computes something else than ONNX Runtime from %s: logits differ by %.3g of their spread",

@@ -85,7 +85,7 @@ def _runtimes(results: pd.DataFrame) -> Iterator[str]:
         if count := int((pruned[f"{runtime}_agrees"] == 0).sum()):
             yield (
                 f"Of {len(pruned)} pruned networks, {count} compute something else in {RUNTIMES[runtime]} than in ONNX "
-                "Runtime, or do not load there: they are not recommended there, and their latencies left out."
+                "Runtime, or do not run there: they are not recommended there, and their latencies left out."
             )
 
 
@@ -135,6 +135,8 @@ def _pruning(results: pd.DataFrame) -> Iterator[str]:
         control = chance.iloc[-1]
         text += f"; choosing at random keeps {spread(control['mean'], control['std'])} %"
     yield f"{text}. All in fp32, on the test split."
+    for reasons in results["channels_left_alone"].dropna().unique()[:1]:
+        yield f"Where channels were removed, these layers kept all of theirs: {reasons}."
     try:
         speed = speedup_data(results)
     except Missing:

@@ -14,7 +14,12 @@ from winnow.networks import Network, networks
 FAILED, STARTED, WAITING = "failed", "training", "not made yet"
 _ERROR = re.compile(r"^(?:\d\d:\d\d:\d\d )?(error: .*|\w[\w.]*(?:Error|Exception|Interrupt)\b.*)$")
 _MAKES = {"quantize_dynamic": "dynamic", "calibrate": "ptq", "train_quantized": "qat"}
-_WRITES = {"train": "dense/weights.safetensors", "prune": "masks.safetensors", "retrain": "weights.safetensors"}
+_WRITES = {
+    "check_network": "check.json",
+    "train": "dense/weights.safetensors",
+    "prune": "masks.safetensors",
+    "retrain": "weights.safetensors",
+}
 _WRITES |= {"export": "fp32/model.onnx", "evaluate": "quality.json", "benchmark": "speed.json"}
 _WRITES |= {rule: f"{precision}/model.onnx" for rule, precision in _MAKES.items()}
 

@@ -117,7 +117,7 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
     if recommendation.disagreeing:
         yield (
             f"{recommendation.disagreeing} of {count} compute something else in {RUNTIMES[settings.runtime]} than in "
-            "ONNX Runtime, or do not load there, and are excluded too."
+            "ONNX Runtime, or do not run there, and are excluded too."
         )
     if recommendation.chosen is not None:
         best = {"accuracy": "is the most accurate on the validation split", "size": "is the smallest"}

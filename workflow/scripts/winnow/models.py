@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,35 +17,61 @@ from winnow.architectures import CifarResNet, VggBn, lenet5, lenet_300_100
 from winnow.checkpoint import load_weights
 from winnow.data import ImageDataset
 from winnow.errors import WinnowError
+from winnow.fit import check_fit
 from winnow.narrowing import read_cut, replay
+from winnow.own_masks import keep_masks
+from winnow.seeding import seeded
 from winnow.settings import ModelSettings
+from winnow.usercode import cause_of, user_code
+
+log = logging.getLogger(__name__)
 
 
 def build_model(settings: ModelSettings, data: ImageDataset, *, seed: int) -> nn.Module:
     """Build a network with freshly initialized weights, shaped by a data set.
 
     Args:
-        seed: initial weights are a function of it alone.
+        seed: initial weights are a function of it alone; see `check_same_again`.
 
     Returns:
-        A module mapping float32 [N, channels, size, size] to logits [N, classes].
+        A module mapping float32 [N, channels, size, size] to logits [N, classes]; in training possibly to what
+        `outputs.training_loss` takes.
 
     Raises:
         WinnowError: an import path that does not lead to a module factory, or a network that does not fit
             the images.
     """
     channels, size, classes = data.channels, data.size, len(data.classes)
+    label = _label(settings)
     make = _imported(settings) if settings.factory else _BY_NAME[settings.name]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # layers draw their initial weights from the global generator
-        try:
+    with seeded(seed):
+        with user_code(label, "its factory fails", "correct it, or models.<name>.arguments"):
             model = make(settings, channels, size, classes)
-        except TypeError as error:
-            raise WinnowError(f"model {settings.label}: its factory refused the arguments ({error})") from error
-    if not isinstance(model, nn.Module):
-        raise WinnowError(f"model {settings.label}: the factory returned {type(model).__name__}, not a torch module")
-    _check_fit(model, settings, channels, size, classes)
+            if isinstance(model, nn.Module):
+                keep_masks(model)
+        if not isinstance(model, nn.Module):
+            raise WinnowError(f"{label}: the factory returned {type(model).__name__}, not a torch module")
+        check_fit(model, label, (channels, size, size), classes)
     return model
+
+
+def check_same_again(model: nn.Module, settings: ModelSettings, data: ImageDataset, *, seed: int) -> None:
+    """Build a network once more and check that a seed gives the same weights, bit for bit.
+
+    Args:
+        model: as `build_model` returned it for these arguments.
+
+    Raises:
+        WinnowError: the two differ; names the first parameter that does.
+    """
+    other = build_model(settings, data, seed=seed).state_dict()
+    for name, value in model.state_dict().items():
+        same = name in other and value.shape == other[name].shape
+        if not same or not ((value == other[name]) | ((value != value) & (other[name] != other[name]))).all():
+            raise WinnowError(
+                f"{_label(settings)}: built twice with seed {seed}, it has other weights, first in {name}; draw "
+                "initial weights from the global generators of torch, numpy or Python, or from one with a fixed seed"
+            )
 
 
 def load_model(settings: ModelSettings, data: ImageDataset, weights: str | Path) -> nn.Module:
@@ -63,23 +91,8 @@ def blank_image(data: ImageDataset) -> Tensor:
     return torch.zeros(1, data.channels, data.size, data.size)
 
 
-def _check_fit(model: nn.Module, settings: ModelSettings, channels: int, size: int, classes: int) -> None:
-    was_training = model.training
-    try:
-        with torch.no_grad():
-            logits = model.eval()(torch.zeros(2, channels, size, size))
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise WinnowError(
-            f"model {settings.label}: does not accept {channels}x{size}x{size} images ({reason}); "
-            "set image_size of the data set, or choose another network"
-        ) from error
-    model.train(was_training)
-    if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
-        found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise WinnowError(
-            f"model {settings.label}: for 2 images its output is {found}, expected logits of shape (2, {classes})"
-        )
+def _label(settings: ModelSettings) -> str:
+    return f"model {settings.label}"
 
 
 def _imported(settings: ModelSettings) -> Callable[..., nn.Module]:
@@ -89,13 +102,22 @@ def _imported(settings: ModelSettings) -> Callable[..., nn.Module]:
         sys.path.insert(0, str(Path.cwd()))  # the user's package lies where snakemake was started
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # the user's module may raise anything
+        log.info("%s: importing %s", settings.label, module_name, exc_info=True)
         raise WinnowError(
-            f"model {settings.label}: cannot import factory {settings.factory!r} ({error}); "
+            f"{_label(settings)}: cannot import factory {settings.factory!r} ({cause_of(error)}); "
             f"looked on the Python path and in {Path.cwd()}"
         ) from error
     arguments = dict(settings.arguments)
-    return lambda _, channels, size, classes: factory(channels=channels, size=size, classes=classes, **arguments)
+
+    def make(_: ModelSettings, channels: int, size: int, classes: int) -> nn.Module:
+        try:
+            call = inspect.signature(factory).bind(channels=channels, size=size, classes=classes, **arguments)
+        except TypeError as error:
+            raise WinnowError(f"{_label(settings)}: its factory refused the arguments ({error})") from error
+        return factory(*call.args, **call.kwargs)
+
+    return make
 
 
 def _resnet(settings: ModelSettings, channels: int, _size: int, classes: int) -> nn.Module:

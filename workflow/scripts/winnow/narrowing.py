@@ -7,7 +7,6 @@ it the same way.
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -19,8 +18,10 @@ import torch_pruning
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from winnow.copies import copied
 from winnow.errors import WinnowError
 from winnow.files import safetensors_metadata
+from winnow.usercode import cause_of
 
 Removal = tuple[str, bool, list[int]]
 """(layer, whether its output channels go, positions among those the layer has at that point)."""
@@ -30,7 +31,6 @@ Cut = list[list[Removal]]
 log = logging.getLogger(__name__)
 _KEY = "removed_channels"
 _EXACT = {torch.float64: 2**53, torch.float32: 2**24}  # whole numbers up to here are told apart
-_LINE = 160  # characters
 
 
 def dependencies(model: nn.Module, example: Tensor) -> torch_pruning.DependencyGraph:
@@ -50,7 +50,7 @@ def dependencies(model: nn.Module, example: Tensor) -> torch_pruning.DependencyG
         with torch.enable_grad():
             graph = torch_pruning.DependencyGraph().build_dependency(model, example, run, verbose=False)
     except Exception as error:  # torch-pruning raises whatever an unknown operator provokes
-        raise WinnowError(f"its layers cannot be traced for the removal of channels ({first_line(error)})") from error
+        raise WinnowError(f"its layers cannot be traced for the removal of channels ({cause_of(error)})") from error
     finally:
         for parameter in fixed:
             parameter.requires_grad_(False)
@@ -122,7 +122,7 @@ def replay(model: nn.Module, cut: Cut, example: Tensor) -> None:
     try:
         _remove(model, cut, example)
     except Exception as error:  # torch-pruning raises whatever does not fit
-        raise WinnowError(f"removed channels do not fit the network ({first_line(error)}); prune it again") from error
+        raise WinnowError(f"removed channels do not fit the network ({cause_of(error)}); prune it again") from error
 
 
 def _remove(model: nn.Module, cut: Cut, example: Tensor) -> None:
@@ -142,7 +142,7 @@ def precision_of(model: nn.Module, example: Tensor) -> torch.dtype:
     """Return float64, or float32 for a network with operators that are written for it alone."""
     try:
         with torch.no_grad():
-            copy.deepcopy(model).eval().double()(example.double())
+            copied(model).eval().double()(example.double())
         return torch.float64
     except Exception:
         log.debug("the network does not run in float64", exc_info=True)
@@ -163,7 +163,7 @@ def narrowed(model: nn.Module, cut: Cut, example: Tensor) -> tuple[nn.Module, di
         WinnowError: a layer has more values than can be told apart.
     """
     dtype = precision_of(model, example)
-    model = copy.deepcopy(model).to(dtype)
+    model = copied(model).to(dtype)
     for name, value in model.state_dict().items():
         if value.is_floating_point():
             if value.numel() > _EXACT[dtype]:
@@ -186,14 +186,7 @@ def kept_places(model: nn.Module, cut: Cut, example: Tensor) -> dict[str, Tensor
     except WinnowError:
         raise
     except Exception as error:
-        raise WinnowError(f"removed channels do not fit the network ({first_line(error)}); prune it again") from error
-
-
-def first_line(error: Exception) -> str:
-    """Return the kind of an error and what it says, in one short line."""
-    if isinstance(error, WinnowError):
-        return str(error)
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LINE].rstrip(": ")
+        raise WinnowError(f"removed channels do not fit the network ({cause_of(error)}); prune it again") from error
 
 
 def cut_metadata(cut: Cut) -> dict[str, str]:

@@ -20,11 +20,14 @@ from winnow.data import ImageDataset
 from winnow.masks import Masks, load_masks
 from winnow.models import blank_image, build_model, load_model
 from winnow.narrowing import Cut, kept_places, read_cut, replay
-from winnow.prunable import prunable_layers, weighted_layers
+from winnow.prunable import Weight, check_zeros_stay, prunable_weights, weights_of
 from winnow.rewinding import check_rewound, loaded, wide_state
 from winnow.selection import check_count, density, select, shuffled
 from winnow.settings import ModelSettings, PruningSettings, StrategySettings
+from winnow.usercode import user_code
 
+_ADVICE = "use another pruning.criterion, or leave this network out of pruning.models"
+_NOT_MULTIPLIED = "no layer multiplies activations by it"
 _SCORES, _TIES, _SHUFFLE = 3, 4, 5  # name streams of random numbers
 
 
@@ -91,8 +94,9 @@ class _Step:
         self.cut = read_cut(files.weights)
         self.masks = load_masks(files.masks) if files.masks else Masks({})
         self.wide = build_model(model, data, seed=0).eval()
-        self.layers = weighted_layers(self.previous, self.example)
-        self.prunable = prunable_layers(self.layers, settings.skip_layers, run)
+        self.weights = weights_of(self.previous, self.example, run)
+        self.layers = {name: weight for name, weight in self.weights.items() if weight.multiplied}
+        self.prunable = prunable_weights(self.weights, settings.skip_layers, run)
         self.share = density(strategy.ratio, number, strategy.rounds)
 
     def result(self) -> PrunedNetwork:
@@ -101,18 +105,19 @@ class _Step:
         return self._unstructured()
 
     def _unstructured(self) -> PrunedNetwork:
+        check_zeros_stay(self.prunable, self.run)
         scores = self._scores(self.prunable)
         alive = {
-            name: self.masks.keep.get(f"{name}.weight", torch.ones_like(layer.weight, dtype=torch.bool)).flatten()
-            for name, layer in self.prunable.items()
+            name: self.masks.keep.get(weight.parameter, torch.ones_like(scores[name], dtype=torch.bool)).flatten()
+            for name, weight in self.prunable.items()
         }
         keep = self._select({name: score.flatten() for name, score in scores.items()}, alive)
-        masks = Masks({f"{name}.weight": kept.view(self.prunable[name].weight.shape) for name, kept in keep.items()})
+        masks = Masks({self.prunable[name].parameter: kept.view(scores[name].shape) for name, kept in keep.items()})
         source = self._source() or read_state(self.files.weights)
         start = loaded(self.wide, source, self.run)
         masks.apply(start)
         masks.check(start, self.run)
-        check_rewound(start.state_dict(), source, masks, None, self.run)
+        check_rewound(_state(start), source, masks, None, self.run)
         return PrunedNetwork(start, masks, [], self._sparsity(keep, start, masks, "weights"))
 
     def _channels(self) -> PrunedNetwork:
@@ -169,15 +174,16 @@ class _Step:
             network = loaded(copy.deepcopy(self.wide), read_state(self.files.init), self.run)
             replay(network, self.cut, self.example)
             self.masks.apply(network)
-        return weight_scores(
-            self.strategy.criterion,
-            network,
-            layers,
-            self.data,
-            samples=self.settings.calibration_samples,
-            random=generator(self.seed, _SCORES, self.number),
-            run=self.run,
-        )
+        with user_code(self.run, f"the network cannot be scored by {self.strategy.criterion}", _ADVICE, network):
+            return weight_scores(
+                self.strategy.criterion,
+                network,
+                {layer: self.weights[layer].parameter for layer in layers},
+                self.data,
+                samples=self.settings.calibration_samples,
+                random=generator(self.seed, _SCORES, self.number),
+                run=self.run,
+            )
 
     def _select(self, scores: Mapping[str, Tensor], alive: Mapping[str, Tensor]) -> dict[str, Tensor]:
         keep = select(
@@ -206,23 +212,14 @@ class _Step:
     def _sparsity(self, keep: Mapping[str, Tensor], start: nn.Module, masks: Masks, unit: str) -> dict[str, Any]:
         kept, total = sum(int(mask.sum()) for mask in keep.values()), sum(len(mask) for mask in keep.values())
         check_count(kept, total, self.share, self.run, unit)
-        layers = []
-        for name in self.layers:
-            weight = start.get_submodule(name).weight
-            before, mask = self.wide.get_submodule(name).weight, masks.keep.get(f"{name}.weight")
-            left = weight.numel() if mask is None else int(mask.sum())
-            layers.append(
-                {
-                    "layer": name,
-                    "weights": before.numel(),
-                    "kept": left,
-                    "sparsity": 1 - left / before.numel(),
-                    "outputs": len(before),
-                    "kept_outputs": len(weight),
-                    "spared": name not in self.prunable,
-                }
-            )
-        everything, left = (sum(layer[key] for layer in layers) for key in ("weights", "kept"))
+        layers, outside = [], []
+        for name, weight in self.weights.items():
+            counts = self._counts(weight, start, masks)
+            if weight.multiplied:
+                layers.append({"layer": name, **counts, "spared": name not in self.prunable})
+            else:
+                outside.append({"parameter": weight.parameter, **counts, "reason": _NOT_MULTIPLIED})
+        everything, left = (sum(layer[key] for layer in (*layers, *outside)) for key in ("weights", "kept"))
         return {
             "unit": unit,
             "requested": 1 - self.share,
@@ -231,4 +228,23 @@ class _Step:
             "total": total,
             "whole_network": {"weights": everything, "kept": left, "sparsity": 1 - left / everything},
             "layers": layers,
+            "outside": outside,
         }
+
+    def _counts(self, weight: Weight, start: nn.Module, masks: Masks) -> dict[str, Any]:
+        before, now = (network.get_parameter(weight.parameter) for network in (self.wide, start))
+        mask = masks.keep.get(weight.parameter)
+        kept = now.numel() if mask is None else int(mask.sum())
+        return {
+            "weights": before.numel(),
+            "kept": kept,
+            "sparsity": 1 - kept / before.numel(),
+            "outputs": len(before),
+            "kept_outputs": len(now),
+        }
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    """Return a state dict in which tied weights have one name, as in masks."""
+    names = {name for values in (model.named_parameters(), model.named_buffers()) for name, _ in values}
+    return {name: value for name, value in model.state_dict().items() if name in names}

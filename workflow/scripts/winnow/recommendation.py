@@ -49,7 +49,7 @@ class Recommendation:
         excluded: for each limit, how many of the candidates it excludes.
         unmeasured: how many candidates lack a value that a limit needs.
         disagreeing: how many candidates do not compute the same in the runtime of the settings as in ONNX Runtime, or
-            do not load there, with any seed; they are not admissible, and count among no others.
+            do not run there, with any seed; they are not admissible, and count among no others.
         limits, settings: what was asked for.
     """
 

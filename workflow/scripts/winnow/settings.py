@@ -164,6 +164,21 @@ class QatSettings(_Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckSettings(_Settings):
+    """What a study asks of one network, each kind once: see `check_request`."""
+
+    model: ModelSettings
+    seed: int
+    training: TrainingSettings
+    methods: tuple[str, ...]
+    min_integer_macs: float
+    observer: str
+    qat: QatSettings | None
+    strategies: tuple[StrategySettings, ...]
+    pruning: PruningSettings | None
+
+
+@dataclass(frozen=True, slots=True)
 class BenchmarkSettings(_Settings):
     """Latency and energy of inference."""
 

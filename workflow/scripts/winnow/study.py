@@ -142,7 +142,7 @@ def _few(names: list[str]) -> str:
 def _pruning(content: dict[str, Any] | None) -> dict[str, Any]:
     """What a network was pruned by; sparsity is of what may be pruned, `weight_sparsity` of the whole network."""
     if content is None:
-        nothing = dict.fromkeys(["strategy", *AXES, "round", "sparsity_unit"])
+        nothing = dict.fromkeys(["strategy", *AXES, "round", "sparsity_unit", "channels_left_alone"])
         return nothing | {"requested_sparsity": 0.0, "achieved_sparsity": 0.0, "weight_sparsity": 0.0}
     return {
         "strategy": content["strategy"],
@@ -152,7 +152,16 @@ def _pruning(content: dict[str, Any] | None) -> dict[str, Any]:
         "requested_sparsity": content["requested"],
         "achieved_sparsity": content["achieved"],
         "weight_sparsity": content["whole_network"]["sparsity"],
+        "channels_left_alone": left_alone(content.get("left_alone", [])) or None,
     }
+
+
+def left_alone(layers: Iterable[dict[str, str]]) -> str:
+    """Say which layers kept their channels, by reason: `a transposed convolution (up1, up2)`."""
+    names: dict[str, list[str]] = {}
+    for entry in layers:
+        names.setdefault(entry["reason"], []).append(entry["layer"])
+    return "; ".join(f"{reason} ({_few(layers)})" for reason, layers in names.items())
 
 
 def _speed(content: dict[str, Any]) -> dict[str, Any]:

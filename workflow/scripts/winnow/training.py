@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from tqdm import tqdm
 
-from winnow.batches import Split, augment, epoch_order, generator
+from winnow.batches import Split, augment, epoch_order, generator, training_batches
 from winnow.checkpoint import ResumeFile
 from winnow.data import ImageDataset
 from winnow.devices import autocast, make_deterministic, resolve_device, resolve_precision
@@ -24,12 +23,16 @@ from winnow.energy import EnergyMeter
 from winnow.errors import Interrupted, WinnowError
 from winnow.history import Epoch, write_history
 from winnow.optimization import learning_rate, make_optimizer
+from winnow.outputs import logits_of, training_loss
 from winnow.progress import Progress, Snapshots, restore_progress, save_progress
 from winnow.scoring import score
+from winnow.seeding import seed_all
 from winnow.settings import TrainingSettings
+from winnow.usercode import user_code
 
 log = logging.getLogger(__name__)
 _RESUME_SECONDS = 300  # a longer epoch is also saved within
+_ADVICE = "correct the network; a batch norm over single values needs another training.batch_size or larger images"
 _CHECK_STEPS = 50  # looking at the loss more often would stall a GPU
 
 
@@ -93,7 +96,7 @@ def train(
             data order go on from there, with a fresh optimizer.
 
     Raises:
-        WinnowError: the loss is not finite, or the device is not there.
+        WinnowError: the loss is not finite, the network fails, there is only one image, or the device is not there.
         Interrupted: SIGTERM came; the state is saved, and the same call goes on from it.
     """
     training = _Training(trainee, data, settings, run, seed, resume, history, snapshots, tdp_watts)
@@ -112,7 +115,12 @@ class _Training:
         self.forward = torch.compile(self.model) if settings.compile else self.model
         self.optimizer = make_optimizer(self.model, settings)
         self.data, self.validation = (Split.of(data, name, self.device) for name in ("train", "validation"))
-        self.steps = math.ceil(len(self.data) / settings.batch_size)
+        if len(self.data) < 2:
+            raise WinnowError(
+                f"{run}: the training split has {len(self.data)} image; training needs at least 2: add images"
+            )
+        self.batches = training_batches(len(self.data), settings.batch_size)
+        self.steps = len(self.batches)
         self.progress = Progress()
         self.meter = EnergyMeter(self.device, tdp_watts)
         self.stopping = False
@@ -164,7 +172,7 @@ class _Training:
         sums = torch.tensor([progress.loss_sum, progress.correct], dtype=torch.float64, device=self.device)
         steps = range(progress.step, self.steps)
         for step in tqdm(steps, desc=f"{self.run} {progress.epoch + 1}/{settings.epochs}", leave=False, disable=None):
-            sums += self._step(order[step * settings.batch_size : (step + 1) * settings.batch_size], step)
+            sums += self._step(order[self.batches[step]], step)
             progress.step = step + 1
             due = self.stopping or time.monotonic() - self.saved > _RESUME_SECONDS
             if due or progress.step % _CHECK_STEPS == 0 or progress.step == self.steps:
@@ -181,20 +189,21 @@ class _Training:
         """One optimizer step; returns float64 [summed loss, correct predictions]."""
         settings, progress = self.settings, self.progress
         random = generator(self.seed, progress.epoch, step)
-        torch.manual_seed(random.initial_seed())  # dropout takes no generator
+        seed_all(random.initial_seed())  # dropout takes no generator, and a network may draw from others
         images = augment(self.data.images[index], padding=settings.crop_padding, flip=settings.flip, random=random)
         labels = self.data.labels[index]
         rate = learning_rate(progress.epoch + step / self.steps, settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        with autocast(self.device, self.precision):
-            logits = self.forward(self.data.normalized(images))
-        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)
-        loss.backward()
+        with user_code(self.run, f"a training step of {len(index)} images fails", _ADVICE, self.model):
+            with autocast(self.device, self.precision):
+                output = self.forward(self.data.normalized(images))
+            loss = training_loss(output, labels, label_smoothing=settings.label_smoothing)
+            loss.backward()
         self.optimizer.step()
         self.trainee.after_step()
-        correct = (logits.detach().argmax(1) == labels).sum()
+        correct = (logits_of(output).detach().argmax(1) == labels).sum()
         return torch.stack((loss.detach().double() * len(index), correct.double()))
 
     def _check_finite(self) -> None:

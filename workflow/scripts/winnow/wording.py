@@ -55,7 +55,7 @@ def precision_words(precision: str) -> str:
 def disagreements(row: pd.Series) -> list[str]:
     """Say in which runtimes a network, a row of results.csv, is not what it is in ONNX Runtime: a sentence for each."""
     return [
-        f"**{RUNTIMES[runtime]} does not load it** ({row[f'{runtime}_failure']}): it is not timed or recommended there."
+        f"**{RUNTIMES[runtime]} does not run it** ({row[f'{runtime}_failure']}): it is not timed or recommended there."
         if pd.notna(row[f"{runtime}_failure"])
         else f"**{RUNTIMES[runtime]} computes something else** than ONNX Runtime: logits differ by "
         f"{row[f'{runtime}_difference']:.2g} of their spread. It is not recommended there, and its latency left out."

@@ -1,0 +1,17 @@
+"""check_network: a study's demands on a network, each tried once with random weights -> check.json."""
+
+from adapter import job
+from winnow.data import load_dataset
+from winnow.errors import WinnowError
+from winnow.feasibility import check_network, summary
+from winnow.files import write_json
+from winnow.settings import CheckSettings
+
+with job(snakemake) as run:
+    settings = CheckSettings.of(snakemake.params.request)
+    findings = check_network(settings, load_dataset(snakemake.input.data), run)
+    place = {"dataset": snakemake.wildcards.dataset, "model": snakemake.wildcards.model}
+    write_json(snakemake.output.report, place | summary(findings))
+    failures = [finding.reason for finding in findings if not finding.works]
+    if failures:
+        raise WinnowError("\n".join(failures))

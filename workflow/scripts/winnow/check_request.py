@@ -1,0 +1,65 @@
+"""What `check_network` is asked: all that a study wants of one network, each kind once.
+
+Imported by the Snakefile, so it must not import torch. Whatever does not decide whether a network works is left out, so
+that changing it checks nothing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_ONE_STEP = {
+    "epochs": 1,
+    "warmup_epochs": 0,
+    "schedule": "cosine",
+    "milestones": [],
+    "lr": 1e-6,
+    "rewind_epochs": [],
+    "precision": "fp32",
+    "compile": False,
+    "device": "cpu",
+}
+_ONE_ROUND = {"rounds": 1, "rewind": "none", "rewind_epoch": None, "shuffle": "none", "scope": "global"}
+
+
+def check_request(study: Mapping[str, Any], dataset: str, model: str) -> dict[str, Any]:
+    """Return what is to be checked of one network on one data set, as `CheckSettings` takes it.
+
+    Args:
+        study: as `configuration.resolve` returns it.
+
+    Returns:
+        The network; one step of its training and of its quantization-aware training; the precisions; of every
+        structure and criterion of pruning, one round at the largest ratio.
+    """
+    aware = study["qat"][model]
+    pruned = [dataset, model] in study["pruned"]
+    return {
+        "model": study["models"][model],
+        "seed": study["seeds"][0],
+        "training": study["training"][model] | _ONE_STEP,
+        "methods": study["methods"],
+        "min_integer_macs": study["bounds"]["min_integer_macs"],
+        "observer": study["ptq"]["observer"],
+        "qat": aware | {"training": aware["training"] | _ONE_STEP, **_NEVER_FROZEN}
+        if "qat" in study["methods"]
+        else None,
+        "strategies": _strategies(study["strategies"]) if pruned else [],
+        "pruning": study["pruning"] if pruned else None,
+    }
+
+
+_NEVER_FROZEN = {"freeze_observers_epoch": 2, "freeze_batchnorm_epoch": 2}
+
+
+def _strategies(strategies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the largest ratio of every structure and criterion."""
+    largest: dict[tuple[str, str], float] = {}
+    for strategy in strategies.values():
+        kind = strategy["structure"], strategy["criterion"]
+        largest[kind] = max(strategy["ratio"], largest.get(kind, 0.0))
+    return [
+        _ONE_ROUND | {"structure": structure, "criterion": criterion, "ratio": ratio}
+        for (structure, criterion), ratio in sorted(largest.items())
+    ]
