@@ -48,7 +48,10 @@ def dependencies(model: nn.Module, example: Tensor) -> torch_pruning.DependencyG
             parameter.requires_grad_(True)
         run = _with_further_outputs if _has_further_outputs(model, example) else None
         with torch.enable_grad():
-            graph = torch_pruning.DependencyGraph().build_dependency(model, example, run, verbose=False)
+            try:
+                graph = torch_pruning.DependencyGraph().build_dependency(model, example, run, verbose=False)
+            except ArithmeticError:
+                graph = _WithoutFlattening().build_dependency(model, example, run, verbose=False)
     except Exception as error:  # torch-pruning raises whatever an unknown operator provokes
         raise WinnowError(f"its layers cannot be traced for the removal of channels ({cause_of(error)})") from error
     finally:
@@ -88,6 +91,18 @@ def _has_further_outputs(model: nn.Module, example: Tensor) -> bool:
     except Exception:
         log.debug("the network does not run as in training", exc_info=True)
         return False
+
+
+class _WithoutFlattening(torch_pruning.DependencyGraph):
+    """Takes no reshape for a flattening: torch-pruning divides by zero at those of channel shuffles."""
+
+    @property
+    def _2d_4d(self) -> bool:
+        return False
+
+    @_2d_4d.setter
+    def _2d_4d(self, value: bool) -> None:
+        pass
 
 
 class _Bounded(list):
