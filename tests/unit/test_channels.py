@@ -186,7 +186,10 @@ NETWORKS = {
     "grouped": (
         Network(grouped, a=convolution(), b=convolution(8, groups=2), c=convolution(8), head=nn.Linear(8, 4)),
         {"c"},
-        {"a": "b is a grouped convolution", "b": "b is a grouped convolution"},
+        {
+            "a": "of a grouped convolution",
+            "b": "of a grouped convolution",
+        },
     ),
     "softmax over channels": (
         Network(softmaxed, a=convolution(), b=convolution(8), head=nn.Linear(8, 4)),

@@ -22,10 +22,10 @@ from winnow.usercode import cause_of
 
 log = logging.getLogger(__name__)
 PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-_FIXED = {  # kinds of layers whose own outputs keep their channels
-    nn.modules.conv._ConvTransposeNd: "{} is a transposed convolution",
-    nn.MultiheadAttention: "the heads of {} have a fixed size",
-    nn.RNNBase: "{} is a recurrent layer",
+_FIXED = {  # kinds of layers that keep the channels of their outputs
+    nn.modules.conv._ConvTransposeNd: "a transposed convolution",
+    nn.MultiheadAttention: "attention with heads of a fixed size",
+    nn.RNNBase: "a recurrent layer",
 }
 _NORMALIZING = (nn.LayerNorm, nn.GroupNorm)
 
@@ -139,11 +139,11 @@ class _Finder:
             name, loses = self.names.get(module, ""), self.graph.is_out_channel_pruning_fn(item.dep.handler)
             if loses and name in self.spared:
                 reason = self.spared[name]
-                return reason if [name] == layers else f"shares its channels with {name}, {reason}"
+                return reason if [name] == layers else f"their channels are those of {name}, {reason}"
             if isinstance(module, PRUNABLE) and getattr(module, "groups", 1) > 1 and not _depthwise(module):
-                return f"{name} is a grouped convolution"
-            if (loses or not isinstance(module, nn.modules.conv._ConvTransposeNd)) and (reason := _fixed(module, name)):
-                return reason
+                return "their channels are those of a grouped convolution"
+            if (loses or not isinstance(module, nn.modules.conv._ConvTransposeNd)) and (reason := _fixed(module)):
+                return f"their channels are those of {reason}"
             if isinstance(module, _NORMALIZING):
                 return f"{name} normalizes over these channels"
             if name in self.tied:
@@ -151,7 +151,7 @@ class _Finder:
             if name and isinstance(getattr(module, "weight", None), Tensor) and "weight" not in module._parameters:
                 return f"the weight of {name} is a function of its parameters"
         unknown = [name for name in layers if name not in self.prunable]
-        return f"{unknown[0]} takes no part in inference" if unknown else None
+        return "only takes part in training" if unknown else None
 
     def leave(self, layers: Iterable[str], reason: str) -> None:
         for layer in layers:
@@ -177,16 +177,19 @@ class _Finder:
     def all_left_alone(self, groups: Iterable[ChannelGroup]) -> dict[str, str]:
         """Return the reasons in the order of the network, those of layers that are in no group included."""
         for module, name in self.names.items():
-            if reason := _fixed(module, name):
+            if reason := _fixed(module):
                 self.leave([name], reason)
         grouped = {layer for group in groups for layer in group.layers}
-        self.leave((name for name in self.prunable if name not in grouped), "its weight is not read as that of a layer")
+        self.leave(
+            (name for name in self.prunable if name not in grouped),
+            "its weight is read by another layer, as in attention",
+        )
         order = {name: place for place, name in enumerate(self.names.values())}
         return dict(sorted(self.left_alone.items(), key=lambda entry: order.get(entry[0], len(order))))
 
 
-def _fixed(module: nn.Module, name: str) -> str | None:
-    return next((reason.format(name) for kind, reason in _FIXED.items() if isinstance(module, kind)), None)
+def _fixed(module: nn.Module) -> str | None:
+    return next((reason for kind, reason in _FIXED.items() if isinstance(module, kind)), None)
 
 
 def _depthwise(module: nn.Module) -> bool:

@@ -48,9 +48,10 @@ def dependencies(model: nn.Module, example: Tensor) -> torch_pruning.DependencyG
             parameter.requires_grad_(True)
         run = _with_further_outputs if _has_further_outputs(model, example) else None
         with torch.enable_grad():
+            graph = _WithoutFlattening() if _has_linears_on_places(model, example) else torch_pruning.DependencyGraph()
             try:
-                graph = torch_pruning.DependencyGraph().build_dependency(model, example, run, verbose=False)
-            except ArithmeticError:
+                graph.build_dependency(model, example, run, verbose=False)
+            except ArithmeticError:  # torch-pruning divides by zero at the reshapes of channel shuffles
                 graph = _WithoutFlattening().build_dependency(model, example, run, verbose=False)
     except Exception as error:  # torch-pruning raises whatever an unknown operator provokes
         raise WinnowError(f"its layers cannot be traced for the removal of channels ({cause_of(error)})") from error
@@ -93,8 +94,25 @@ def _has_further_outputs(model: nn.Module, example: Tensor) -> bool:
         return False
 
 
+@torch.no_grad()
+def _has_linears_on_places(model: nn.Module, example: Tensor) -> bool:
+    """Whether a linear reads more than one vector an image, so that channels come last and are not flattened."""
+    found: list[bool] = []
+    hooks = [
+        module.register_forward_hook(lambda _module, _inputs, output: found.append(output.dim() > 2))
+        for module in model.modules()
+        if isinstance(module, nn.Linear)
+    ]
+    try:
+        model.eval()(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return any(found)
+
+
 class _WithoutFlattening(torch_pruning.DependencyGraph):
-    """Takes no reshape for a flattening: torch-pruning divides by zero at those of channel shuffles."""
+    """Takes no reshape for a flattening, as torch-pruning itself where linears read three dimensions, but not four."""
 
     @property
     def _2d_4d(self) -> bool:
