@@ -138,8 +138,7 @@ class _Finder:
             module = item.dep.target.module
             name, loses = self.names.get(module, ""), self.graph.is_out_channel_pruning_fn(item.dep.handler)
             if loses and name in self.spared:
-                reason = self.spared[name]
-                return reason if [name] == layers else f"their channels are those of {name}, {reason}"
+                return f"their channels are those of {name}, {self.spared[name]}"
             if isinstance(module, PRUNABLE) and getattr(module, "groups", 1) > 1 and not _depthwise(module):
                 return "their channels are those of a grouped convolution"
             if (loses or not isinstance(module, nn.modules.conv._ConvTransposeNd)) and (reason := _fixed(module)):
@@ -155,7 +154,7 @@ class _Finder:
 
     def leave(self, layers: Iterable[str], reason: str) -> None:
         for layer in layers:
-            self.left_alone.setdefault(layer, reason)
+            self.left_alone.setdefault(layer, self.spared.get(layer, reason))
 
     def fitting(self, groups: list[ChannelGroup], fit: list[ChannelGroup]) -> list[ChannelGroup]:
         """Return the groups that stand a trial together with those known to fit.
@@ -180,12 +179,13 @@ class _Finder:
             if reason := _fixed(module):
                 self.leave([name], reason)
         grouped = {layer for group in groups for layer in group.layers}
-        self.leave(
-            (name for name in self.prunable if name not in grouped),
-            "its weight is read by another layer, as in attention",
-        )
+        unseen = [name for name in self.prunable if name not in grouped and not self._is_part_of_another(name)]
+        self.leave(unseen, "its weight is read by another layer, as in attention")
         order = {name: place for place, name in enumerate(self.names.values())}
         return dict(sorted(self.left_alone.items(), key=lambda entry: order.get(entry[0], len(order))))
+
+    def _is_part_of_another(self, name: str) -> bool:
+        return any(name.startswith(f"{layer}.") for layer in self.left_alone)
 
 
 def _fixed(module: nn.Module) -> str | None:
