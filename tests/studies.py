@@ -29,6 +29,10 @@ GRID = {
     "rewind": ["init", 2],
     "exclude": [{"structure": "channels", "rounds": 3}, {"criterion": "random", "rounds": 3}],
 }
+_GROUPS = [
+    {"root": "conv1", "members": ["conv1", "conv2"], "width": 8, "kept": 1},
+    {"root": "conv3", "members": ["conv3"], "width": 16, "kept": 2},
+]
 _BITS = {"fp32": 4.0, "dynamic": 1.05, "ptq": 1.0, "qat": 1.0}
 _LOSS = {"fp32": 0.0, "dynamic": 0.004, "ptq": 0.012, "qat": 0.002}
 _SPEED = {"fp32": 1.0, "dynamic": 1.6, "ptq": 0.4, "qat": 0.4}
@@ -131,7 +135,7 @@ def _pruning(study: Mapping[str, Any], run: str) -> dict[str, Any]:
         "achieved": gone,
         "whole_network": {"weights": 1000, "kept": 100, "sparsity": 1 - (1 - gone) ** 2 if channels else gone},
         "layers": layers,
-    } | ({"groups": [], "left_alone": [{"layer": "fc", "reason": "the classifier"}]} if channels else {})
+    } | ({"groups": _GROUPS, "left_alone": [{"layer": "fc", "reason": "the classifier"}]} if channels else {})
 
 
 def _quality(precision: str, pruning, seed: int, random: np.random.Generator) -> dict[str, Any]:

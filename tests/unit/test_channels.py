@@ -268,7 +268,7 @@ NETWORKS = {
     "padded shortcut": (
         Network(padded_shortcut, a=convolution(), b=convolution(8), c=convolution(8, 16), head=nn.Linear(16, 4)),
         {"b"},
-        {"a": "a shortcut pads them", "c": "a shortcut pads them"},
+        {"a": "padding adds channels to them", "c": "padding adds channels to them"},
     ),
     "group norm": (
         Network(normalized, a=convolution(), n=nn.GroupNorm(2, 8), b=convolution(8), head=nn.Linear(8, 4)),

@@ -389,9 +389,26 @@ def test_what_is_removed_together_and_what_is_left_alone_is_recorded(tmp_path, s
     inside = {f"features.{block}.residual.0" for block in range(3, 12)}
     assert {group["root"] for group in sparsity["groups"]} == inside
     assert all(group["kept"] * 2 == group["width"] for group in sparsity["groups"])
+    assert all(group["members"] == [group["root"]] for group in sparsity["groups"])
     reasons = {entry["layer"]: entry["reason"] for entry in sparsity["left_alone"]}
     assert reasons["classifier"] == "the classifier, with an output for each class"
-    assert "does not run without them" in reasons["features.0"]
+    assert "; padding adds channels to them" in reasons["features.0"]
+
+
+def test_a_group_that_has_one_channel_left_still_counts(tmp_path, squares, monkeypatch):
+    (tmp_path / "thin.py").write_text(
+        "from torch import nn\n"
+        "def make(channels, size, classes):\n"
+        "    return nn.Sequential(nn.Conv2d(channels, 2, 3), nn.ReLU(), nn.Conv2d(2, 8, 3), nn.ReLU(),\n"
+        "                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    chain, plan = Chain(tmp_path, squares, factory="thin:make"), strategy(structure="channels", ratio=0.7, rounds=2)
+    for number, kept in ((1, 5), (2, 3)):
+        sparsity = chain.round(replace(plan, scope="local"), number).sparsity
+        assert (sparsity["total"], sparsity["kept"]) == (10, kept)
+        assert {group["root"]: group["width"] for group in sparsity["groups"]} == {"0": 2, "2": 8}
+    assert {group["root"]: group["kept"] for group in sparsity["groups"]} == {"0": 1, "2": 2}
 
 
 def test_what_cannot_lose_channels_is_refused(tmp_path, squares, monkeypatch):

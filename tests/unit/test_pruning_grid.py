@@ -132,14 +132,6 @@ def test_mistakes_are_one_line_each(pruning, expected):
     assert any(re.search(expected, line) for line in str(caught.value).splitlines()), str(caught.value)
 
 
-def test_channels_need_shortcuts_without_padding():
-    models = {"resnet20": {}, "lenet5": {}}
-    with pytest.raises(WinnowError, match=r"set models.resnet20.shortcut: projection, or leave resnet20 out of"):
-        study({"ratio": [0.5], "structure": ["channels"]}, models=models)
-    study({"ratio": [0.5], "structure": ["channels"], "models": ["lenet5"]}, models=models)
-    study({"ratio": [0.5], "structure": ["channels"]}, models={"resnet20": {"shortcut": "projection"}})
-
-
 def test_a_large_grid_is_expanded_in_no_time():
     ratios = [k / 1001 for k in range(1, 1001)]
     start = time.perf_counter()

@@ -90,9 +90,19 @@ def test_the_start_page_says_what_came_out_and_on_what(made):
     assert "At 90.0 % sparsity, the highest that was tried, the best strategy (l1)" in text
     assert "choosing at random keeps" in text
     assert "made **no network faster**" in text
-    assert "these layers kept all of theirs: the classifier (fc)" in text
     for fact in ("A processor", "onnxruntime 1.0, openvino 2.0", "estimated from CPU seconds", "5 epochs"):
         assert fact in text
+
+
+def test_the_start_page_says_what_lost_channels_and_what_did_not(tmp_path):
+    study = write_study(tmp_path, configuration(seeds=[0], pruning=SMALL | {"structure": ["channels"]}))
+    text = words(start_page(outcome(tmp_path, study)))
+    assert (
+        "Of the channels that can go, at most 90 % were removed; that is 99 % of the weights of the network and 99 % "
+        "of its multiply-accumulates."
+    ) in text
+    assert "These layers lose the same channels: conv1, conv2 (8 channels); 1 layer on its own." in text
+    assert "Where channels were removed, these layers kept all of theirs: the classifier (fc)." in text
 
 
 def test_latencies_of_a_busy_machine_are_called_unsure(made):

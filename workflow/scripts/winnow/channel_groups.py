@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _FIXED = {  # kinds of layers that keep the channels of their outputs
     nn.modules.conv._ConvTransposeNd: "a transposed convolution",
-    nn.MultiheadAttention: "attention with heads of a fixed size",
+    nn.MultiheadAttention: "attention, whose heads have a fixed size",
     nn.RNNBase: "a recurrent layer",
 }
 _NORMALIZING = (nn.LayerNorm, nn.GroupNorm)
@@ -207,11 +207,11 @@ def _rearranged(group: Any) -> str:
     steps = [item.dep.target.grad_fn for item in group if hasattr(item.dep.target.grad_fn, "name")]
     named = [(step.name(), step) for step in steps]
     if any(name.startswith("ConstantPadNd") and any(step._saved_pad[4:]) for name, step in named):
-        return "a shortcut pads them"
+        return "padding adds channels to them"
     if any(name.startswith("PixelShuffle") for name, _ in named):
         return "a pixel shuffle makes places of them"
     if any(len(getattr(step, kept, ())) >= 5 for _, step in named for kept in ("_saved_self_sym_sizes", "_saved_dims")):
         return "a reshape divides them, as channel shuffles and attention heads do"
     if any(name.startswith(("Softmax", "LogSoftmax")) for name, _ in named):
-        return "a softmax is taken"
+        return "a softmax is taken on the way"
     return ""

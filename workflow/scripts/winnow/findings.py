@@ -135,8 +135,7 @@ def _pruning(results: pd.DataFrame) -> Iterator[str]:
         control = chance.iloc[-1]
         text += f"; choosing at random keeps {spread(control['mean'], control['std'])} %"
     yield f"{text}. All in fp32, on the test split."
-    for reasons in results["channels_left_alone"].dropna().unique()[:1]:
-        yield f"Where channels were removed, these layers kept all of theirs: {reasons}."
+    yield from _channels(results)
     try:
         speed = speedup_data(results)
     except Missing:
@@ -155,3 +154,22 @@ def _pruning(results: pd.DataFrame) -> Iterator[str]:
             what = "Removing channels" if structure == "channels" else "Setting single weights to zero"
             gain = times(fastest["measured"]) + (f" ± {fastest['measured_std']:.2g}" if fastest["n"] > 1 else "")
             yield f"{what} made networks up to {gain} faster ({where}, {fastest['configuration']})."
+
+
+def _channels(results: pd.DataFrame) -> Iterator[str]:
+    """Say what channels were removed from, and how much of the network that was at most."""
+    narrow = results[(results["structure"] == "channels") & (results["precision"] == "fp32")]
+    if narrow.empty:
+        return
+    most = narrow.loc[narrow["achieved_sparsity"].idxmax()]
+    text = (
+        f"Of the channels that can go, at most {100 * most['achieved_sparsity']:.0f} % were removed; that is "
+        f"{100 * most['weight_sparsity']:.0f} % of the weights of the network"
+    )
+    if pd.notna(most["theoretical_speedup"]):
+        text += f" and {100 - 100 / most['theoretical_speedup']:.0f} % of its multiply-accumulates"
+    yield f"{text}."
+    for groups in narrow["channels_together"].dropna().unique()[:1]:
+        yield f"These layers lose the same channels: {groups}."
+    for reasons in narrow["channels_left_alone"].dropna().unique()[:1]:
+        yield f"Where channels were removed, these layers kept all of theirs: {reasons}."

@@ -107,12 +107,6 @@ def pruning_conflicts(
                     f"configuration: pruning.rewind lists epoch {epoch}, but training of {name} has {epochs} epochs "
                     f"and nothing would be left to train; choose at most {epochs - 1}"
                 )
-        builtin = models[name]
-        if "channels" in config["structure"] and builtin["shortcut"] == "identity" and _has_padding(builtin):
-            yield (
-                f"configuration: models.{name}: shortcuts that pad with zero channels cannot lose channels; "
-                f"set models.{name}.shortcut: projection, or leave {name} out of pruning.models"
-            )
 
 
 def calibration_conflict(key: str, name: str, dataset: Mapping[str, Any], wanted: int) -> Iterator[str]:
@@ -123,7 +117,3 @@ def calibration_conflict(key: str, name: str, dataset: Mapping[str, Any], wanted
             f"configuration: {key} is {wanted}, but the training split of datasets.{name} has about {available} "
             "images; lower it"
         )
-
-
-def _has_padding(model: Mapping[str, Any]) -> bool:
-    return model["name"] in ("resnet20", "resnet56")

@@ -142,7 +142,9 @@ def _few(names: list[str]) -> str:
 def _pruning(content: dict[str, Any] | None) -> dict[str, Any]:
     """What a network was pruned by; sparsity is of what may be pruned, `weight_sparsity` of the whole network."""
     if content is None:
-        nothing = dict.fromkeys(["strategy", *AXES, "round", "sparsity_unit", "channels_left_alone"])
+        nothing = dict.fromkeys(
+            ["strategy", *AXES, "round", "sparsity_unit", "channels_together", "channels_left_alone"]
+        )
         return nothing | {"requested_sparsity": 0.0, "achieved_sparsity": 0.0, "weight_sparsity": 0.0}
     return {
         "strategy": content["strategy"],
@@ -152,8 +154,19 @@ def _pruning(content: dict[str, Any] | None) -> dict[str, Any]:
         "requested_sparsity": content["requested"],
         "achieved_sparsity": content["achieved"],
         "weight_sparsity": content["whole_network"]["sparsity"],
+        "channels_together": together(content.get("groups", [])) or None,
         "channels_left_alone": left_alone(content.get("left_alone", [])) or None,
     }
+
+
+def together(groups: Iterable[dict[str, Any]]) -> str:
+    """Say which layers lose the same channels: `conv1, block1.conv2 (64 channels); 16 layers on their own`."""
+    members = [(group["members"], group["width"]) for group in groups]
+    several = [f"{_few(names)} ({width} channels)" for names, width in members if len(names) > 1]
+    alone = len(members) - len(several)
+    return "; ".join(
+        several + [f"{alone} layer{'s' * (alone > 1)} on {'their' if alone > 1 else 'its'} own"] * bool(alone)
+    )
 
 
 def left_alone(layers: Iterable[dict[str, str]]) -> str:
