@@ -36,7 +36,9 @@ def fits(model: nn.Module, example: Tensor, keep: Mapping[str, Tensor]) -> str |
     wide, narrow = copied(model), copied(model)
     try:
         _cut(narrow, wide, example, keep)
-        return _difference(wide, narrow, example)
+        reason = _difference(wide, narrow, example)
+        narrow.train()(torch.randn(_IMAGES, *example.shape[1:]))  # auxiliary heads read what inference does not show
+        return reason
     except Exception as error:  # networks and torch-pruning raise whatever a wrong size provokes
         log.debug("a trial cut of %s failed", ", ".join(keep), exc_info=True)
         return f"the network does not run without them ({type(error).__name__}: {_first_line(error)})"
