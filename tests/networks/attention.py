@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from networks.parts import MeanHead, Patches, Residual, head, mlp, stem
-from networks.record import collector
+from networks.record import collector, without_channels
 
 NETWORKS, network = collector()
 WIDTH, HEADS = 32, 4
@@ -197,7 +197,11 @@ def encoder_layer(channels, size, classes):
     return _tokens(channels, classes, layer)
 
 
-@network(integer=0.983, reason="products of two activations")
+@network(
+    integer=0.983,
+    reason="products of two activations",
+    refused={"masks": "where pruned weights would not be zero"} | without_channels("have a fixed size"),
+)
 def attention_pooling(channels, size, classes):
     """A learned query pools the places, with its own key and value"""
     return nn.Sequential(Patches(channels), OwnQueries(classes))
@@ -233,7 +237,11 @@ def position_ids(channels, size, classes):
     return _tokens(channels, classes, PositionIds(_places(size)), Attention())
 
 
-@network(integer=0.381, reason="products of two activations")
+@network(
+    integer=0.587,
+    reason="products of two activations",
+    refused=without_channels("a reshape mixes them with more channels than any layer has"),
+)
 def non_local(channels, size, classes):
     """Non-local block: attention over pixels, started by a scalar gate"""
     return nn.Sequential(stem(channels), NonLocal(16), head(classes))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from networks.parts import WIDTH, Applied, block, head, stem
-from networks.record import STAGES, collector
+from networks.record import STAGES, collector, without_channels
 
 NETWORKS, network = collector()
 
@@ -121,13 +121,13 @@ def grouped(channels, size, classes):
     return _around(channels, classes, block(WIDTH, groups=4), block(WIDTH))
 
 
-@network()
+@network(refused=without_channels("a reshape mixes them with more channels than any layer has"))
 def channel_shuffle(channels, size, classes):
     """Channels split, concatenated and shuffled by reshapes (ShuffleNetV2)"""
     return _around(channels, classes, Split(WIDTH), Split(WIDTH))
 
 
-@network()
+@network(refused=without_channels("3.0: their channels are those of a grouped convolution"))
 def shuffle_module(channels, size, classes):
     """Grouped convolutions and nn.ChannelShuffle (ShuffleNetV1)"""
     return _around(channels, classes, block(WIDTH, groups=4), nn.ChannelShuffle(4), block(WIDTH, groups=4))
@@ -264,13 +264,13 @@ def inception(channels, size, classes):
     return _around(channels, classes, Inception(), width=24)
 
 
-@network(refused=dict.fromkeys(STAGES, "OpenVINO cannot load it"))
+@network(refused=dict.fromkeys(STAGES, "OpenVINO cannot load it") | without_channels("no layer can lose channels"))
 def deformable(channels, size, classes):
     """torchvision's DeformConv2d"""
     return _around(channels, classes, Deformable())
 
 
-@network(refused=dict.fromkeys(STAGES, "OpenVINO"))
+@network(refused=dict.fromkeys(STAGES, "ONNX Runtime and OpenVINO differ by"))
 def fourier(channels, size, classes):
     """A Fourier transform mixes the places (FNet)"""
     return _around(channels, classes, Spectrum(), block(WIDTH))

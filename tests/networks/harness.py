@@ -24,7 +24,9 @@ from winnow.channels import channel_scores, remove_channels
 from winnow.dynamic import quantize_dynamic
 from winnow.export import export_onnx
 from winnow.masks import Masks
+from winnow.outputs import give_logits_only, logits_of
 from winnow.prunable import check_zeros_stay, prunable_weights, weights_of
+from winnow.repeatable import check_repeatable
 from winnow.selection import select
 from winnow.settings import QatSettings
 from winnow.static import quantize_static
@@ -50,6 +52,9 @@ def patterns(network: Network, count: int, seed: int) -> tuple[Tensor, Tensor]:
     return images + 0.3 * torch.randn(images.shape, generator=generator(seed, 2)), labels
 
 
+FLOAT = ("fp32", "masks", "channels")
+
+
 class Gauntlet:
     """The stages of one network; each is made once, when it is asked for."""
 
@@ -64,6 +69,7 @@ class Gauntlet:
             seed(0)
         channels, *size = self.network.shape
         model = self.network.factory(channels, tuple(size), self.network.classes)
+        give_logits_only(model)
         with torch.no_grad():
             model.eval()(self.images[:2])
         return self.tuned(model, STEPS).eval()
@@ -159,14 +165,8 @@ class Gauntlet:
     def _exported(self, stage: str, module: nn.Module, counterpart: nn.Module) -> Artifact:
         path = self.folder / f"{stage}.onnx"
         export_onnx(module, self.images[:4], path, {"run": self.network.name})
+        check_repeatable(path, self.images[:8].numpy(), self.network.name, integer=stage not in FLOAT)
         return Artifact(path, module, counterpart)
-
-
-def logits_of(output) -> Tensor:
-    """The logits among a network's outputs."""
-    if isinstance(output, dict):
-        output = list(output.values())
-    return output if isinstance(output, Tensor) else output[0]
 
 
 def multiplications(model: nn.Module, image: Tensor) -> int:

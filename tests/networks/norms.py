@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 from networks.parts import WIDTH, Residual, block, head, stem
-from networks.record import collector
+from networks.record import STAGES, collector, without_channels
 
 NETWORKS, network = collector()
 
@@ -87,7 +87,7 @@ def _normed(channels: int, classes: int, norm) -> nn.Sequential:
     return nn.Sequential(first, second, head(classes))
 
 
-@network()
+@network(refused=without_channels("normalizes over these channels"))
 def group_norm(channels, size, classes):
     """Group norm behind every convolution"""
     return _normed(channels, classes, lambda: nn.GroupNorm(4, WIDTH))
@@ -99,13 +99,13 @@ def instance_norm(channels, size, classes):
     return _normed(channels, classes, lambda: nn.InstanceNorm2d(WIDTH, affine=True))
 
 
-@network()
+@network(refused=without_channels("normalizes over these channels"))
 def tracked_instance_norm(channels, size, classes):
     """Instance norm with running statistics"""
     return _normed(channels, classes, lambda: nn.InstanceNorm2d(WIDTH, affine=True, track_running_stats=True))
 
 
-@network()
+@network(refused=dict.fromkeys(STAGES, "it mixes the images of a batch"))
 def batch_norm_without_statistics(channels, size, classes):
     """Batch norm without running statistics: an image's logits depend on its batch"""
     return _normed(channels, classes, lambda: nn.BatchNorm2d(WIDTH, track_running_stats=False))
@@ -136,7 +136,9 @@ def convnext(channels, size, classes):
     return nn.Sequential(patches, ConvNeXtBlock(), head(classes))
 
 
-@network()
+@network(
+    refused={"masks": "where pruned weights would not be zero"} | without_channels("normalizes over these channels")
+)
 def weight_standardization(channels, size, classes):
     """Weights standardized when they are used (Big Transfer)"""
     body = nn.Sequential(Standardized(WIDTH, WIDTH, 3, padding=1), nn.GroupNorm(4, WIDTH), nn.ReLU())

@@ -11,6 +11,11 @@ STAGES = ("fp32", "dynamic", "ptq", "qat", "masks", "channels", "channels_ptq")
 AGREES = "agrees"
 
 
+def without_channels(reason: str) -> dict[str, str]:
+    """Return the refusals of a network that cannot lose channels."""
+    return dict.fromkeys(("channels", "channels_ptq"), reason)
+
+
 @dataclass(frozen=True)
 class Network:
     """One network of the gauntlet.

@@ -10,7 +10,7 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from networks.parts import WIDTH, Applied, Residual, block, head, stem
-from networks.record import STAGES, collector
+from networks.record import STAGES, collector, without_channels
 
 NETWORKS, network = collector()
 Outputs = namedtuple("Outputs", ["logits", "auxiliary"])
@@ -118,7 +118,11 @@ def functional_dropout(channels, size, classes):
     return FunctionalDropout(channels, classes)
 
 
-@network(refused=dict.fromkeys(STAGES, "is random in inference"))
+@network(
+    refused=dict.fromkeys(STAGES, "does at inference what belongs to training only")
+    | dict.fromkeys(("ptq", "qat"), "is random in inference")
+    | without_channels("what is computed beside them depends on them")
+)
 def dropout_left_on(channels, size, classes):
     """F.dropout without its flag: random in inference, too"""
     return AlwaysDropout(channels, classes)

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.nn.utils import prune
 
 from networks.parts import WIDTH, Applied, MeanHead, Patches, Residual, block, head, stem
-from networks.record import collector
+from networks.record import collector, without_channels
 
 NETWORKS, network = collector()
 
@@ -166,7 +166,7 @@ def recurrent_norms(channels, size, classes):
     return nn.Sequential(stem(channels), Recurrent(), head(classes))
 
 
-@network()
+@network(refused=without_channels("1.two shares its parameters with another layer"))
 def siamese(channels, size, classes):
     """Two convolutions that hold one Parameter"""
     return nn.Sequential(stem(channels), Siamese(), head(classes))
@@ -185,13 +185,13 @@ def dense_block(channels, size, classes):
     return nn.Sequential(nn.Conv2d(channels, WIDTH, 3, 2, 1, bias=False), Dense(), *last)
 
 
-@network(integer=0.001, reason="recurrent layers")
+@network(integer=0.001, reason="recurrent layers", refused=without_channels("no layer can lose channels"))
 def rows_lstm(channels, size, classes):
     """LSTM over the rows of the image"""
     return RowsLstm(channels, size, classes)
 
 
-@network()
+@network(refused=without_channels("normalizes over these channels"))
 def einsum(channels, size, classes):
     """A product with a parameter, written as einsum"""
     return nn.Sequential(Patches(channels), Einsum(), MeanHead(classes))
@@ -215,7 +215,7 @@ def conditional_convolution(channels, size, classes):
     return nn.Sequential(stem(channels), Mixture(), block(WIDTH), head(classes))
 
 
-@network()
+@network(refused={"masks": "is pruned already, by a mask of its own"} | without_channels("no layer can lose channels"))
 def pruned_before(channels, size, classes):
     """A network that torch.nn.utils.prune has pruned already"""
     layer = nn.Conv2d(WIDTH, WIDTH, 3, 1, 1)

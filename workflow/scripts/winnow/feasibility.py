@@ -205,10 +205,9 @@ class _Check:
         """Check that enough runs on integers, and say which share of the multiply-accumulates does."""
         details, path = self._run(what), self._path(what)
         graph, least = Graph(read_model(path).graph), self.settings.min_integer_macs
-        runtimes = ["onnxruntime"]
-        if what != "dynamic" and details["openvino"] is None:  # OpenVINO turns dynamic operators back into float
-            runtimes.append("openvino")
-        for runtime in runtimes:
+        # OpenVINO turns dynamic operators back into float
+        in_openvino = what != "dynamic" and details["openvino"] is None
+        for runtime in ("onnxruntime", *["openvino"] * in_openvino):
             coverage = measure_coverage(path, self.shape, runtime)
             check_coverage(coverage, graph, run=self._label(what), precision=what, least=least)
             details[f"integer_macs_{runtime}"] = coverage.macs
@@ -222,11 +221,8 @@ class _Check:
         """
         path = self._path(what)
         self._check_runtime(load_onnxruntime(path, 1), what, "ONNX Runtime")
-        failure = openvino_failure(path)
-        if failure is None:
+        if (failure := openvino_failure(path)) is None:
             self._check_runtime(load_openvino(path, 1), what, "OpenVINO")
-        else:
-            log.warning("%s: OpenVINO does not load the file: %s", self._label(what), failure)
         return {"openvino": failure}
 
     def _check_runtime(self, network: Network, what: str, runtime: str) -> None:

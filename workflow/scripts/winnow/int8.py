@@ -11,10 +11,11 @@ Source: Jacob et al. 2018 (integer-arithmetic-only inference), Krishnamoorthi 20
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.fx import GraphModule, Node
 
 from winnow.errors import WinnowError
@@ -146,7 +147,8 @@ class _Planner:
     def plan(self) -> Plan:
         self._spread()
         self._demand()
-        points = {node: Point(node.name, self.roots[node].name, None) for node in self.rounded if _is_tensor(node)}
+        values = [node for node in self.rounded if isinstance(node.meta["val"], Tensor)]
+        points = {node: Point(node.name, self.roots[node].name, None) for node in values}
         for layer in self.layers:
             source = layer.args[0]
             if source not in points:  # computed in float, or the images: rounded for the integer operators alone
@@ -234,20 +236,13 @@ def _passes(node: Node) -> bool:
     return node.target in _PASSING or node.target in DROPOUT or _is_relu(node)
 
 
-def _operands(node: Node) -> Iterator[object]:
+def _operands(node: Node) -> Sequence[object]:
     if node.target == aten.cat.default:
-        yield from node.args[0]
-    elif node.target == _ADD:
-        yield from node.args[:2]
-    else:
-        yield node.args[0]
-
-
-def _is_tensor(node: Node) -> bool:
-    return isinstance(node.meta.get("val"), torch.Tensor)
+        return node.args[0]
+    return node.args[:2] if node.target == _ADD else node.args[:1]
 
 
 def _is_float(node: Node) -> bool:
     value = node.meta.get("val")
     values = value if isinstance(value, (list, tuple)) else [value]
-    return all(isinstance(part, torch.Tensor) and part.dtype == torch.float32 for part in values)
+    return all(isinstance(part, Tensor) and part.dtype == torch.float32 for part in values)
