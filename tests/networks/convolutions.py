@@ -127,7 +127,7 @@ def channel_shuffle(channels, size, classes):
     return _around(channels, classes, Split(WIDTH), Split(WIDTH))
 
 
-@network(refused=without_channels("3.0: their channels are those of a grouped convolution"))
+@network(refused=without_channels("channels are those of a grouped convolution"))
 def shuffle_module(channels, size, classes):
     """Grouped convolutions and nn.ChannelShuffle (ShuffleNetV1)"""
     return _around(channels, classes, block(WIDTH, groups=4), nn.ChannelShuffle(4), block(WIDTH, groups=4))

@@ -21,6 +21,7 @@ from winnow.aware import AwareTraining
 from winnow.batches import generator
 from winnow.channel_groups import channel_groups
 from winnow.channels import channel_scores, remove_channels
+from winnow.copies import copied
 from winnow.dynamic import quantize_dynamic
 from winnow.export import export_onnx
 from winnow.masks import Masks
@@ -139,7 +140,7 @@ class Gauntlet:
 
     @cached_property
     def narrow(self) -> nn.Module:
-        model, example, run = copy.deepcopy(self.trained), self.images[:1], self.network.name
+        model, example, run = copied(self.trained), self.images[:1], self.network.name
         weights = {name: weight for name, weight in weights_of(model, example, run).items() if weight.multiplied}
         spared = {list(weights)[-1]: "the classifier, with an output for each class"}
         groups = channel_groups(model, example, weights, spared, run).groups

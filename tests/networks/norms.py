@@ -99,7 +99,7 @@ def instance_norm(channels, size, classes):
     return _normed(channels, classes, lambda: nn.InstanceNorm2d(WIDTH, affine=True))
 
 
-@network(refused=without_channels("normalizes over these channels"))
+@network(refused=without_channels("is an instance norm with running statistics"))
 def tracked_instance_norm(channels, size, classes):
     """Instance norm with running statistics"""
     return _normed(channels, classes, lambda: nn.InstanceNorm2d(WIDTH, affine=True, track_running_stats=True))

@@ -145,6 +145,8 @@ class _Finder:
                 return f"their channels are those of {reason}"
             if isinstance(module, _NORMALIZING):
                 return f"{name} normalizes over these channels"
+            if isinstance(module, nn.modules.instancenorm._InstanceNorm) and module.track_running_stats:
+                return f"{name} is an instance norm with running statistics"  # torch-pruning cuts all but these
             if name in self.tied:
                 return f"{name} shares its parameters with another layer"
             if name and isinstance(getattr(module, "weight", None), Tensor) and "weight" not in module._parameters:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from winnow.batches import generator
 from winnow.channel_groups import channel_groups
 from winnow.channels import channel_scores, remove_channels
 from winnow.checkpoint import read_state
+from winnow.copies import copied
 from winnow.criteria import weight_scores
 from winnow.data import ImageDataset
 from winnow.masks import Masks, load_masks
@@ -134,7 +134,7 @@ class _Step:
             spread[root] = torch.zeros(width)
             spread[root][places] = scores[root]
         keep = self._select(spread, alive)
-        narrow = copy.deepcopy(self.previous)
+        narrow = copied(self.previous)
         removals = remove_channels(
             narrow, self.example, {root: keep[root][places] for root, (_, places) in origin.items()}, self.run
         )
@@ -143,7 +143,7 @@ class _Step:
             start, cut, wide = narrow, [removals], self.previous
             source = read_state(self.files.weights)
         else:
-            start, cut, wide = loaded(copy.deepcopy(self.wide), source, self.run), [*self.cut, removals], self.wide
+            start, cut, wide = loaded(copied(self.wide), source, self.run), [*self.cut, removals], self.wide
             replay(start, cut, self.example)
         places = kept_places(wide, cut, self.example)
         check_rewound(start.state_dict(), source, Masks({}), places, self.run)
@@ -171,7 +171,7 @@ class _Step:
     def _scores(self, layers) -> dict[str, Tensor]:
         network = self.previous
         if self.strategy.criterion == "snip":
-            network = loaded(copy.deepcopy(self.wide), read_state(self.files.init), self.run)
+            network = loaded(copied(self.wide), read_state(self.files.init), self.run)
             replay(network, self.cut, self.example)
             self.masks.apply(network)
         with user_code(self.run, f"the network cannot be scored by {self.strategy.criterion}", _ADVICE, network):
