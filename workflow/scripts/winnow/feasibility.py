@@ -28,6 +28,7 @@ from winnow.errors import WinnowError
 from winnow.evaluation import _coverage
 from winnow.export import check_agreement, example_images, export_checked, export_onnx
 from winnow.exported_zeros import check_exported_zeros
+from winnow.files import read_json
 from winnow.fit import check_inference
 from winnow.masks import Masks
 from winnow.models import build_model, check_same_again, load_model
@@ -79,6 +80,24 @@ def check_network(settings: CheckSettings, data: ImageDataset, run: str) -> list
 def summary(findings: Sequence[Finding]) -> dict[str, Any]:
     """Return what check.json says."""
     return {"works": all(finding.works for finding in findings), "checks": [asdict(finding) for finding in findings]}
+
+
+def ensure_checked(report: str | Path, settings: CheckSettings, data: ImageDataset, run: str) -> None:
+    """Check what a study has come to ask of a network since check.json was written.
+
+    Raises:
+        WinnowError: one line for each thing that does not work.
+    """
+    known = {entry["what"] for entry in read_json(report)["checks"]}
+    methods = tuple(method for method in settings.methods if method not in known)
+    if methods:
+        raise_failures(check_network(replace(settings, methods=methods), data, run))
+
+
+def raise_failures(findings: Sequence[Finding]) -> None:
+    """Raise a WinnowError with one line for each thing that does not work."""
+    if failures := [finding.reason for finding in findings if finding.reason]:
+        raise WinnowError("\n".join(failures))
 
 
 class _Check:
