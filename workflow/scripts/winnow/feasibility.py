@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 from torch.fx import GraphModule
 
@@ -34,7 +33,7 @@ from winnow.masks import Masks
 from winnow.models import build_model, check_same_again, load_model
 from winnow.narrowing import cut_metadata
 from winnow.pruning import Ancestors, PrunedNetwork, prune
-from winnow.runtimes import load_onnxruntime, load_openvino
+from winnow.runnable import check_runs
 from winnow.settings import CheckSettings, StrategySettings, TrainingSettings
 from winnow.static import calibration_batches, quantize_static
 from winnow.training import Trainee, train
@@ -42,7 +41,6 @@ from winnow.usercode import user_code
 
 log = logging.getLogger(__name__)
 _IMAGES = 8
-_RUNTIMES = {"ONNX Runtime": load_onnxruntime, "OpenVINO": load_openvino}
 _ADVICE = "correct the network, or do not ask for this"
 
 
@@ -189,6 +187,7 @@ class _Check:
     def _export_pruned(self, step: PrunedNetwork, start: Path, what: str) -> None:
         save_weights(start, step.model, cut_metadata(step.cut))
         narrow = load_model(self.settings.model, self.few, start)
+        self._train(Trainee(copy.deepcopy(narrow)), self.few, self.settings.training, what)
         check_exported_zeros(self._export_float(narrow, what), step.masks, self._label(what))
         if self.settings.qat and step.masks.keep:
             aware = self._aware(narrow, step.masks)
@@ -205,8 +204,8 @@ class _Check:
             settings,
             run=self._label(what),
             seed=self.settings.seed,
-            resume=ResumeFile(self.folder / f"{what}.resume", what),
-            history=self.folder / f"{what}.csv",
+            resume=ResumeFile(self._path(what).with_suffix(".resume"), what),
+            history=self._path(what).with_suffix(".csv"),
             snapshots={},
             tdp_watts=0.0,
         )
@@ -227,25 +226,10 @@ class _Check:
         return {"integer_macs": coverage["macs"]}
 
     def _run(self, what: str) -> None:
-        """Check that both runtimes load a file and give a row of finite logits for each image of any batch."""
-        images, classes = example_images(self.few), len(self.data.classes)
-        for runtime, load in _RUNTIMES.items():
-            network = load(self._path(what), 1)
-            for count in (len(images), 1, 3):
-                with user_code(self._label(what), f"a batch of {count} does not run in {runtime}", _ADVICE):
-                    _check_logits(network(images[:count].numpy()), (count, classes), f"{self._label(what)}: {runtime}")
+        check_runs(self._path(what), example_images(self.few), len(self.data.classes), self._label(what))
 
     def _path(self, what: str) -> Path:
         return self.folder / f"{what.replace(' ', '-')}.onnx"
-
-
-def _check_logits(logits: np.ndarray, shape: tuple[int, int], where: str) -> None:
-    if logits.shape != shape:
-        raise WinnowError(
-            f"{where} gives {logits.shape} for {shape[0]} images, expected {shape}; write it for any batch size"
-        )
-    if not np.isfinite(logits).all():
-        raise WinnowError(f"{where} gives logits that are not finite; scale the initial weights less")
 
 
 def _few(data: ImageDataset, batch_size: int) -> ImageDataset:
