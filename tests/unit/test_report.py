@@ -82,6 +82,12 @@ def test_the_start_page_says_what_to_ship_what_it_costs_and_why(made):
     assert "On 200 validation images, accuracies less than" in text
 
 
+def test_layers_that_keep_their_channels_are_told_with_the_reason(tmp_path):
+    study = write_study(tmp_path, configuration(seeds=[0], pruning=SMALL | {"structure": ["channels"]}))
+    text = words(start_page(outcome(tmp_path, study)))
+    assert "Where channels were removed, these layers kept all of theirs: the classifier (fc)." in text
+
+
 def test_the_start_page_says_what_came_out_and_on_what(made):
     page = outcome(*made)
     text = words(start_page(page))
@@ -90,7 +96,6 @@ def test_the_start_page_says_what_came_out_and_on_what(made):
     assert "At 90.0 % sparsity, the highest that was tried, the best strategy (l1)" in text
     assert "choosing at random keeps" in text
     assert "made **no network faster**" in text
-    assert "these layers kept all of theirs: the classifier (fc)" in text
     for fact in ("A processor", "onnxruntime 1.0, openvino 2.0", "estimated from CPU seconds", "5 epochs"):
         assert fact in text
 
