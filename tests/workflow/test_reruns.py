@@ -41,7 +41,7 @@ def test_everything_downstream_of_one_file(study):
 def test_a_new_ratio_plans_its_networks_only(study):
     study.configure(pruning=GRID | {"ratio": [0.5, 0.9]}, **SHORT)
     # the quantization table shows dense networks, which are all there
-    expected = {"check_network": 1} | PRUNED | {name: 1 for name in ALL if name != "make_quantization_table"}
+    expected = PRUNED | {name: 1 for name in ALL if name != "make_quantization_table"}
     assert study.planned() == expected
 
 
@@ -56,7 +56,7 @@ def test_a_study_without_its_pruning_plans_tables_only_and_keeps_its_files(study
     study.configure(pruning=GRID | {"ratio": []}, **SHORT)
     assert "ratio" in study.run("-n", fails=True)  # an empty axis is a mistake, not an empty grid
     study.configure(**SHORT)
-    assert set(study.planned()) <= {"check_network", *REPORT}  # other demands are checked again
+    assert set(study.planned()) <= set(REPORT)
     assert (study.root / RUN / "weights.safetensors").exists()
 
 

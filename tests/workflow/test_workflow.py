@@ -94,7 +94,7 @@ MINMAX = {"ptq": {"observer": "minmax", "calibration_samples": 32}, "qat": {"epo
     ("changes", "expected"),
     [
         ({"benchmark": {"seconds": 0.06}}, {"benchmark": 4}),
-        ({"quantization": MINMAX}, {"check_network": 1, "calibrate": 1, "evaluate": 1, "benchmark": 1}),
+        ({"quantization": MINMAX}, {"calibrate": 1, "evaluate": 1, "benchmark": 1}),
         ({"training": {"lr": 0.03}}, OF_ONE_TRAINING),
         ({"seeds": [0, 1]}, OF_ONE_TRAINING),
     ],
@@ -149,21 +149,19 @@ def test_the_default_study_is_planned_from_its_configuration_alone(project):
     assert job_counts(quantization.stdout + quantization.stderr) == expected
 
 
-def test_a_precision_more_is_checked_and_trains_nothing_again(study):
+def test_a_precision_more_is_checked_before_it_is_trained_and_trains_nothing_again(project):
     few = {"methods": ["ptq"], "ptq": {"calibration_samples": 32}, "qat": {"epochs": 1, "lr": 0.001}}
-    study.configure(quantization=few)
-    assert study.planned() == {"check_network": 1} | REPORT
-    study.run()
-    assert NOTHING in study.run("-n")
-    study.configure(quantization=few | {"methods": ["ptq", "qat"]})
-    check = study.root / "results/tiny/digits/lenet5/check.json"
-    before = (study.root / RUN / "weights.safetensors").stat().st_mtime_ns
-    assert [entry["what"] for entry in json.loads(check.read_text())["checks"]][4:] == ["ptq"]
-    assert "train" not in study.planned()
-    study.run()
-    assert [entry["what"] for entry in json.loads(check.read_text())["checks"]][4:] == ["ptq", "qat"]
-    assert (study.root / RUN / "weights.safetensors").stat().st_mtime_ns == before
-    assert NOTHING in study.run("-n")
+    small = {"epochs": 2, "warmup_epochs": 1}
+    project.configure(quantization=few, training=small)
+    project.run()
+    report = json.loads((project.root / "results/tiny/digits/lenet5/check.json").read_text())
+    assert report["works"]
+    assert [entry["what"] for entry in report["checks"]] == ["weights", "inference", "training", "fp32", "ptq"]
+    project.configure(quantization=few | {"methods": ["ptq", "qat"]}, training=small)
+    assert project.planned() == {"train_quantized": 1, "evaluate": 1, "benchmark": 1} | REPORT
+    project.run(f"{RUN}/qat/model.onnx")
+    log = (project.root / "results/tiny/logs/train_quantized/digits/lenet5/seed0/dense.log").read_text()
+    assert "digits/lenet5/seed0/dense, qat: works" in log
 
 
 def test_what_will_not_work_stops_a_study_before_it_trains(project):

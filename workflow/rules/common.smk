@@ -136,9 +136,9 @@ def strategy_of(wildcards):
     return strategy
 
 
-def request_of(wildcards):
+def request_of(wildcards, **changes):
     """What the study asks of a network."""
-    return check_request(STUDY, wildcards.dataset, wildcards.model)
+    return check_request(STUDY | changes, wildcards.dataset, wildcards.model)
 
 
 def retraining_of(wildcards):

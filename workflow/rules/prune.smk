@@ -1,6 +1,5 @@
 rule prune:
     input:
-        checked=ancient(rules.check_network.output.report),
         data=rules.prepare_dataset.output.data,
         weights=last_weights,
         masks=last_masks,

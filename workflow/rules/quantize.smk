@@ -1,6 +1,5 @@
 rule quantize_dynamic:
     input:
-        checked=ancient(rules.check_network.output.report),
         onnx=f"{RUN}/fp32/model.onnx",
     output:
         onnx=f"{RUN}/dynamic/model.onnx",
@@ -22,7 +21,6 @@ rule quantize_dynamic:
 
 rule calibrate:
     input:
-        checked=ancient(rules.check_network.output.report),
         data=rules.prepare_dataset.output.data,
         weights=f"{RUN}/weights.safetensors",
     output:
@@ -47,7 +45,7 @@ rule calibrate:
 
 rule train_quantized:
     input:
-        checked=ancient(rules.check_network.output.report),
+        checked=rules.check_network.output.report,
         data=rules.prepare_dataset.output.data,
         weights=f"{RUN}/weights.safetensors",
         record=f"{RUN}/training.json",
@@ -69,6 +67,7 @@ rule train_quantized:
         runtime=growing(480),
         gpu=GPUS,
     params:
+        request=lambda wildcards, input: request_of(wildcards, methods=["qat"], strategies={}),
         model=lookup(dpath="{model}", within=STUDY["models"]),
         qat=lookup(dpath="{model}", within=STUDY["qat"]),
         tdp_watts=STUDY["benchmark"]["tdp_watts"],

@@ -2,8 +2,7 @@
 
 from adapter import job
 from winnow.data import load_dataset
-from winnow.errors import WinnowError
-from winnow.feasibility import check_network, summary
+from winnow.feasibility import check_network, raise_failures, summary
 from winnow.files import write_json
 from winnow.settings import CheckSettings
 
@@ -12,6 +11,4 @@ with job(snakemake) as run:
     findings = check_network(settings, load_dataset(snakemake.input.data), run)
     place = {"dataset": snakemake.wildcards.dataset, "model": snakemake.wildcards.model}
     write_json(snakemake.output.report, place | summary(findings))
-    failures = [finding.reason for finding in findings if not finding.works]
-    if failures:
-        raise WinnowError("\n".join(failures))
+    raise_failures(findings)

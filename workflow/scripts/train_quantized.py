@@ -7,16 +7,18 @@ from winnow.aware import AwareTraining
 from winnow.checkpoint import resume_file
 from winnow.data import load_dataset
 from winnow.export import example_images, export_checked
+from winnow.feasibility import ensure_checked
 from winnow.masks import load_masks
 from winnow.models import load_model
 from winnow.records import write_training_record
-from winnow.settings import ModelSettings, QatSettings
+from winnow.settings import CheckSettings, ModelSettings, QatSettings
 from winnow.training import train
 
 with job(snakemake) as run:
     settings = QatSettings.of(snakemake.params.qat)
     seed = int(snakemake.wildcards.seed)
     data = load_dataset(snakemake.input.data)
+    ensure_checked(snakemake.input.checked, CheckSettings.of(snakemake.params.request), data, run)
     model = load_model(ModelSettings.of(snakemake.params.model), data, snakemake.input.weights)
     masks = load_masks(snakemake.input.masks) if snakemake.input.masks else None
     aware = AwareTraining(model, example_images(data), settings, masks)

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 from torch.fx import GraphModule
 
@@ -28,13 +27,14 @@ from winnow.dynamic import quantize_dynamic
 from winnow.errors import WinnowError
 from winnow.export import check_agreement, example_images, export_checked, export_onnx
 from winnow.exported_zeros import check_exported_zeros
+from winnow.files import read_json
 from winnow.fit import check_inference
 from winnow.graphs import Graph, read_model
 from winnow.masks import Masks
 from winnow.models import build_model, check_same_again, load_model
 from winnow.narrowing import cut_metadata
 from winnow.pruning import Ancestors, PrunedNetwork, prune
-from winnow.runtimes import Network, load_onnxruntime, load_openvino, openvino_failure
+from winnow.runnable import check_runs
 from winnow.settings import CheckSettings, StrategySettings, TrainingSettings
 from winnow.static import calibration_batches, quantize_static
 from winnow.training import Trainee, train
@@ -79,6 +79,24 @@ def check_network(settings: CheckSettings, data: ImageDataset, run: str) -> list
 def summary(findings: Sequence[Finding]) -> dict[str, Any]:
     """Return what check.json says."""
     return {"works": all(finding.works for finding in findings), "checks": [asdict(finding) for finding in findings]}
+
+
+def ensure_checked(report: str | Path, settings: CheckSettings, data: ImageDataset, run: str) -> None:
+    """Check what a study has come to ask of a network since check.json was written.
+
+    Raises:
+        WinnowError: one line for each thing that does not work.
+    """
+    known = {entry["what"] for entry in read_json(report)["checks"]}
+    methods = tuple(method for method in settings.methods if method not in known)
+    if methods:
+        raise_failures(check_network(replace(settings, methods=methods), data, run))
+
+
+def raise_failures(findings: Sequence[Finding]) -> None:
+    """Raise a WinnowError with one line for each thing that does not work."""
+    if failures := [finding.reason for finding in findings if finding.reason]:
+        raise WinnowError("\n".join(failures))
 
 
 class _Check:
@@ -171,6 +189,7 @@ class _Check:
     def _export_pruned(self, step: PrunedNetwork, start: Path, what: str) -> None:
         save_weights(start, step.model, cut_metadata(step.cut))
         narrow = load_model(self.settings.model, self.few, start)
+        self._train(Trainee(copy.deepcopy(narrow)), self.few, self.settings.training, what)
         check_exported_zeros(self._export_float(narrow, what)[0], step.masks, self._label(what))
         if self.settings.qat and step.masks.keep:
             aware = self._aware(narrow, step.masks)
@@ -187,8 +206,8 @@ class _Check:
             settings,
             run=self._label(what),
             seed=self.settings.seed,
-            resume=ResumeFile(self.folder / f"{what}.resume", what),
-            history=self.folder / f"{what}.csv",
+            resume=ResumeFile(self._path(what).with_suffix(".resume"), what),
+            history=self._path(what).with_suffix(".csv"),
             snapshots={},
             tdp_watts=0.0,
         )
@@ -214,34 +233,11 @@ class _Check:
         return details
 
     def _run(self, what: str) -> dict[str, Any]:
-        """Check that a file gives a row of finite logits for each image of any batch.
-
-        Returns:
-            `openvino`: why OpenVINO does not load the file, which every row of the study will say too; None if it does.
-        """
-        path = self._path(what)
-        self._check_runtime(load_onnxruntime(path, 1), what, "ONNX Runtime")
-        if (failure := openvino_failure(path)) is None:
-            self._check_runtime(load_openvino(path, 1), what, "OpenVINO")
-        return {"openvino": failure}
-
-    def _check_runtime(self, network: Network, what: str, runtime: str) -> None:
-        images, classes = example_images(self.few), len(self.data.classes)
-        for count in (len(images), 1, 3):
-            with user_code(self._label(what), f"a batch of {count} does not run in {runtime}", _ADVICE):
-                _check_logits(network(images[:count].numpy()), (count, classes), f"{self._label(what)}: {runtime}")
+        images, label = example_images(self.few), self._label(what)
+        return {"openvino": check_runs(self._path(what), images, len(self.data.classes), label)}
 
     def _path(self, what: str) -> Path:
         return self.folder / f"{what.replace(' ', '-')}.onnx"
-
-
-def _check_logits(logits: np.ndarray, shape: tuple[int, int], where: str) -> None:
-    if logits.shape != shape:
-        raise WinnowError(
-            f"{where} gives {logits.shape} for {shape[0]} images, expected {shape}; write it for any batch size"
-        )
-    if not np.isfinite(logits).all():
-        raise WinnowError(f"{where} gives logits that are not finite; scale the initial weights less")
 
 
 def _few(data: ImageDataset, batch_size: int) -> ImageDataset:
