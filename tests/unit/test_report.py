@@ -82,12 +82,6 @@ def test_the_start_page_says_what_to_ship_what_it_costs_and_why(made):
     assert "On 200 validation images, accuracies less than" in text
 
 
-def test_layers_that_keep_their_channels_are_told_with_the_reason(tmp_path):
-    study = write_study(tmp_path, configuration(seeds=[0], pruning=SMALL | {"structure": ["channels"]}))
-    text = words(start_page(outcome(tmp_path, study)))
-    assert "Where channels were removed, these layers kept all of theirs: the classifier (fc)." in text
-
-
 def test_the_start_page_says_what_came_out_and_on_what(made):
     page = outcome(*made)
     text = words(start_page(page))
