@@ -41,6 +41,7 @@ _RATES = {"squeezenet1_1": 0.0003}  # it has no norms
 _MOMENTUM = 0.1  # of batch norms: torchvision's 0.0003 to 0.1 are meant for more steps than are taken here
 _OPTIONS = {"googlenet": {"init_weights": True}}
 _METHODS = ("dynamic", "ptq", "qat")
+RUNTIMES = ("onnxruntime", "openvino")
 
 
 def build(channels: int, size: int, classes: int, name: str) -> nn.Module:
@@ -122,6 +123,19 @@ def run(configuration: dict[str, Any], cores: int) -> str | None:
     return next((line.partition("error: ")[2] for line in lines if "error: " in line), lines[-1])
 
 
+HEADER = (
+    "network",
+    "precision",
+    "top-1 (%)",
+    "SQNR (dB)",
+    "decided predictions equal to float (%)",
+    "OpenVINO",
+    "integer MACs, ONNX Runtime (%)",
+    "OpenVINO (%)",
+    "remark",
+)
+
+
 def rows(name: str, refusal: str | None) -> list[str]:
     """Return the rows of the table for one network."""
     label = name.replace("_", "-")
@@ -129,15 +143,27 @@ def rows(name: str, refusal: str | None) -> list[str]:
     lines = []
     for precision in ("fp32", *_METHODS):
         path = folder / precision / "quality.json"
-        if path.exists():
-            lines.append(_row(name, precision, json.loads(path.read_text())))
-        else:
-            lines.append(f"| {name} | {precision} | | | | | | {refusal or 'not made'} |")
+        cells = _cells(json.loads(path.read_text())) if path.exists() else [*[""] * 6, refusal or "not made"]
+        lines.append("| " + " | ".join([name, precision, *cells]) + " |")
     return lines
 
 
-def _row(name: str, precision: str, quality: dict[str, Any]) -> str:
-    raise NotImplementedError
+def _cells(quality: dict[str, Any]) -> list[str]:
+    validation = (quality["quantization"] or {}).get("validation", {})
+    openvino, coverage = quality["runtimes"]["openvino"], quality["coverage"]
+    left = {layer["reason"] for runtime in RUNTIMES for layer in (coverage[runtime] or {}).get("float_layers", [])}
+    return [
+        _percent(quality["test"]["top1"]),
+        f"{validation['sqnr_db']:.1f}" if validation.get("sqnr_db") else "",
+        _percent(validation.get("agreement")),
+        "agrees" if openvino["agrees"] else openvino["reason"] or f"differs by {openvino['difference']:.2g}",
+        *(_percent((coverage[runtime] or {}).get("macs")) for runtime in RUNTIMES),
+        "; ".join(sorted(left)),
+    ]
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"
 
 
 def main() -> None:
@@ -149,9 +175,12 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     arguments = parser.parse_args()
+    lines = ["| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
     for name in arguments.networks:
         refusal = run(study(name, arguments.images, arguments.samples, arguments.epochs), arguments.cores)
-        print("\n".join(rows(name, refusal)), flush=True)
+        lines += rows(name, refusal)
+        print("\n".join(lines[-len(_METHODS) - 1 :]), flush=True)
+    arguments.table.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
