@@ -28,6 +28,7 @@ _FIXED = {  # kinds of layers that keep the channels of their outputs
     nn.RNNBase: "a recurrent layer",
 }
 _NORMALIZING = (nn.LayerNorm, nn.GroupNorm)
+_NAMED = 3  # layers that an error names of each reason
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,9 @@ def channel_groups(
     groups = finder.fitting(list(finder.candidates()), [])
     left_alone = finder.all_left_alone(groups)
     if not groups:
-        reasons = "; ".join(f"{layer}: {reason}" for layer, reason in left_alone.items())
         raise WinnowError(
-            f"{run}: no layer can lose channels ({reasons}); use structure unstructured, or leave this network out of "
-            "pruning.models"
+            f"{run}: no layer can lose channels ({_by_reason(left_alone)}); use structure unstructured, or leave this "
+            "network out of pruning.models"
         )
     return ChannelGroups(groups, left_alone)
 
@@ -188,6 +188,16 @@ class _Finder:
 
     def _is_part_of_another(self, name: str) -> bool:
         return any(name.startswith(f"{layer}.") for layer in self.left_alone)
+
+
+def _by_reason(left_alone: Mapping[str, str]) -> str:
+    layers: dict[str, list[str]] = {}
+    for layer, reason in left_alone.items():
+        layers.setdefault(reason, []).append(layer)
+    return "; ".join(
+        f"{', '.join(names[:_NAMED])}{f' and {len(names) - _NAMED} more' * (len(names) > _NAMED)}: {reason}"
+        for reason, names in layers.items()
+    )
 
 
 def _fixed(module: nn.Module) -> str | None:

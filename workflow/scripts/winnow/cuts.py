@@ -29,7 +29,7 @@ def removals_of(keep: Mapping[str, Tensor]) -> list[Removal]:
     """Return the removals that leave some channels of groups.
 
     Args:
-        keep: bool [width] by the root of a group (`channels.ChannelGroup`).
+        keep: bool [width] by the root of a group (`channel_groups.ChannelGroup`).
     """
     return [(root, True, (~mask).nonzero().flatten().tolist()) for root, mask in keep.items() if not mask.all()]
 
