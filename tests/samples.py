@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from winnow.data import ImageDataset
 from winnow.settings import DatasetSettings, ModelSettings, TrainingSettings
@@ -89,3 +89,16 @@ def colored_squares(count: int, classes: int, size: int = 32, channels: int = 3,
         mean=torch.full((channels,), 0.5),
         std=torch.full((channels,), 0.25),
     )
+
+
+class Network(nn.Module):
+    """Layers by name and a function that applies them."""
+
+    def __init__(self, forward, **layers):
+        super().__init__()
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+        self.function = forward
+
+    def forward(self, x):
+        return self.function(self, x)

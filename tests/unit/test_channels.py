@@ -8,6 +8,7 @@ import torchvision
 from torch import nn
 from torch.nn import functional
 
+from samples import Network
 from winnow.channel_groups import channel_groups
 from winnow.channels import remove_channels
 from winnow.errors import WinnowError
@@ -17,19 +18,6 @@ from winnow.static import quantize_static
 
 IMAGE = torch.zeros(1, 3, 16, 16)
 CLASSIFIER = "the classifier, with an output for each class"
-
-
-class Network(nn.Module):
-    """Layers by name and a function that applies them."""
-
-    def __init__(self, forward, **layers):
-        super().__init__()
-        for name, layer in layers.items():
-            self.add_module(name, layer)
-        self.function = forward
-
-    def forward(self, x):
-        return self.function(self, x)
 
 
 def convolution(channels=3, width=8, kernel=3, **options):

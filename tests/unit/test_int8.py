@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from samples import Network
 from winnow.capture import captured
 from winnow.errors import WinnowError
 from winnow.fx_graphs import calls
@@ -13,19 +14,6 @@ from winnow.ranges import weight_scales
 from winnow.static import quantize_static
 
 IMAGES = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-
-
-class Network(nn.Module):
-    """Layers by name and a function that applies them."""
-
-    def __init__(self, forward, **layers):
-        super().__init__()
-        for name, layer in layers.items():
-            self.add_module(name, layer)
-        self.function = forward
-
-    def forward(self, x):
-        return self.function(self, x)
 
 
 def convolution(channels=3, width=4):

@@ -22,6 +22,7 @@ from winnow.files import replacing
 from winnow.repeatable import check_repeatable
 from winnow.runtimes import load_onnxruntime
 from winnow.spelling import PlainSpelling
+from winnow.usercode import cause_of
 
 log = logging.getLogger(__name__)
 _CHECK_IMAGES = 64
@@ -82,10 +83,9 @@ def export_checked(model: nn.Module, data: ImageDataset, path: str | Path, *, ru
             export_onnx(model, images, temporary, metadata)
         except Exception as error:  # whatever the network's code and the exporter raise
             log.info("%s: while exporting", run, exc_info=error)
-            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise WinnowError(
-                f"{run}: the network cannot be exported ({type(error).__name__}: {reason}); write that part of it for "
-                "torch.export, for any batch size"
+                f"{run}: the network cannot be exported ({cause_of(error)}); write that part of it for torch.export, "
+                "for any batch size"
             ) from error
         check_repeatable(temporary, images.numpy(), run, integer=integer)
         deviation = check_agreement(model, images, temporary, run, integer=integer)
