@@ -9,7 +9,7 @@ from typing import Any
 from winnow.details import collect_confusion, collect_histories, collect_layers
 from winnow.errors import WinnowError
 from winnow.figures import Tables, draw_figures
-from winnow.missing import absent
+from winnow.missing import absent, failures
 from winnow.networks import Network, networks
 from winnow.recommend_settings import RecommendSettings
 from winnow.recommendation import recommend
@@ -29,14 +29,14 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
         The page.
 
     Raises:
-        WinnowError: nothing has been evaluated yet, or a file is damaged.
+        WinnowError: nothing has been evaluated yet (names the jobs that failed), or a file is damaged.
     """
     folder = results / study["study"]
     target = folder / "live"
     lacking = absent(study, folder)
     tables = gather(study, results, {entry.network for entry in lacking if entry.outdated})
     if tables.results.empty:
-        raise WinnowError(f"{folder}: no network has been evaluated yet; wait for the first quality.json")
+        raise _nothing_yet(folder)
     for name in ("results", "layers", "confusion", "history"):
         write_csv(target / f"{name}.csv", getattr(tables, name))
     settings = RecommendSettings.of(study["recommend"])
@@ -64,8 +64,14 @@ def gather(study: Mapping[str, Any], results: Path, without: Collection[Network]
     speed = [path for n in valid if (path := folder / n.folder / "speed.json").exists()]
     history = [path for n in everything if n.history and (path := folder / n.history).exists()]
     data = [path for name in study["datasets"] if (path := results / "data" / f"{name}.safetensors").exists()]
-    table = collect(quality, speed) if quality else None
-    if table is None:
-        raise WinnowError(f"{folder}: no network has been evaluated yet; wait for the first quality.json")
-    histories = collect_histories(history, folder)
+    if not quality:
+        raise _nothing_yet(folder)
+    table, histories = collect(quality, speed), collect_histories(history, folder)
     return Tables(table, collect_layers(quality), collect_confusion(quality, data), histories)
+
+
+def _nothing_yet(folder: Path) -> WinnowError:
+    """Say that there is nothing to report on, and whether it is worth waiting for."""
+    failed = [f"{failure.rule} of {failure.run}: {failure.error}" for failure in failures(folder)]
+    advice = "; ".join(failed) if failed else "wait for the first quality.json"
+    return WinnowError(f"{folder}: no network has been evaluated yet; {advice}")
