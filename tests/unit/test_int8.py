@@ -217,6 +217,14 @@ def test_a_weight_that_a_float_operator_reads_too_stays_there_in_float():
     assert deviation(model.eval()) > 30
 
 
+@pytest.mark.parametrize("between", [nn.Dropout(0.1), nn.Dropout2d(0.1)])
+def test_a_dropout_in_front_of_a_pad_is_the_value_behind_it(between):
+    """The pad is one of integers, and must find them."""
+    layers = (convolution(), nn.ReLU(), convolution(4), between, nn.ZeroPad2d(1), convolution(4))
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    assert deviation(model) > 30
+
+
 def test_writing_into_a_part_of_a_rounded_value_is_refused():
     def forward(m, x):
         x = m.a(x)

@@ -44,7 +44,12 @@ def lowered(graph_module: GraphModule, plan: Plan, scales: Mapping[str, Scale]) 
     input_scales = {nodes[layer.operator]: scales[_root(plan, nodes[layer.operator].args[0])] for layer in plan.layers}
     constants = _Constants(module)
     folded = {layer: _fold(module, nodes, layer) for layer in plan.layers}
+    # a dropout behind a rounded value is that value, and nothing may stand between it and its readers
+    kept = [point for point in plan.points if point.value == point.root or nodes[point.value].target not in DROPOUT]
     for point in plan.points:
+        if point not in kept:
+            _bypass(nodes[point.value])
+    for point in kept:
         _round(nodes, point, scales[point.root])
     for layer in plan.layers:
         node = nodes[layer.operator]
@@ -54,8 +59,7 @@ def lowered(graph_module: GraphModule, plan: Plan, scales: Mapping[str, Scale]) 
         _set_weights(node, folded[layer], input_scales[node].scale, constants)
     for node in calls(module):
         if node.target in DROPOUT:
-            node.replace_all_uses_with(node.args[0])
-            module.graph.erase_node(node)
+            _bypass(node)
         elif folds(node):  # in inference an instance norm is one, too, and exporters would read the batch size for it
             node.target = BATCH_NORM
     module.graph.eliminate_dead_code()
@@ -69,10 +73,13 @@ def _root(plan: Plan, node: Node) -> str:
     return next(point.root for point in plan.points if point.value == node.name)
 
 
+def _bypass(node: Node) -> None:
+    node.replace_all_uses_with(node.args[0])
+    node.graph.erase_node(node)
+
+
 def _round(nodes: Mapping[str, Node], point: Point, scale: Scale) -> None:
     value = nodes[point.value]
-    if value.target in DROPOUT and point.value != point.root:  # the identity of a value that is rounded already
-        return
     arguments = (scale.scale, scale.zero_point, *ACTIVATION_RANGE, torch.uint8)
     if value.target in PADS and point.value != point.root:
         _pad_codes(value, arguments)
