@@ -7,8 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from winnow.checkpoint import ResumeFile
 from winnow.data import ImageDataset
 from winnow.settings import DatasetSettings, ModelSettings, TrainingSettings
+from winnow.training import Trainee, TrainingRecord, train
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -35,6 +37,21 @@ def training_settings(**changes) -> TrainingSettings:
         "rewind_epochs": [],
     }
     return TrainingSettings.of(values | changes)
+
+
+def train_in(folder: Path, trainee: Trainee, data: ImageDataset, settings: TrainingSettings) -> TrainingRecord:
+    """Train, with state and history in a folder; a second call goes on from the state."""
+    return train(
+        trainee,
+        data,
+        settings,
+        run="net",
+        seed=0,
+        resume=ResumeFile(folder / "weights.resume", "k"),
+        history=folder / "history.csv",
+        snapshots={},
+        tdp_watts=65.0,
+    )
 
 
 def model_settings(label: str, **changes) -> ModelSettings:

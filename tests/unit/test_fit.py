@@ -10,16 +10,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from samples import colored_squares, model_settings, training_settings
+from samples import colored_squares, model_settings, train_in, training_settings
 from winnow.batches import training_batches
-from winnow.checkpoint import ResumeFile, load_weights, save_weights
+from winnow.checkpoint import load_weights, save_weights
 from winnow.errors import WinnowError
 from winnow.export import check_agreement, example_images, export_onnx
 from winnow.fit import check_inference
 from winnow.models import build_model, check_same_again, load_model
 from winnow.outputs import AUXILIARY_WEIGHT, auxiliary_logits, logits_of, training_loss
 from winnow.static import quantize_static
-from winnow.training import Trainee, train
+from winnow.training import Trainee
 
 DATA = colored_squares(40, 4)
 
@@ -33,17 +33,7 @@ def build(name, seed=0, **arguments):
 
 
 def trained(model, data, folder, **changes):
-    return train(
-        Trainee(model),
-        data,
-        training_settings(epochs=1, **changes),
-        run="net",
-        seed=0,
-        resume=ResumeFile(folder / "resume", "k"),
-        history=folder / "history.csv",
-        snapshots={},
-        tdp_watts=65.0,
-    )
+    return train_in(folder, Trainee(model), data, training_settings(epochs=1, **changes))
 
 
 def same(one, other):

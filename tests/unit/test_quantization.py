@@ -9,10 +9,9 @@ import torch
 from torch import nn
 from torchvision.ops import StochasticDepth
 
-from samples import colored_squares, model_settings, training_settings
+from samples import colored_squares, model_settings, train_in, training_settings
 from winnow import metrics
 from winnow.aware import AwareTraining
-from winnow.checkpoint import ResumeFile
 from winnow.coverage import measure_coverage
 from winnow.dynamic import quantize_dynamic
 from winnow.errors import WinnowError
@@ -22,7 +21,6 @@ from winnow.operations import count_operations
 from winnow.runtimes import load_onnxruntime, load_openvino
 from winnow.settings import QatSettings
 from winnow.static import calibration_batches, quantize_static
-from winnow.training import train
 
 NETWORKS = {
     "resnet18": 21,
@@ -197,17 +195,7 @@ def test_what_works_only_in_training_never_reaches_a_file(kind, data, tmp_path):
     settings = qat_settings(epochs=2, lr=0.01, warmup_epochs=0)
     images = example_images(data)
     aware = AwareTraining(OnlyInTraining(kind), images, settings)
-    train(
-        aware.trainee,
-        data,
-        settings.training,
-        run="qat",
-        seed=0,
-        resume=ResumeFile(tmp_path / "weights.resume", "k"),
-        history=tmp_path / "history.csv",
-        snapshots={},
-        tdp_watts=65.0,
-    )
+    train_in(tmp_path, aware.trainee, data, settings.training)
     with torch.no_grad():
         validated = aware.model(images).numpy()
     export_checked(aware.float_model(), data, tmp_path / "float.onnx", run="qat", integer=False)
@@ -279,17 +267,7 @@ def test_a_killed_aware_training_ends_in_the_same_network(data, tmp_path):
             begin(epoch)
 
         folder.mkdir(exist_ok=True)
-        train(
-            replace(aware.trainee, before_epoch=before_epoch),
-            data,
-            settings.training,
-            run="qat",
-            seed=0,
-            resume=ResumeFile(folder / "weights.resume", "k"),
-            history=folder / "history.csv",
-            snapshots={},
-            tdp_watts=65.0,
-        )
+        train_in(folder, replace(aware.trainee, before_epoch=before_epoch), data, settings.training)
         return aware.convert()
 
     whole = qat(tmp_path / "whole")
