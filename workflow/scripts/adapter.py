@@ -27,12 +27,12 @@ def job(snakemake: Any) -> Iterator[str]:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     os.environ.setdefault("TQDM_MININTERVAL", "1")
     _limit_threads(snakemake.threads)
-    log = logging.getLogger("winnow")
+    log, run = logging.getLogger("winnow"), run_name(snakemake.wildcards)
     try:
-        yield run_name(snakemake.wildcards)
+        yield run
     except WinnowError as error:
-        for line in str(error).splitlines():
-            log.error("error: %s", line)
+        for line in str(error).splitlines():  # what knows no run, as the capture of a graph, has it named here
+            log.error("error: %s", line if run in line else f"{run}: {line}")
         sys.exit(1)
     except Interrupted as interruption:
         log.warning("%s", interruption)
@@ -40,9 +40,7 @@ def job(snakemake: Any) -> Iterator[str]:
     except Exception as error:  # of a library, or of a user's network
         log.exception("%s failed", snakemake.rule)
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
-        log.error(
-            "error: %s: %s failed (%s); the log has the traceback", run_name(snakemake.wildcards), snakemake.rule, cause
-        )
+        log.error("error: %s: %s failed (%s); the log has the traceback", run, snakemake.rule, cause)
         sys.exit(1)
 
 
