@@ -25,12 +25,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from winnow import metrics
-from winnow.batches import Split
-from winnow.data import ImageDataset, load_dataset
-from winnow.latency import machine
-from winnow.runtimes import Network, load_openvino
-from winnow.static import calibration_batches
+from winnow.data.batches import Split
+from winnow.data.dataset import ImageDataset, load_dataset
+from winnow.deploy.runtimes import Network, load_openvino
+from winnow.measure import metrics
+from winnow.measure.machine import machine
+from winnow.quantize.static import calibration_batches
 
 
 def nncf_quantized(source: Path, data: ImageDataset, samples: int, target: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from projects import ONE_THREAD, Project, copy_project
 from samples import colored_squares
-from winnow.data import ImageDataset
+from winnow.data.dataset import ImageDataset
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import nn
 from torch.nn import functional
 
-from winnow.data import ImageDataset
-from winnow.export import export_checked
-from winnow.static import calibration_batches, quantize_static
+from winnow.data.dataset import ImageDataset
+from winnow.deploy.export import export_checked
+from winnow.quantize.static import calibration_batches, quantize_static
 
 
 class Hourglass(nn.Module):

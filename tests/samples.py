@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from winnow.checkpoint import ResumeFile
-from winnow.data import ImageDataset
-from winnow.settings import DatasetSettings, ModelSettings, TrainingSettings
-from winnow.training import Trainee, TrainingRecord, train
+from winnow.config.settings import DatasetSettings, ModelSettings, TrainingSettings
+from winnow.data.dataset import ImageDataset
+from winnow.train.loop import Trainee, TrainingRecord, train
+from winnow.train.resume import ResumeFile
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

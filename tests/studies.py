@@ -13,11 +13,11 @@ import torch
 from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
-from winnow.configuration import resolve
-from winnow.details import collect_confusion, collect_histories, collect_layers
-from winnow.figures import Tables
-from winnow.networks import Network, networks
-from winnow.study import collect
+from winnow.config.resolve import resolve
+from winnow.figures.draw import Tables
+from winnow.results.collect import collect
+from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
+from winnow.study.artifacts import Network, networks
 
 CLASSES = [f"class {letter}" for letter in "abcd"]
 LAYERS = ["conv1", "conv2", "fc"]

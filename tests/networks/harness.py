@@ -17,20 +17,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from networks.record import Network
 from samples import training_settings
-from winnow.aware import AwareTraining
-from winnow.batches import generator
-from winnow.channel_groups import channel_groups
-from winnow.channels import channel_scores, remove_channels
-from winnow.copies import copied
-from winnow.dynamic import quantize_dynamic
-from winnow.export import export_onnx
-from winnow.masks import Masks
-from winnow.outputs import give_logits_only, logits_of
-from winnow.prunable import check_zeros_stay, prunable_weights, weights_of
-from winnow.repeatable import check_repeatable
-from winnow.selection import select
-from winnow.settings import QatSettings
-from winnow.static import quantize_static
+from winnow.config.settings import QatSettings
+from winnow.deploy.export import export_onnx
+from winnow.deploy.repeatable import check_repeatable
+from winnow.models.copies import copied
+from winnow.models.outputs import give_logits_only, logits_of
+from winnow.prune.channel_groups import channel_groups
+from winnow.prune.channels import channel_scores, remove_channels
+from winnow.prune.layers import check_zeros_stay, prunable_weights, weights_of
+from winnow.prune.masks import Masks
+from winnow.prune.selection import select
+from winnow.quantize.aware import AwareTraining
+from winnow.quantize.dynamic import quantize_dynamic
+from winnow.quantize.static import quantize_static
+from winnow.rng import generator
 
 STEPS, TUNING_STEPS, BATCH, IMAGES = 30, 6, 32, 128
 

@@ -10,14 +10,14 @@ from torch.nn import functional
 
 from onnx_files import Attention, Hourglass, exported, floats, model_of
 from samples import colored_squares
-from winnow.agreement import Agreement, Tolerance, compared
-from winnow.constants import fold_weights
-from winnow.dynamic import quantize_dynamic
+from winnow.deploy.agreement import Agreement, Tolerance, compared
+from winnow.deploy.constants import fold_weights
+from winnow.deploy.export import example_images, export_checked
+from winnow.deploy.graphs import Graph
+from winnow.deploy.repeatable import training_only
 from winnow.errors import WinnowError
-from winnow.export import example_images, export_checked
-from winnow.graphs import Graph
-from winnow.layers import layer_sqnr
-from winnow.repeatable import training_only
+from winnow.measure.layer_noise import layer_sqnr
+from winnow.quantize.dynamic import quantize_dynamic
 
 
 @pytest.fixture(scope="module")

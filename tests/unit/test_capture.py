@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
-from winnow.capture import captured, set_training
-from winnow.fx_graphs import WEIGHTED, calls
+from winnow.capture.exported import captured, set_training
+from winnow.capture.fx_graphs import WEIGHTED, calls
 
 IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -9,12 +9,12 @@ from torch import nn
 from torch.nn import functional
 
 from samples import Network
-from winnow.channel_groups import channel_groups
-from winnow.channels import remove_channels
 from winnow.errors import WinnowError
-from winnow.narrowing import replay
-from winnow.prunable import weights_of
-from winnow.static import quantize_static
+from winnow.models.narrowing import replay
+from winnow.prune.channel_groups import channel_groups
+from winnow.prune.channels import remove_channels
+from winnow.prune.layers import weights_of
+from winnow.quantize.static import quantize_static
 
 IMAGE = torch.zeros(1, 3, 16, 16)
 CLASSIFIER = "the classifier, with an output for each class"

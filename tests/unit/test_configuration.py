@@ -6,10 +6,9 @@ import pytest
 import yaml
 
 from samples import REPOSITORY
-from winnow.configuration import check_images, resolve
-from winnow.errors import WinnowError
-from winnow.recommend_settings import RecommendSettings
-from winnow.settings import (
+from winnow.config.recommend import RecommendSettings
+from winnow.config.resolve import check_images, resolve
+from winnow.config.settings import (
     BenchmarkSettings,
     DatasetSettings,
     ModelSettings,
@@ -17,6 +16,7 @@ from winnow.settings import (
     QatSettings,
     TrainingSettings,
 )
+from winnow.errors import WinnowError
 
 SCHEMA = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
 

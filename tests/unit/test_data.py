@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from samples import dataset_settings
-from winnow.data import load_dataset, prepare, save_dataset
+from winnow.data.dataset import load_dataset, save_dataset
+from winnow.data.prepare import prepare
 from winnow.errors import WinnowError
 from winnow.files import safetensors_metadata
 

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from studies import configuration, files, tables, write_study
-from winnow.figures import draw_figures
-from winnow.findings import findings
-from winnow.model_card import reasons, write_all
-from winnow.recommend_settings import RecommendSettings
-from winnow.recommendation import as_record, recommend
-from winnow.study import left_in_float
-from winnow.tables import as_markdown, quantization_table
+from winnow.analysis.recommendation import as_record, recommend
+from winnow.config.recommend import RecommendSettings
+from winnow.figures.draw import draw_figures
+from winnow.report.findings import findings
+from winnow.report.model_card import reasons, write_all
+from winnow.report.quantization_table import as_markdown, quantization_table
+from winnow.results.layer_names import left_in_float
 
 SMALL = {"criterion": ["l1"], "ratio": [0.5, 0.9], "rounds": [1], "rewind": ["init"]}
 WRONG = {"runs": True, "reason": None, "top1": 0.25, "difference": 0.31, "agrees": False}

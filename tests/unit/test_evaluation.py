@@ -14,18 +14,19 @@ from onnxruntime.quantization import quantize_dynamic as onnx_quantize_dynamic
 from torch import nn
 
 from samples import REPOSITORY, colored_squares, model_settings
-from winnow import metrics
-from winnow.dynamic import quantize_dynamic
-from winnow.energy import EnergyMeter
+from winnow.config.settings import BenchmarkSettings, BoundsSettings
+from winnow.deploy.export import export_checked
+from winnow.deploy.runtimes import load_openvino, openvino_failure
 from winnow.errors import WinnowError
-from winnow.evaluation import evaluate
-from winnow.export import export_checked
-from winnow.latency import benchmark, machine
-from winnow.layers import layer_sqnr
-from winnow.models import build_model
-from winnow.runtimes import load_openvino, openvino_failure
-from winnow.settings import BenchmarkSettings, BoundsSettings
-from winnow.static import calibration_batches, quantize_static
+from winnow.measure import metrics
+from winnow.measure.energy import EnergyMeter
+from winnow.measure.layer_noise import layer_sqnr
+from winnow.measure.machine import machine
+from winnow.measure.quality import evaluate
+from winnow.measure.speed import benchmark
+from winnow.models.build import build_model
+from winnow.quantize.dynamic import quantize_dynamic
+from winnow.quantize.static import calibration_batches, quantize_static
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")}
 
@@ -72,7 +73,7 @@ def test_signals_arrive_after_openvino_has_let_networks_go(files):
     """Several of its plugins leave a freed signal stack behind: a crash, hence in a process of its own."""
     program = (
         "import os, signal, sys\n"
-        "from winnow.runtimes import load_openvino\n"
+        "from winnow.deploy.runtimes import load_openvino\n"
         "networks = [load_openvino(path, threads=1) for path in sys.argv[1:]]\n"
         "while networks: networks.pop(0)\n"
         "signal.signal(signal.SIGTERM, lambda *_: print('handled'))\n"
@@ -250,7 +251,7 @@ def test_a_runtime_that_computes_something_else_is_said_and_never_an_error(files
         network = real(path, threads)
         return lambda images: network(images)[:, ::-1]
 
-    monkeypatch.setattr("winnow.evaluation.load_openvino", wrong)
+    monkeypatch.setattr("winnow.measure.quality.load_openvino", wrong)
     found = score(files, data, "ptq")["runtimes"]
     assert not found["openvino"]["agrees"]
     assert found["openvino"]["runs"]
@@ -271,7 +272,7 @@ def raising(_):
     ],
 )
 def test_what_openvino_cannot_run_is_said_and_never_an_error(network, reason, files, data, monkeypatch):
-    monkeypatch.setattr("winnow.evaluation.load_openvino", lambda *_: network)
+    monkeypatch.setattr("winnow.measure.quality.load_openvino", lambda *_: network)
     found = score(files, data, "ptq")["runtimes"]["openvino"]
     assert found == {"runs": False, "reason": reason, "agrees": False}
 
@@ -291,7 +292,7 @@ def test_a_file_that_openvino_does_not_load_or_crashes_on_is_said(files, data, m
     assert "Unknown" in openvino_failure(unknown_operator(tmp_path / "unknown.onnx"))
     assert openvino_failure(files["fp32"]) is None
     crash = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
-    monkeypatch.setattr("winnow.runtimes._LOADING", crash)
+    monkeypatch.setattr("winnow.deploy.runtimes._LOADING", crash)
     assert openvino_failure(files["fp32"]) == "crashes (SIGSEGV)"
     quality = score(files, data, "ptq")
     assert quality["runtimes"]["openvino"] == {"runs": False, "reason": "crashes (SIGSEGV)", "agrees": False}
@@ -341,9 +342,9 @@ def test_idle_power_is_subtracted(monkeypatch):
         clock["seconds"] += seconds
         clock["joules"] += seconds * watts
 
-    monkeypatch.setattr("winnow.energy._counters", lambda _: {"rapl": lambda: clock["joules"]})
-    monkeypatch.setattr("winnow.energy.time.monotonic", lambda: clock["seconds"])
-    monkeypatch.setattr("winnow.energy.time.sleep", wait)
+    monkeypatch.setattr("winnow.measure.energy._counters", lambda _: {"rapl": lambda: clock["joules"]})
+    monkeypatch.setattr("winnow.measure.energy.time.monotonic", lambda: clock["seconds"])
+    monkeypatch.setattr("winnow.measure.energy.time.sleep", wait)
     meter = EnergyMeter(torch.device("cpu"), tdp_watts=65)
     meter.start()
     wait(2, watts=40)
@@ -360,10 +361,10 @@ def test_idle_power_is_subtracted(monkeypatch):
 
 
 def test_without_a_counter_energy_is_an_estimate_and_says_so(monkeypatch):
-    monkeypatch.setattr("winnow.energy._counters", lambda _: {})
-    monkeypatch.setattr("winnow.energy.os.cpu_count", lambda: 4)
+    monkeypatch.setattr("winnow.measure.energy._counters", lambda _: {})
+    monkeypatch.setattr("winnow.measure.energy.os.cpu_count", lambda: 4)
     spent = iter([1.0, 3.0])
-    monkeypatch.setattr("winnow.energy.time.process_time", lambda: next(spent))
+    monkeypatch.setattr("winnow.measure.energy.time.process_time", lambda: next(spent))
     meter = EnergyMeter(torch.device("cpu"), tdp_watts=100)
     meter.start()
     assert meter.lap() == pytest.approx(50)  # 2 CPU seconds at a quarter of 100 W

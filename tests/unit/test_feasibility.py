@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from samples import colored_squares
-from winnow import feasibility
-from winnow.check_request import check_request
-from winnow.configuration import resolve
-from winnow.feasibility import check_network, summary
-from winnow.settings import CheckSettings
+from winnow.check import feasibility
+from winnow.check.feasibility import check_network, summary
+from winnow.config.check_request import check_request
+from winnow.config.resolve import resolve
+from winnow.config.settings import CheckSettings
 
 DATA = colored_squares(40, 4)
 GRID = {"ratio": [0.3, 0.8], "criterion": ["l1", "taylor"], "structure": ["unstructured", "channels"]}

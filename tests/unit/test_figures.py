@@ -7,22 +7,20 @@ import pandas as pd
 import pytest
 
 from studies import configuration, tables, write_study
-from winnow.figure_list import FIGURES, figures_of
-from winnow.figures import draw_figures, read_tables
-from winnow.figures_layers import (
-    confusion_difference_data,
-    layer_sparsity_data,
-    layer_sqnr_data,
-    training_curves_data,
-)
-from winnow.figures_pruning import accuracy_sparsity_data, one_shot_iterative_data, rewinding_data, speedup_data
-from winnow.figures_quantization import quantization_bars_data
-from winnow.parallel_coordinates import parallel_data
-from winnow.parallel_figures import parallel_plot
-from winnow.pareto import cost_column, pareto, pareto_data
-from winnow.recommend_settings import RecommendSettings
-from winnow.study import read_csv, write_csv
-from winnow.style import Missing
+from winnow.analysis.confusion import confusion_difference_data
+from winnow.analysis.front import cost_column, pareto_data
+from winnow.analysis.layers import layer_sparsity_data, layer_sqnr_data
+from winnow.analysis.parallel import parallel_data
+from winnow.analysis.pruning import accuracy_sparsity_data, one_shot_iterative_data, rewinding_data, speedup_data
+from winnow.analysis.quantization import quantization_bars_data
+from winnow.analysis.training import training_curves_data
+from winnow.config.recommend import RecommendSettings
+from winnow.figures.catalog import FIGURES, figures_of
+from winnow.figures.draw import draw_figures, read_tables
+from winnow.figures.parallel import parallel_plot
+from winnow.figures.pareto import pareto
+from winnow.results.csv_files import read_csv, write_csv
+from winnow.results.not_measured import Missing
 
 DENSE_FP32 = ("dense", "fp32")
 

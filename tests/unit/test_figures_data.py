@@ -5,26 +5,23 @@ import pandas as pd
 import pytest
 
 from studies import configuration, tables, write_study
-from winnow.figures import read_tables
-from winnow.figures_layers import (
-    confusion_difference_data,
-    layer_sparsity_data,
-    layer_sqnr_data,
-    training_curves_data,
-)
-from winnow.figures_pruning import (
+from winnow.analysis.confusion import confusion_difference_data
+from winnow.analysis.front import cost_column, pareto_data
+from winnow.analysis.layers import layer_sparsity_data, layer_sqnr_data
+from winnow.analysis.parallel import parallel_data
+from winnow.analysis.pruning import (
     accuracy_sparsity_data,
     dense_accuracy,
     one_shot_iterative_data,
     rewinding_data,
     speedup_data,
 )
-from winnow.figures_quantization import quantization_bars_data
-from winnow.parallel_coordinates import parallel_data
-from winnow.pareto import cost_column, pareto_data
-from winnow.recommend_settings import RecommendSettings
-from winnow.study import write_csv
-from winnow.style import Missing
+from winnow.analysis.quantization import quantization_bars_data
+from winnow.analysis.training import training_curves_data
+from winnow.config.recommend import RecommendSettings
+from winnow.figures.draw import read_tables
+from winnow.results.csv_files import write_csv
+from winnow.results.not_measured import Missing
 
 GRID = {"criterion": ["l1", "random"], "ratio": [0.5, 0.9], "rounds": [1, 2], "rewind": ["init", 2]}
 GRID |= {"exclude": [{"criterion": "random", "rounds": 2}]}

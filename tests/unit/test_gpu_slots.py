@@ -12,7 +12,7 @@ from samples import REPOSITORY
 JOB = """
 import os, sys
 from pathlib import Path
-from winnow.gpu_slots import claim_gpu
+from winnow.train.gpu_slots import claim_gpu
 claimed = claim_gpu(Path(sys.argv[1]))
 assert claim_gpu(Path(sys.argv[1])) is None
 print(claimed, os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)

@@ -6,12 +6,12 @@ from torch import nn
 from torch.nn import functional
 
 from samples import Network
-from winnow.capture import captured
+from winnow.capture.exported import captured
+from winnow.capture.fx_graphs import calls
 from winnow.errors import WinnowError
-from winnow.fx_graphs import calls
-from winnow.int8 import plan_of
-from winnow.ranges import weight_scales
-from winnow.static import quantize_static
+from winnow.quantize.int8 import plan_of
+from winnow.quantize.ranges import weight_scales
+from winnow.quantize.static import quantize_static
 
 IMAGES = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

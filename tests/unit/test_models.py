@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from samples import colored_squares, model_settings
-from winnow.checkpoint import load_weights, save_weights, state_bytes
 from winnow.errors import WinnowError
-from winnow.models import build_model, load_model
+from winnow.models.build import build_model, load_model
+from winnow.models.weights import load_weights, save_weights, state_bytes
 
 MB = 2**20
 NETWORKS = [

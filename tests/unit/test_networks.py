@@ -12,10 +12,10 @@ from networks.harness import Gauntlet, multiplications
 from networks.record import AGREES, STAGES
 from networks.registry import NETWORKS, SIBLINGS
 from networks.table import PAGE, page
-from winnow.coverage import measure_coverage
+from winnow.deploy.coverage import measure_coverage
+from winnow.deploy.runtimes import load_onnxruntime, load_openvino
 from winnow.errors import WinnowError
-from winnow.metrics import sqnr_db
-from winnow.runtimes import load_onnxruntime, load_openvino
+from winnow.measure.metrics import sqnr_db
 
 # dB against the float counterpart; a network that trains with frozen ranges learns to live with their clipping
 LEAST = {"fp32": 80, "dynamic": 20, "ptq": 30, "qat": 10, "masks": 80, "channels": 80, "channels_ptq": 30}

@@ -10,13 +10,13 @@ from torch.nn import functional
 
 from onnx_files import Attention, Hourglass, exported, floats, model_of
 from samples import colored_squares, model_settings
-from winnow.coverage import measure_coverage
-from winnow.dynamic import quantize_dynamic
+from winnow.deploy.coverage import measure_coverage
+from winnow.deploy.export import example_images, export_onnx
+from winnow.deploy.graphs import Graph
+from winnow.deploy.operations import ACTIVATIONS, COMPUTED, count_operations, count_weights
 from winnow.errors import WinnowError
-from winnow.export import example_images, export_onnx
-from winnow.graphs import Graph
-from winnow.models import build_model
-from winnow.operations import ACTIVATIONS, COMPUTED, count_operations, count_weights
+from winnow.models.build import build_model
+from winnow.quantize.dynamic import quantize_dynamic
 
 SHAPE = (3, 32, 32)
 

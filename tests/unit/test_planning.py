@@ -6,11 +6,11 @@ import pytest
 import yaml
 
 from samples import REPOSITORY
-from winnow.configuration import resolve
-from winnow.costs import ASSUMED_QAT_FACTOR, ASSUMED_SECONDS, Costs
-from winnow.history import write_history
-from winnow.planned import Plan, PlannedJob, read_dry_run
-from winnow.planning import duration, estimate, plan_text
+from winnow.config.resolve import resolve
+from winnow.planning.costs import ASSUMED_QAT_FACTOR, ASSUMED_SECONDS, Costs
+from winnow.planning.dry_run import Plan, PlannedJob, read_dry_run
+from winnow.planning.estimate import duration, estimate, plan_text
+from winnow.train.history import write_history
 
 PLACE = {"dataset": "cifar10", "model": "resnet18", "seed": "0"}
 STRATEGY = "l1-global-unstructured-0.9-x5-lr"

@@ -9,7 +9,7 @@ import pytest
 from snakemake.resources import Resource
 from snakemake.sourcecache import LocalSourceFile, SourceCache
 
-from winnow.planning_speed import speed_up
+from winnow.planning.snakemake_speedups import speed_up
 
 
 @pytest.fixture(autouse=True)

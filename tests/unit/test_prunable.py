@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from samples import colored_squares, model_settings
-from winnow.checkpoint import save_weights
+from winnow.config.settings import PruningSettings, StrategySettings
+from winnow.deploy.export import export_checked
 from winnow.errors import WinnowError
-from winnow.export import export_checked
-from winnow.exported_zeros import check_exported_zeros
-from winnow.masks import Masks
-from winnow.models import blank_image, build_model, load_model
-from winnow.prunable import prunable_weights, weights_of
-from winnow.pruning import Ancestors, prune
-from winnow.settings import PruningSettings, StrategySettings
+from winnow.models.build import blank_image, build_model, load_model
+from winnow.models.weights import save_weights
+from winnow.prune.exported_zeros import check_exported_zeros
+from winnow.prune.layers import prunable_weights, weights_of
+from winnow.prune.masks import Masks
+from winnow.prune.step import Ancestors, prune
 
 DATA = colored_squares(40, 4)
 SETTINGS = PruningSettings(skip_layers=(), min_density=0.001, calibration_samples=16)

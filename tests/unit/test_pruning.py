@@ -8,23 +8,25 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from samples import colored_squares, model_settings, training_settings
-from winnow import pruning as pruning_module
-from winnow.aware import AwareTraining
-from winnow.batches import Split, generator
-from winnow.checkpoint import ResumeFile, read_state, save_weights
-from winnow.criteria import weight_scores
+from winnow.config.settings import PruningSettings, QatSettings, StrategySettings
+from winnow.data.batches import Split
+from winnow.deploy.export import example_images, export_checked
 from winnow.errors import Interrupted, WinnowError
-from winnow.export import example_images, export_checked
-from winnow.masks import Masks, load_masks, save_masks
-from winnow.models import blank_image, build_model, load_model
-from winnow.narrowing import cut_metadata, kept_places, read_cut
-from winnow.prunable import prunable_weights, weights_of
-from winnow.pruning import Ancestors, prune
-from winnow.rewinding import check_rewound
-from winnow.selection import check_count, density, select, shuffled
-from winnow.settings import PruningSettings, QatSettings, StrategySettings
-from winnow.static import quantize_static
-from winnow.training import Trainee, train
+from winnow.models.build import blank_image, build_model, load_model
+from winnow.models.narrowing import cut_metadata, kept_places, read_cut
+from winnow.models.weights import read_state, save_weights
+from winnow.prune import step
+from winnow.prune.criteria import weight_scores
+from winnow.prune.layers import prunable_weights, weights_of
+from winnow.prune.masks import Masks, load_masks, save_masks
+from winnow.prune.rewinding import check_rewound
+from winnow.prune.selection import check_count, density, select, shuffled
+from winnow.prune.step import Ancestors, prune
+from winnow.quantize.aware import AwareTraining
+from winnow.quantize.static import quantize_static
+from winnow.rng import generator
+from winnow.train.loop import Trainee, train
+from winnow.train.resume import ResumeFile
 
 SETTINGS = PruningSettings(skip_layers=(), min_density=0.001, calibration_samples=32)
 
@@ -321,7 +323,7 @@ def test_weights_that_are_not_those_of_the_snapshot_are_an_error(chain, monkeypa
         model.load_state_dict({name: value * (1 + 1e-6) for name, value in state.items()})
         return model.eval()
 
-    monkeypatch.setattr(pruning_module, "loaded", inexact)
+    monkeypatch.setattr(step, "loaded", inexact)
     with pytest.raises(WinnowError, match=r"net/round1: .* differ from those to go back to"):
         chain.prune(strategy())
     with pytest.raises(WinnowError, match=r"net/round1: .* differ from those to go back to"):
@@ -332,7 +334,7 @@ def test_a_wrong_number_of_weights_is_an_error(chain, monkeypatch):
     def careless(_scores, alive, *_, **__):  # the usual mistake: a threshold, and ties
         return {name: torch.ones_like(mask) for name, mask in alive.items()}
 
-    monkeypatch.setattr(pruning_module, "select", careless)
+    monkeypatch.setattr(step, "select", careless)
     with pytest.raises(WinnowError, match=r"net/round1: \d+ of \d+ weights stay, a sparsity of 0.0* where 0.90* was"):
         chain.prune(strategy())
 

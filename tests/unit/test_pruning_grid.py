@@ -6,10 +6,10 @@ import time
 import pytest
 
 from samples import REPOSITORY
-from winnow.configuration import resolve
+from winnow.config.resolve import resolve
+from winnow.config.settings import PruningSettings, RetrainingSettings, StrategySettings
 from winnow.errors import WinnowError
-from winnow.grid import runs, uses_training
-from winnow.settings import PruningSettings, RetrainingSettings, StrategySettings
+from winnow.study.grid import runs, uses_training
 
 
 def study(pruning, **changes):

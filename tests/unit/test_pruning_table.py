@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 from test_study import quality as dense_quality
 
-from winnow.pruning_table import as_markdown, pruning_table, write_table
-from winnow.study import AXES, collect, read_csv, write_csv
+from winnow.report.pruning_table import as_markdown, pruning_table, write_table
+from winnow.results.collect import collect
+from winnow.results.csv_files import read_csv, write_csv
+from winnow.study.vocabulary import AXES
 
 AXIS_VALUES = {
     "criterion": "l1",

@@ -10,17 +10,17 @@ from torch import nn
 from torchvision.ops import StochasticDepth
 
 from samples import colored_squares, model_settings, train_in, training_settings
-from winnow import metrics
-from winnow.aware import AwareTraining
-from winnow.coverage import measure_coverage
-from winnow.dynamic import quantize_dynamic
+from winnow.config.settings import QatSettings
+from winnow.deploy.coverage import measure_coverage
+from winnow.deploy.export import example_images, export_checked
+from winnow.deploy.operations import count_operations
+from winnow.deploy.runtimes import load_onnxruntime, load_openvino
 from winnow.errors import WinnowError
-from winnow.export import example_images, export_checked
-from winnow.models import build_model
-from winnow.operations import count_operations
-from winnow.runtimes import load_onnxruntime, load_openvino
-from winnow.settings import QatSettings
-from winnow.static import calibration_batches, quantize_static
+from winnow.measure import metrics
+from winnow.models.build import build_model
+from winnow.quantize.aware import AwareTraining
+from winnow.quantize.dynamic import quantize_dynamic
+from winnow.quantize.static import calibration_batches, quantize_static
 
 NETWORKS = {
     "resnet18": 21,
@@ -288,7 +288,7 @@ def test_an_export_that_miscomputes_is_refused_and_not_left_behind(data, tmp_pat
         network = real(path, threads)
         return lambda images: network(images) * 1.5
 
-    monkeypatch.setattr("winnow.export.load_onnxruntime", wrong)
+    monkeypatch.setattr("winnow.deploy.export.load_onnxruntime", wrong)
     with pytest.raises(WinnowError, match=r"the/run: the exported network deviates from the one in memory: logits"):
         export_checked(model, data, tmp_path / "model.onnx", run="the/run", integer=False)
     assert list(tmp_path.iterdir()) == []

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from studies import CLASSES, configuration, tables, write_study
+from winnow.analysis.recommendation import as_record, recommend
+from winnow.config.recommend import RecommendSettings
 from winnow.errors import WinnowError
-from winnow.model_card import dense_beside, reasons, write_all
-from winnow.recommend_settings import RecommendSettings
-from winnow.recommendation import as_record, recommend
+from winnow.report.model_card import dense_beside, reasons, write_all
 
 DENSE = {"strategy": None, "criterion": None, "scope": None, "structure": None, "ratio": np.nan, "rounds": np.nan}
 DENSE |= {"rewind": None, "shuffle": None, "round": np.nan, "requested_sparsity": 0.0, "achieved_sparsity": 0.0}

@@ -10,19 +10,19 @@ import pytest
 
 from projects import LIVE
 from studies import configuration, files, tables, write_study
-from winnow import published, ranking
-from winnow.blocks import Bullets, Heading, Table, Text, to_html, to_markdown, to_rst
-from winnow.checklist import checklist
+from winnow.analysis import published, ranking
+from winnow.analysis.recommendation import recommend
+from winnow.config.recommend import RecommendSettings
 from winnow.errors import WinnowError
-from winnow.live import live_report
-from winnow.missing import absent, failures
-from winnow.networks import networks
-from winnow.recommend_settings import RecommendSettings
-from winnow.recommendation import recommend
-from winnow.report_page import write_parts
-from winnow.start_page import Outcome, start_page
-from winnow.study import collect
-from winnow.tables import quantization_table
+from winnow.report.blocks import Bullets, Heading, Table, Text, to_html, to_markdown, to_rst
+from winnow.report.checklist import checklist
+from winnow.report.live import live_report
+from winnow.report.page import write_parts
+from winnow.report.quantization_table import quantization_table
+from winnow.report.start_page import Outcome, start_page
+from winnow.results.collect import collect
+from winnow.study.artifacts import networks
+from winnow.study.status import absent, failures
 
 SMALL = {"criterion": ["l1", "random"], "ratio": [0.5, 0.9], "rounds": [1], "rewind": ["init"]}
 """Two sparsities by magnitude and by chance."""
@@ -163,7 +163,7 @@ def test_missing_networks_are_listed_with_the_reason(half):
     ],
 )
 def test_a_failure_stops_what_depends_on_it(tmp_path, log, stopped):
-    from winnow.networks import Network
+    from winnow.study.artifacts import Network
 
     path = tmp_path / "logs" / f"{log}.log"
     path.parent.mkdir(parents=True)

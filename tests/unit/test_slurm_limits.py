@@ -3,7 +3,7 @@
 import pytest
 
 from winnow.errors import WinnowError
-from winnow.slurm_limits import Request, check_requests, configured_partitions, partition_memory
+from winnow.planning.slurm_limits import Request, check_requests, configured_partitions, partition_memory
 
 MEMORY = {"cpu": 64000, "fat": 500000}
 

@@ -7,12 +7,12 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import prune
 
-from winnow.capture import captured
+from winnow.capture.exported import captured
+from winnow.capture.fx_graphs import WEIGHTED, calls
+from winnow.deploy.export import export_onnx
+from winnow.deploy.runtimes import load_onnxruntime, load_openvino
 from winnow.errors import WinnowError
-from winnow.export import export_onnx
-from winnow.fx_graphs import WEIGHTED, calls
-from winnow.runtimes import load_onnxruntime, load_openvino
-from winnow.static import quantize_static
+from winnow.quantize.static import quantize_static
 
 IMAGES = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

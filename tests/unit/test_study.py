@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from winnow.errors import WinnowError
-from winnow.study import collect, read_csv, write_csv
-from winnow.tables import as_markdown, quantization_table, write_table
+from winnow.report.quantization_table import as_markdown, quantization_table, write_table
+from winnow.results.collect import collect
+from winnow.results.csv_files import read_csv, write_csv
 
 
 def quality(folder, dataset="d", model="m", seed=0, precision="fp32", top1=0.9, run="dense"):

@@ -10,12 +10,14 @@ import torch
 from torch import nn
 
 from samples import colored_squares, model_settings, training_settings
-from winnow.batches import augment, epoch_order, generator
-from winnow.checkpoint import ResumeFile, load_weights
+from winnow.data.batches import augment, epoch_order
 from winnow.errors import Interrupted, WinnowError
-from winnow.models import build_model
-from winnow.optimization import learning_rate, make_optimizer
-from winnow.training import Trainee, train
+from winnow.models.build import build_model
+from winnow.models.weights import load_weights
+from winnow.rng import generator
+from winnow.train.loop import Trainee, train
+from winnow.train.optimizer import learning_rate, make_optimizer
+from winnow.train.resume import ResumeFile
 
 
 def run(tmp_path, data, settings, *, name="a", seed=0, trainee=None, snapshots=None, key="k"):

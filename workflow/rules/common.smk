@@ -8,15 +8,15 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from winnow.check_request import check_request
-from winnow.configuration import check_images, check_prepared, resolve
+from winnow.config.check_request import check_request
+from winnow.config.resolve import check_images, check_prepared, resolve
 from winnow.errors import WinnowError
-from winnow.figure_list import figures_of
-from winnow.grid import uses_training
-from winnow.networks import networks
-from winnow.planning_speed import speed_up
-from winnow.provenance import source_digest
-from winnow.slurm_limits import Request, check_requests, configured_partitions, partition_memory
+from winnow.figures.catalog import figures_of
+from winnow.study.grid import uses_training
+from winnow.study.artifacts import networks
+from winnow.planning.snakemake_speedups import speed_up
+from winnow.planning.provenance import source_digest
+from winnow.planning.slurm_limits import Request, check_requests, configured_partitions, partition_memory
 
 speed_up(workflow.sourcecache)
 

@@ -3,11 +3,11 @@
 from functools import partial
 
 from adapter import identity, job
-from winnow.data import load_dataset
+from winnow.config.settings import BenchmarkSettings, ModelSettings
+from winnow.data.dataset import load_dataset
 from winnow.files import write_json
-from winnow.latency import benchmark
-from winnow.models import load_model
-from winnow.settings import BenchmarkSettings, ModelSettings
+from winnow.measure.speed import benchmark
+from winnow.models.build import load_model
 
 with job(snakemake):
     data = load_dataset(snakemake.input.data)

@@ -1,11 +1,11 @@
 """calibrate: trained weights + calibration images -> int8 model.onnx (post-training static)."""
 
 from adapter import job
-from winnow.data import load_dataset
-from winnow.export import export_checked
-from winnow.models import load_model
-from winnow.settings import ModelSettings, PtqSettings
-from winnow.static import calibration_batches, quantize_static
+from winnow.config.settings import ModelSettings, PtqSettings
+from winnow.data.dataset import load_dataset
+from winnow.deploy.export import export_checked
+from winnow.models.build import load_model
+from winnow.quantize.static import calibration_batches, quantize_static
 
 with job(snakemake) as run:
     settings = PtqSettings.of(snakemake.params.ptq)

@@ -1,10 +1,10 @@
 """check_network: a study's demands on a network, each tried once with random weights -> check.json."""
 
 from adapter import job
-from winnow.data import load_dataset
-from winnow.feasibility import check_network, raise_failures, summary
+from winnow.check.feasibility import check_network, raise_failures, summary
+from winnow.config.settings import CheckSettings
+from winnow.data.dataset import load_dataset
 from winnow.files import write_json
-from winnow.settings import CheckSettings
 
 with job(snakemake) as run:
     settings = CheckSettings.of(snakemake.params.request)

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from adapter import job
-from winnow.details import collect_confusion, collect_histories, collect_layers
-from winnow.study import collect, write_csv
+from winnow.results.collect import collect
+from winnow.results.csv_files import write_csv
+from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 
 with job(snakemake):
     files, tables = snakemake.input, snakemake.output

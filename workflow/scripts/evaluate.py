@@ -1,11 +1,11 @@
 """evaluate: model.onnx -> quality.json."""
 
 from adapter import identity, job
-from winnow.checkpoint import state_bytes
-from winnow.data import load_dataset
-from winnow.evaluation import evaluate
+from winnow.config.settings import BoundsSettings
+from winnow.data.dataset import load_dataset
 from winnow.files import read_json, write_json
-from winnow.settings import BoundsSettings
+from winnow.measure.quality import evaluate
+from winnow.models.weights import state_bytes
 
 with job(snakemake) as run:
     quality = evaluate(

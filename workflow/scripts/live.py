@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from winnow.configuration import resolve
+from winnow.config.resolve import resolve
 from winnow.errors import WinnowError
-from winnow.live import live_report
+from winnow.report.live import live_report
 
 if __name__ == "__main__":
     try:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from adapter import job
-from winnow.figures import draw_figures, read_tables
+from winnow.config.recommend import RecommendSettings
+from winnow.figures.draw import draw_figures, read_tables
 from winnow.files import write_json
-from winnow.recommend_settings import RecommendSettings
 
 with job(snakemake):
     files, parameters = snakemake.input, snakemake.params

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from adapter import job
-from winnow import published, ranking
+from winnow.analysis import published, ranking
+from winnow.analysis.recommendation import recommend
+from winnow.config.recommend import RecommendSettings
 from winnow.files import read_json
-from winnow.missing import absent
-from winnow.recommend_settings import RecommendSettings
-from winnow.recommendation import recommend
-from winnow.report_page import write_parts, write_report
-from winnow.start_page import Outcome
-from winnow.study import read_csv
+from winnow.report.page import write_parts, write_report
+from winnow.report.start_page import Outcome
+from winnow.results.csv_files import read_csv
+from winnow.study.status import absent
 
 with job(snakemake):
     files, study = snakemake.output, snakemake.params.study

@@ -1,8 +1,8 @@
 """make_pruning_table: results.csv -> the study's pruning table as CSV and Markdown."""
 
 from adapter import job
-from winnow.pruning_table import pruning_table, write_table
-from winnow.study import read_csv
+from winnow.report.pruning_table import pruning_table, write_table
+from winnow.results.csv_files import read_csv
 
 with job(snakemake):
     table = pruning_table(read_csv(snakemake.input.results))

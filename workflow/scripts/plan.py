@@ -8,11 +8,11 @@ from pathlib import Path
 
 import yaml
 
-from winnow.configuration import resolve
-from winnow.costs import ASSUMED_IMAGES_PER_SECOND, Costs
+from winnow.config.resolve import resolve
 from winnow.errors import WinnowError
-from winnow.planned import read_dry_run
-from winnow.planning import plan_text
+from winnow.planning.costs import ASSUMED_IMAGES_PER_SECOND, Costs
+from winnow.planning.dry_run import read_dry_run
+from winnow.planning.estimate import plan_text
 
 
 def main() -> None:

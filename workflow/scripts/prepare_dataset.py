@@ -1,8 +1,9 @@
 """prepare_dataset: a source of images -> one safetensors file."""
 
 from adapter import job
-from winnow.data import prepare, save_dataset
-from winnow.settings import DatasetSettings
+from winnow.config.settings import DatasetSettings
+from winnow.data.dataset import save_dataset
+from winnow.data.prepare import prepare
 
 with job(snakemake):
     dataset = prepare(DatasetSettings.of(snakemake.params.dataset))

@@ -1,13 +1,13 @@
 """prune: trained weights -> what is left of them, at the weights to train from; one round."""
 
 from adapter import job
-from winnow.checkpoint import save_weights
-from winnow.data import load_dataset
+from winnow.config.settings import ModelSettings, PruningSettings, StrategySettings
+from winnow.data.dataset import load_dataset
 from winnow.files import write_json
-from winnow.masks import save_masks
-from winnow.narrowing import cut_metadata
-from winnow.pruning import Ancestors, prune
-from winnow.settings import ModelSettings, PruningSettings, StrategySettings
+from winnow.models.narrowing import cut_metadata
+from winnow.models.weights import save_weights
+from winnow.prune.masks import save_masks
+from winnow.prune.step import Ancestors, prune
 
 with job(snakemake) as run:
     wildcards, files = snakemake.wildcards, snakemake.input

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from adapter import job
-from winnow.model_card import write_all
-from winnow.recommend_settings import RecommendSettings
-from winnow.recommendation import recommend
-from winnow.study import read_csv
+from winnow.analysis.recommendation import recommend
+from winnow.config.recommend import RecommendSettings
+from winnow.report.model_card import write_all
+from winnow.results.csv_files import read_csv
 
 with job(snakemake):
     best = Path(snakemake.output.best)

@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from adapter import beside, job, parameters
-from winnow.checkpoint import resume_file, save_weights
-from winnow.data import load_dataset
-from winnow.masks import load_masks
-from winnow.models import load_model
-from winnow.narrowing import cut_metadata, read_cut
-from winnow.records import write_training_record
-from winnow.settings import ModelSettings, RetrainingSettings
-from winnow.training import Trainee, train
+from winnow.config.settings import ModelSettings, RetrainingSettings
+from winnow.data.dataset import load_dataset
+from winnow.models.build import load_model
+from winnow.models.narrowing import cut_metadata, read_cut
+from winnow.models.weights import save_weights
+from winnow.prune.masks import load_masks
+from winnow.train.loop import Trainee, train
+from winnow.train.record import write_training_record
+from winnow.train.resume import resume_file
 
 with job(snakemake) as run:
     files = snakemake.input

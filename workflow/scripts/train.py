@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from adapter import beside, job, parameters
-from winnow.checkpoint import resume_file, save_weights
-from winnow.data import load_dataset
-from winnow.models import build_model, check_same_again
-from winnow.records import write_training_record
-from winnow.settings import ModelSettings, TrainingSettings
-from winnow.training import Trainee, train
+from winnow.config.settings import ModelSettings, TrainingSettings
+from winnow.data.dataset import load_dataset
+from winnow.models.build import build_model, check_same_again
+from winnow.models.weights import save_weights
+from winnow.train.loop import Trainee, train
+from winnow.train.record import write_training_record
+from winnow.train.resume import resume_file
 
 with job(snakemake) as run:
     settings = TrainingSettings.of(snakemake.params.training)

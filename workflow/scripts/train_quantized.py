@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from adapter import beside, job, parameters
-from winnow.aware import AwareTraining
-from winnow.checkpoint import resume_file
-from winnow.data import load_dataset
-from winnow.export import example_images, export_checked
-from winnow.feasibility import ensure_checked
-from winnow.masks import load_masks
-from winnow.models import load_model
-from winnow.records import write_training_record
-from winnow.settings import CheckSettings, ModelSettings, QatSettings
-from winnow.training import train
+from winnow.check.feasibility import ensure_checked
+from winnow.config.settings import CheckSettings, ModelSettings, QatSettings
+from winnow.data.dataset import load_dataset
+from winnow.deploy.export import example_images, export_checked
+from winnow.models.build import load_model
+from winnow.prune.masks import load_masks
+from winnow.quantize.aware import AwareTraining
+from winnow.train.loop import train
+from winnow.train.record import write_training_record
+from winnow.train.resume import resume_file
 
 with job(snakemake) as run:
     settings = QatSettings.of(snakemake.params.qat)

@@ -1,5 +1,7 @@
 """The exceptions a user is meant to read."""
 
+from __future__ import annotations
+
 
 class WinnowError(Exception):
     """Something the user can act on.

@@ -1,0 +1,127 @@
+"""Parallel coordinates: every axis and metric of every network as one line, in four views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from winnow.config.recommend import RecommendSettings
+from winnow.results.not_measured import Missing
+from winnow.results.numbers import plain, three_digits
+from winnow.results.over_seeds import combinations
+from winnow.results.timed import Timed, timed_configurations
+from winnow.study.vocabulary import DENSE, PRECISIONS
+
+VIEWS = {
+    "lowest": "lowest accuracy",
+    "highest": "highest accuracy",
+    "one-shot": "one-shot pruning",
+    "iterative": "iterative pruning",
+}
+_SHARE = 0.25  # of all networks in the views of lowest and highest accuracy
+_TEXT = {  # axis: (label, its values in a sensible order)
+    "criterion": ("criterion", ["none", "random", "snip", "taylor", "l1", "l2"]),
+    "structure": ("structure", ["none", "unstructured", "channels"]),
+    "scope": ("scope", ["none", "local", "global"]),
+    "rewind": ("rewind", ["none", "random", "init"]),
+    "shuffle": ("shuffle", ["none", "layerwise"]),
+    "precision": ("precision", list(PRECISIONS)),
+}
+_STRATEGY = ("criterion", "structure", "scope", "rewind", "shuffle")
+_NUMBERS = {  # column: (label, factor)
+    "rounds": ("rounds", 1),
+    "achieved_sparsity": ("sparsity (%)", 100),
+    "size_mb": ("size (MB)", 1),
+    "latency": ("latency (ms)", 1),
+    "energy": ("energy (mJ)", 1),
+    "training_seconds": ("training (s)", 1),
+    "top1": ("accuracy (%)", 100),
+}
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """One vertical axis: a number for each network, and the text of its ticks where it is a choice."""
+
+    column: str
+    label: str
+    values: np.ndarray
+    choices: tuple[str, ...] = ()
+
+
+def parallel_data(results: pd.DataFrame, settings: RecommendSettings, view: str | None = None) -> pd.DataFrame:
+    """Return one row for each combination of pruning and precision, means over seeds.
+
+    Args:
+        results: rows of results.csv of one data set and network.
+        settings: whose runtime, batch size and threads latency and energy are taken from.
+        view: one of VIEWS, None for all.
+
+    Returns:
+        run, precision, n, the axes (`none` for a dense network), rounds (0 for dense), achieved_sparsity, size_mb,
+        latency, energy, training_seconds, top1; sorted by top1, lowest first.
+
+    Raises:
+        Missing: the view is empty.
+    """
+    timed = Timed(settings.runtime, settings.batch_size, settings.threads)
+    if timed not in timed_configurations(results) and timed_configurations(results):
+        timed = timed_configurations(results)[0]
+    table = combinations(results).rename(columns={timed.column(kind): kind for kind in ("latency", "energy")})
+    table = table.reindex(columns=["run", "precision", "n", *_TEXT, *_NUMBERS])
+    table = table.loc[:, ~table.columns.duplicated()].dropna(subset=["top1"])
+    dense = table["run"] == DENSE
+    for axis in _STRATEGY:
+        table[axis] = table[axis].astype(object).where(~dense, DENSE).fillna("none").astype(str)
+    table["rounds"] = table["rounds"].fillna(0).astype(int)
+    table = table.sort_values(["top1", "run", "precision"], ignore_index=True)
+    count = max(1, round(_SHARE * len(table)))
+    chosen = {
+        None: table,
+        "lowest": table.head(count),
+        "highest": table.tail(count),
+        "one-shot": table[table["rounds"] == 1],
+        "iterative": table[table["rounds"] > 1],
+    }[view]
+    if chosen.empty:
+        raise Missing(f"No network of this kind was evaluated: {VIEWS[view] if view else 'any'}.")
+    return chosen.reset_index(drop=True)
+
+
+def coordinates(data: pd.DataFrame, everything: pd.DataFrame) -> list[Coordinate]:
+    """Return the axes to draw: those that vary over the whole study, axes of pruning among pruned networks.
+
+    Args:
+        everything: the data of all views, so that all have the same axes and scales.
+    """
+    axes = []
+    for column in (*list(_TEXT)[:-1], "rounds", "achieved_sparsity", "precision", *list(_NUMBERS)[2:]):
+        values = everything[column].dropna()
+        # numbers that do not differ in the three digits that are shown do not differ
+        shown = values if column in _TEXT else values.map(three_digits)
+        if shown.nunique() < 2 or (column in _STRATEGY and values[values != DENSE].nunique() < 2):
+            continue
+        if column in _TEXT:
+            label, order = _TEXT[column]
+            known = {DENSE: -2} | {name: place for place, name in enumerate(order)}
+            choices = sorted(set(values), key=lambda name: (known.get(name, 99), name))
+            codes = data[column].map({name: place for place, name in enumerate(choices)})
+            axes.append(Coordinate(column, label, codes.to_numpy(float), tuple(choices)))
+        else:
+            label, factor = _NUMBERS[column]
+            axes.append(Coordinate(column, label, factor * data[column].to_numpy(float)))
+    return axes
+
+
+def limits(axis: Coordinate, everything: Coordinate) -> tuple[float, float]:
+    """Return the ends of an axis, the same in all views; (low, high), never equal."""
+    if axis.choices:
+        return -0.3, len(axis.choices) - 0.7
+    low, high = float(np.nanmin(everything.values)), float(np.nanmax(everything.values))
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def tick_text(value: float) -> str:
+    return plain(three_digits(value))

@@ -1,0 +1,147 @@
+"""Published numbers beside a study's own: a reference column, with the setup each number comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from winnow.files import replacing, write_text
+from winnow.results.timed import Timed, timed_configurations
+from winnow.study.vocabulary import DENSE
+
+RESNET18 = "ResNet-18, 50 epochs, one run (the 2023 study)"
+RENDA = "ResNet-20, CIFAR-10, magnitude, 182 epochs, mean of 3 (Renda et al. 2020)"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A published value and the rows of results.csv it may be laid beside."""
+
+    dataset: str
+    model: str
+    label: str
+    metric: str
+    value: float
+    setup: str
+    precision: str = "fp32"
+    strategy: dict[str, object] | None = None
+
+
+_QUANTIZED = {  # CIFAR-10 and CIFAR-100: accuracy (%), size (MB), training (s), inference (ms), error of the logits
+    ("cifar10", "fp32"): (74.00, 42.729, 1952, 22.4, None),
+    ("cifar100", "fp32"): (42.79, 42.905, 1867, 22.2, None),
+    ("cifar10", "dynamic"): (69.35, 10.787, None, 10.9, 0.790),
+    ("cifar100", "dynamic"): (35.36, 10.834, None, 27.9, 0.976),
+    ("cifar10", "ptq"): (70.89, 10.704, None, 10.5, 0.791),
+    ("cifar100", "ptq"): (37.63, 10.749, None, 10.2, 0.975),
+    ("cifar10", "qat"): (74.63, 42.852, 3286, 10.5, 0.253),  # its size was measured before conversion
+    ("cifar100", "qat"): (42.79, 43.032, 3307, 10.0, 0.572),
+}
+_METRICS = ("top1", "size_mb", "training_seconds", "latency", "quantization_error")
+_UNITS = {
+    "top1": "top-1 (%)",
+    "size_mb": "size (MB)",
+    "training_seconds": "training (s)",
+    "latency": "inference (ms)",
+    "quantization_error": "quantization error",
+}
+_PRUNED = (  # label, ratio, top-1, strategy
+    ("iterative, rewound to an epoch", 0.79, 91.7, {"iterative": True, "rewind": "epoch"}),
+    ("iterative, rewound to an epoch", 0.893, 91.0, {"iterative": True, "rewind": "epoch"}),
+    ("iterative, rewound to the initial weights", 0.79, 89.0, {"iterative": True, "rewind": "init"}),
+    ("iterative, rewound to the initial weights", 0.893, 86.7, {"iterative": True, "rewind": "init"}),
+    ("one-shot, re-initialized", 0.79, 88.4, {"iterative": False, "rewind": "random"}),
+    ("one-shot, re-initialized", 0.893, 86.9, {"iterative": False, "rewind": "random"}),
+)
+_NEAR = 0.02  # of sparsity: 80 % is laid beside 79 %
+
+
+def references() -> list[Reference]:
+    """Return every published value that is known here."""
+    values = [
+        Reference(dataset, "resnet18", precision, metric, value, RESNET18, precision)
+        for (dataset, precision), row in _QUANTIZED.items()
+        for metric, value in zip(_METRICS, row, strict=True)
+        if value is not None
+    ]
+    values.append(Reference("cifar10", "resnet20", "dense", "top1", 91.7, RENDA))
+    for label, ratio, top1, strategy in _PRUNED:
+        name = f"{label}, {100 * ratio:.3g} % sparsity"
+        values.append(Reference("cifar10", "resnet20", name, "top1", top1, RENDA, "fp32", strategy | {"ratio": ratio}))
+    return values
+
+
+def published_table(results: pd.DataFrame) -> pd.DataFrame:
+    """Lay published values beside those of a study for the same kind of network and data.
+
+    A data set counts as CIFAR-10 if its name begins with `cifar10` (but not `cifar100`), likewise CIFAR-100. The
+    setups differ: numbers are for orientation, not for ranking.
+
+    Returns:
+        dataset, model, network, metric, published, own (mean over seeds; missing where the study has no such
+        network), own_std, n, setup; empty if nothing is comparable.
+    """
+    rows = []
+    for (dataset, model), own in results.groupby(["dataset", "model"]):
+        for reference in references():
+            if reference.model != model or reference.dataset != _family(dataset):
+                continue
+            column, factor = _column(own, reference.metric)
+            values = factor * _matching(own, reference)[column].dropna() if column else pd.Series(dtype=float)
+            mean, std = values.mean(), values.std(ddof=1)
+            metric = _UNITS[reference.metric]
+            row = (dataset, model, reference.label, metric, reference.value, mean, std, len(values), reference.setup)
+            rows.append(row)
+    columns = ["dataset", "model", "network", "metric", "published", "own", "own_std", "n", "setup"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _family(dataset: str) -> str:
+    return next((name for name in ("cifar100", "cifar10") if dataset.startswith(name)), dataset)
+
+
+def _column(results: pd.DataFrame, metric: str) -> tuple[str | None, float]:
+    if metric != "latency":
+        return metric, 100 if metric == "top1" else 1
+    timed = timed_configurations(results)
+    preferred = [t for t in timed if t.runtime == "torch"] or timed  # what the study measured: torch, on a CPU
+    return (min(preferred, key=_order).column("latency"), 1) if timed else (None, 1)
+
+
+def _order(timed: Timed) -> tuple[int, int]:
+    return -timed.batch_size, timed.threads
+
+
+def _matching(results: pd.DataFrame, reference: Reference) -> pd.DataFrame:
+    rows = results[results["precision"] == reference.precision]
+    strategy = reference.strategy
+    if strategy is None:
+        return rows[rows["run"] == DENSE]
+    last = (rows["round"] == rows["rounds"]) & (rows["criterion"].isin(["l1", "l2"])) & (rows["scope"] == "global")
+    last &= (rows["structure"] == "unstructured") & (rows["shuffle"] == "none")
+    last &= (rows["rounds"] > 1) == strategy["iterative"]
+    last &= rows["rewind"].astype(str).str.startswith(str(strategy["rewind"]))
+    return rows[last & ((rows["requested_sparsity"] - strategy["ratio"]).abs() <= _NEAR)]
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table as text, as it is shown to people."""
+    own = [
+        "" if pd.isna(row.own) else f"{row.own:.4g}" + ("" if pd.isna(row.own_std) else f" ± {row.own_std:.2g}")
+        for row in table.itertuples()
+    ]
+    columns = {"data set": table["dataset"], "model": table["model"], "network": table["network"]}
+    columns |= {"metric": table["metric"], "this study": own, "published": table["published"].map("{:g}".format)}
+    return pd.DataFrame(columns | {"published setup": table["setup"]})
+
+
+def write_published(table: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
+    with replacing(csv) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.8g")
+    if table.empty:
+        write_text(markdown, "No published values are known for the data sets and networks of this study.\n")
+        return
+    text = shown(table).to_markdown(index=False, disable_numparse=True)
+    write_text(markdown, f"{text}\n\nSetups differ: published values are for orientation, not for ranking.\n")

@@ -1,0 +1,64 @@
+"""The best and the worst experiments of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from winnow.files import replacing, write_text
+from winnow.results.names import short_names
+from winnow.results.numbers import spread
+from winnow.results.over_seeds import NETWORK, combinations
+
+COUNT = 5
+_COLUMNS = ["dataset", "model", "rank", "network", "top1", "top1_std", "n", "change", "size_mb", "training_seconds"]
+
+
+def ranking(results: pd.DataFrame, count: int = COUNT) -> pd.DataFrame:
+    """Return the most and the least accurate combinations of pruning and precision, means over seeds.
+
+    Returns:
+        dataset, model, rank (from 1, best first; all ranks when there are at most twice `count`), network, top1 and
+        top1_std (%, std missing for one seed), n, change (points from the dense fp32 network), size_mb,
+        training_seconds, run, precision.
+    """
+    tables = []
+    for _, own in results.groupby(NETWORK):
+        table = combinations(own).dropna(subset=["top1"])
+        if table.empty:
+            continue
+        base = table.loc[(table["run"] == "dense") & (table["precision"] == "fp32"), "top1"]
+        table = table.assign(network=short_names(table), change=100 * (table["top1"] - base.mean()))
+        table[["top1", "top1_std"]] *= 100
+        table = table.sort_values(["top1", "size_mb", "run", "precision"], ascending=[False, True, True, True])
+        table = table.assign(rank=range(1, len(table) + 1))
+        middle = (table["rank"] > count) & (table["rank"] <= len(table) - count)
+        tables.append(table.loc[~middle, [*_COLUMNS, "run", "precision"]])
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*_COLUMNS, "run", "precision"])
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a ranking as text, one row each, as it is shown to people."""
+    rows = [
+        {
+            "data set": row.dataset,
+            "model": row.model,
+            "rank": str(row.rank),
+            "network": row.network,
+            "top-1 (%)": spread(row.top1, row.top1_std),
+            "change (points)": f"{row.change:+.2f}",
+            "size (MB)": f"{row.size_mb:.3f}",
+            "training (s)": f"{row.training_seconds:.0f}",
+            "n": str(row.n),
+        }
+        for row in table.itertuples()
+    ]
+    return pd.DataFrame(rows)
+
+
+def write_ranking(table: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
+    with replacing(csv) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.8g")
+    text = shown(table).to_markdown(index=False, disable_numparse=True) if len(table) else "No network yet."
+    write_text(markdown, f"{text}\n\nBest and worst by mean test accuracy; ± one standard deviation over n seeds.\n")

@@ -1,0 +1,190 @@
+"""The typed, frozen settings of every stage.
+
+There are no defaults here: `configuration.resolve` fills them in from the schema, the one place that
+states them, and each script builds its settings once from the rule's `params`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from winnow.errors import WinnowError
+
+
+class Settings:
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Build from a plain mapping, nested settings included.
+
+        Raises:
+            WinnowError: a key is missing, unknown or of the wrong type.
+        """
+        hints = typing.get_type_hints(cls)
+        names = {field.name for field in dataclasses.fields(cls)}
+        if names != set(values):
+            wrong = ", ".join(sorted(names ^ set(values)))
+            raise WinnowError(f"{cls.__name__}: missing or unknown settings: {wrong}")
+        return cls(**{name: _convert(values[name], hints[name], f"{cls.__name__}.{name}") for name in names})
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(value, next(a for a in arguments if a is not type(None)), where)
+    if isinstance(hint, type) and issubclass(hint, Settings):
+        return hint.of(value)
+    if origin is tuple:
+        return tuple(_convert(item, arguments[0], where) for item in value)
+    if origin is not None and issubclass(origin, Mapping):
+        return types.MappingProxyType(dict(value))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise WinnowError(f"{where}: {value!r} is not of type {hint.__name__}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSettings(Settings):
+    """What a data set is made from; see config/README.md for each key."""
+
+    name: str
+    source: str
+    path: str
+    image_size: int | None
+    channels: int | None
+    validation_fraction: float
+    split_seed: int
+    max_train_samples: int | None
+    max_test_samples: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings(Settings):
+    """A network by `name`, or by the import path of the user's `factory`."""
+
+    label: str
+    name: str | None
+    stem: str
+    shortcut: str
+    factory: str | None
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings(Settings):
+    """One training run: optimizer, schedule, augmentation and arithmetic."""
+
+    epochs: int
+    batch_size: int
+    optimizer: str
+    lr: float
+    momentum: float
+    weight_decay: float
+    decay_norm_and_bias: bool
+    schedule: str
+    warmup_epochs: float
+    milestones: tuple[float, ...]
+    gamma: float
+    label_smoothing: float
+    crop_padding: int
+    flip: bool
+    precision: str
+    compile: bool
+    device: str
+    rewind_epochs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StrategySettings(Settings):
+    """One combination of the pruning axes.
+
+    `rewind_epoch` is the number of trained epochs the weights go back to, None if they do not go back to any.
+    """
+
+    criterion: str
+    scope: str
+    structure: str
+    ratio: float
+    rounds: int
+    rewind: str
+    rewind_epoch: int | None
+    shuffle: str
+
+
+@dataclass(frozen=True, slots=True)
+class PruningSettings(Settings):
+    """What all pruning strategies of a study share."""
+
+    skip_layers: tuple[str, ...]
+    min_density: float
+    calibration_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainingSettings(Settings):
+    """The training after a pruning step; it takes up its schedule at `first_epoch`."""
+
+    first_epoch: int
+    training: TrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PtqSettings(Settings):
+    """Post-training static quantization."""
+
+    observer: str
+    calibration_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoundsSettings(Settings):
+    """What a quantized network must reach, or it is refused: share of multiply-accumulates on integers, SQNR of its
+    logits (dB) and share of predictions equal to those of its float counterpart."""
+
+    min_integer_macs: float
+    min_sqnr_db: float
+    min_agreement: float
+
+
+@dataclass(frozen=True, slots=True)
+class QatSettings(Settings):
+    """Quantization-aware training: a training run of its own, and when its statistics freeze."""
+
+    freeze_observers_epoch: int
+    freeze_batchnorm_epoch: int
+    training: TrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings(Settings):
+    """What a study asks of one network, each kind once: see `check_request`."""
+
+    model: ModelSettings
+    seed: int
+    training: TrainingSettings
+    methods: tuple[str, ...]
+    min_integer_macs: float
+    observer: str
+    qat: QatSettings | None
+    strategies: tuple[StrategySettings, ...]
+    pruning: PruningSettings | None
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkSettings(Settings):
+    """Latency and energy of inference."""
+
+    runtimes: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    threads: tuple[int, ...]
+    warmup_seconds: float
+    seconds: float
+    tdp_watts: float

@@ -1,0 +1,97 @@
+"""From a source of images to a prepared data set: limited, split, with the statistics of its channels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from winnow.errors import WinnowError
+from winnow.files import replacing, safetensors_metadata
+from winnow.config.settings import DatasetSettings
+from winnow.data.sources import Images, read_source
+from winnow.data.dataset import ImageDataset
+
+
+def prepare(settings: DatasetSettings) -> ImageDataset:
+    """Read a data set from its source, limit it and split it.
+
+    The validation split is stratified, and `max_train_samples` / `max_test_samples` are class-balanced; both
+    are functions of `split_seed`.
+
+    Raises:
+        WinnowError: an unreadable or unfit source, or a class too small to be split.
+    """
+    train, test = read_source(settings)
+    generator = np.random.default_rng(settings.split_seed)
+    train = _balanced(train, settings.max_train_samples, generator)
+    test = _balanced(test, settings.max_test_samples, generator)
+    train_index, validation_index = _stratified(train, settings, generator)
+    mean, std = _channel_statistics(train.pixels[train_index])
+    return ImageDataset(
+        name=settings.name,
+        classes=train.classes,
+        train_images=torch.from_numpy(train.pixels),
+        train_labels=torch.from_numpy(train.labels),
+        test_images=torch.from_numpy(test.pixels),
+        test_labels=torch.from_numpy(test.labels),
+        train_index=torch.from_numpy(train_index),
+        validation_index=torch.from_numpy(validation_index),
+        mean=mean,
+        std=std,
+    )
+
+
+def _balanced(images: Images, limit: int | None, generator: np.random.Generator) -> Images:
+    """Keep at most `limit` images, as many of each class as possible, in their order."""
+    if limit is None or limit >= len(images.labels):
+        return images
+    if limit < len(images.classes):
+        raise WinnowError(
+            f"data set: a limit of {limit} samples is below one for each of {len(images.classes)} classes"
+        )
+    members = [generator.permutation(np.flatnonzero(images.labels == label)) for label in range(len(images.classes))]
+    quota, left = np.zeros(len(members), dtype=int), limit
+    while left:  # small classes give what they have, the others share the rest
+        open_classes = [k for k in range(len(members)) if quota[k] < len(members[k])]
+        for k in open_classes[:left]:
+            quota[k] += 1
+        left -= min(left, len(open_classes))
+    kept = np.sort(np.concatenate([m[:q] for m, q in zip(members, quota, strict=True)]))
+    return replace(images, pixels=images.pixels[kept], labels=images.labels[kept])
+
+
+def _stratified(
+    images: Images, settings: DatasetSettings, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    train, validation = [], []
+    for label, name in enumerate(images.classes):
+        members = generator.permutation(np.flatnonzero(images.labels == label))
+        count = max(1, round(settings.validation_fraction * len(members)))
+        if count >= len(members):
+            raise WinnowError(
+                f"data set {settings.name}: class {name!r} has {len(members)} training images, "
+                "too few to set a validation split aside; add images"
+            )
+        validation.append(members[:count])
+        train.append(members[count:])
+    return np.sort(np.concatenate(train)), np.sort(np.concatenate(validation))
+
+
+def _channel_statistics(pixels: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Exact mean and standard deviation per channel, from the histogram of the 256 values."""
+    values = np.arange(256) / 255
+    means, deviations = [], []
+    for channel in range(pixels.shape[1]):
+        counts = np.bincount(pixels[:, channel].ravel(), minlength=256)
+        mean = np.average(values, weights=counts)
+        means.append(mean)
+        deviations.append(np.sqrt(np.average((values - mean) ** 2, weights=counts)))
+    std = torch.tensor(deviations, dtype=torch.float32)
+    return torch.tensor(means, dtype=torch.float32), std.clamp(min=1e-3)  # a constant channel stays finite
+
+

@@ -1,0 +1,112 @@
+"""From a torch module to the one file that is scored, timed and shipped: model.onnx."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from winnow.capture.exported import dynamic_batch, exported
+from winnow.capture.spelling import PlainSpelling
+from winnow.data.batches import Split
+from winnow.data.dataset import ImageDataset
+from winnow.deploy.agreement import FLOAT, INT8_EXPORT, compared
+from winnow.deploy.constants import fold_weights, restore_names
+from winnow.deploy.repeatable import check_repeatable
+from winnow.deploy.runtimes import load_onnxruntime
+from winnow.errors import WinnowError
+from winnow.files import replacing
+from winnow.models.user_code import cause_of
+
+log = logging.getLogger(__name__)
+_CHECK_IMAGES = 64
+INPUT, OUTPUT = "images", "logits"
+
+
+def export_onnx(model: nn.Module, example: Tensor, path: str | Path, metadata: Mapping[str, object]) -> None:
+    """Write a network that is in inference mode as a single ONNX file with a free batch size.
+
+    The file does not depend on the memory format of training: strides would be exported as operators, which runtimes
+    do not fuse and may miscompute.
+
+    Args:
+        model: maps float32 [N, C, H, W] to logits [N, classes], an int8 module (`lowering.lowered`) too; it is not
+            changed.
+        example: any input of at least 2 images.
+        metadata: stored as JSON values in the file's metadata: classes, mean and std, what a user needs to
+            feed and read it.
+    """
+    with warnings.catch_warnings(), PlainSpelling():
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        logging.getLogger("onnxscript").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            exported(model, example),
+            (example.contiguous(),),
+            dynamo=True,
+            dynamic_shapes=dynamic_batch(),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            verbose=False,
+        )
+    for node in program.model.graph:
+        node.metadata_props.clear()  # the exporter's stack traces: paths of this machine, and bytes to ship
+    program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
+    file = program.model_proto
+    fold_weights(file)
+    restore_names(file, {name: value.detach().cpu().numpy() for name, value in model.named_parameters()})
+    onnx.save(file, path)
+
+
+def example_images(data: ImageDataset) -> Tensor:
+    """Return a few normalized test images, float32 [N, C, H, W], to capture and to check a network with."""
+    split = Split.of(data, "test", torch.device("cpu"))
+    return split.normalized(split.images[:_CHECK_IMAGES]).contiguous()
+
+
+def export_checked(model: nn.Module, data: ImageDataset, path: str | Path, *, run: str, integer: bool) -> None:
+    """Export a network to model.onnx with what its user needs to know, and check it before it gets its name.
+
+    Raises:
+        WinnowError: torch cannot export it, or as `check_agreement` and `check_repeatable`; then nothing is written.
+    """
+    images = example_images(data)
+    metadata = {"classes": data.classes, "mean": data.mean.tolist(), "std": data.std.tolist(), "run": run}
+    with replacing(path) as temporary:
+        try:
+            export_onnx(model, images, temporary, metadata)
+        except Exception as error:  # whatever the network's code and the exporter raise
+            log.info("%s: while exporting", run, exc_info=error)
+            raise WinnowError(
+                f"{run}: the network cannot be exported ({cause_of(error)}); write that part of it for torch.export, "
+                "for any batch size"
+            ) from error
+        check_repeatable(temporary, images.numpy(), run, integer=integer)
+        deviation = check_agreement(model, images, temporary, run, integer=integer)
+    log.info("%s: exported; deviation from the network in memory %.2g", run, deviation)
+
+
+def check_agreement(model: nn.Module, images: Tensor, path: str | Path, run: str, *, integer: bool) -> float:
+    """Check that the exported file computes in ONNX Runtime what the module computes, and return the deviation.
+
+    What other runtimes make of the file is compared with ONNX Runtime when it is scored.
+
+    Raises:
+        WinnowError: the difference is beyond the tolerance of its kind (see `agreement`), or not finite.
+    """
+    with torch.no_grad():
+        expected = model(images).float().numpy()
+    tolerance = INT8_EXPORT if integer else FLOAT
+    found = compared(expected, load_onnxruntime(path, threads=torch.get_num_threads())(images.numpy()))
+    if not tolerance.holds(found):
+        raise WinnowError(
+            f"{run}: the exported network deviates from the one in memory: {found}, tolerated are {tolerance}; the "
+            "exporter or ONNX Runtime miscomputes an operator of this network: report it with the network"
+        )
+    return found.difference

@@ -1,0 +1,54 @@
+"""The figures of a report: name, title, section and the networks each is drawn for.
+
+Imported by the Snakefile, so it must not import a plotting library. Captions are `workflow/report/<name>.rst`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+CAPTIONS = Path(__file__).resolve().parents[3] / "report"
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """One figure; `pruned` says that only networks that are pruned in the study have it."""
+
+    name: str
+    title: str
+    section: str
+    pruned: bool = False
+
+    @property
+    def caption(self) -> str:
+        """Return the text that explains the figure: paragraphs, without markup."""
+        return (CAPTIONS / f"{self.name}.rst").read_text(encoding="utf-8")
+
+
+TRADE, QUANTIZATION, PRUNING, TRAINING = "Trade-offs", "Quantization", "Pruning", "Training"
+FIGURES = (
+    FigureEntry("pareto_size", "Accuracy against size", TRADE),
+    FigureEntry("pareto_latency", "Accuracy against latency", TRADE),
+    FigureEntry("pareto_energy", "Accuracy against energy", TRADE),
+    FigureEntry("parallel_coordinates", "All axes and metrics at once", TRADE),
+    FigureEntry("quantization_bars", "What each quantization costs and buys", QUANTIZATION),
+    FigureEntry("layer_sqnr", "Quantization noise layer by layer", QUANTIZATION),
+    FigureEntry("confusion_difference", "Where int8 answers differently", QUANTIZATION),
+    FigureEntry("accuracy_sparsity", "Accuracy against sparsity", PRUNING, pruned=True),
+    FigureEntry("one_shot_iterative", "One-shot against iterative pruning", PRUNING, pruned=True),
+    FigureEntry("rewinding", "Where the weights are rewound to", PRUNING, pruned=True),
+    FigureEntry("speedup", "Theoretical against measured speedup", PRUNING, pruned=True),
+    FigureEntry("layer_sparsity", "Sparsity layer by layer", PRUNING, pruned=True),
+    FigureEntry("training_curves", "Training curves", TRAINING),
+)
+
+
+def figures_of(dataset: str, model: str, pruned: Collection[list[str]]) -> list[FigureEntry]:
+    """Return the figures of one network.
+
+    Args:
+        pruned: the [dataset, model] pairs that the study prunes.
+    """
+    return [figure for figure in FIGURES if not figure.pruned or [dataset, model] in pruned]

@@ -1,0 +1,115 @@
+"""All figures of a study: from its tidy tables to files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from winnow.analysis.recommendation import recommend
+from winnow.config.recommend import RecommendSettings
+from winnow.figures import style
+from winnow.figures.accuracy_sparsity import accuracy_sparsity, one_shot_iterative, rewinding
+from winnow.figures.catalog import figures_of
+from winnow.figures.confusion_difference import confusion_difference
+from winnow.figures.layer_sparsity import layer_sparsity
+from winnow.figures.layer_sqnr import layer_sqnr
+from winnow.figures.parallel import parallel_static
+from winnow.figures.pareto import pareto
+from winnow.figures.quantization_bars import quantization_bars
+from winnow.figures.speedup import speedup
+from winnow.figures.training_curves import training_curves
+from winnow.results.csv_files import read_csv
+from winnow.results.not_measured import Missing
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tidy tables of a study, or those rows of them that belong to one network."""
+
+    results: pd.DataFrame
+    layers: pd.DataFrame
+    confusion: pd.DataFrame
+    history: pd.DataFrame
+
+    def of(self, dataset: str, model: str) -> Tables:
+        tables = (self.results, self.layers, self.confusion, self.history)
+        return Tables(*(table[(table["dataset"] == dataset) & (table["model"] == model)] for table in tables))
+
+
+def read_tables(results: str | Path, layers: str | Path, confusion: str | Path, history: str | Path) -> Tables:
+    """Read what `collect` wrote.
+
+    Raises:
+        WinnowError: a file is no such table.
+    """
+    return Tables(*(read_csv(path) for path in (results, layers, confusion, history)))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a figure of one network is drawn from: its tables, and what was asked of a network to ship."""
+
+    tables: Tables
+    settings: RecommendSettings
+    shipped: tuple[str, str] | None
+
+    def pareto(self, kind: str) -> Figure:
+        return pareto(self.tables.results, kind, self.settings, self.shipped)
+
+
+_DRAW: Mapping[str, Callable[[Drawing], Figure]] = {
+    "pareto_size": lambda drawing: drawing.pareto("size"),
+    "pareto_latency": lambda drawing: drawing.pareto("latency"),
+    "pareto_energy": lambda drawing: drawing.pareto("energy"),
+    "parallel_coordinates": lambda drawing: parallel_static(drawing.tables.results, drawing.settings),
+    "quantization_bars": lambda drawing: quantization_bars(drawing.tables.results),
+    "layer_sqnr": lambda drawing: layer_sqnr(drawing.tables.layers),
+    "confusion_difference": lambda drawing: confusion_difference(drawing.tables.confusion),
+    "accuracy_sparsity": lambda drawing: accuracy_sparsity(drawing.tables.results),
+    "one_shot_iterative": lambda drawing: one_shot_iterative(drawing.tables.results),
+    "rewinding": lambda drawing: rewinding(drawing.tables.results),
+    "speedup": lambda drawing: speedup(drawing.tables.results),
+    "layer_sparsity": lambda drawing: layer_sparsity(drawing.tables.layers, drawing.tables.results),
+    "training_curves": lambda drawing: training_curves(drawing.tables.history),
+}
+
+
+def draw_figures(
+    tables: Tables,
+    networks: Collection[list[str]],
+    pruned: Collection[list[str]],
+    settings: RecommendSettings,
+    folder: Path,
+) -> dict[str, str]:
+    """Write every figure of every network, `folder/<dataset>/<model>/<name>` as .svg and .png.
+
+    What cannot be drawn becomes a figure that says in words what is missing.
+
+    Args:
+        networks, pruned: [dataset, model] pairs: all, and those that the study prunes.
+
+    Returns:
+        What is missing, by `<dataset>/<model>/<name>`.
+    """
+    missing = {}
+    with style.styled():
+        for dataset, model in networks:
+            drawing = _drawing(tables.of(dataset, model), settings)
+            for entry in figures_of(dataset, model, pruned):
+                name = f"{dataset}/{model}/{entry.name}"
+                try:
+                    figure = _DRAW[entry.name](drawing)
+                except Missing as reason:
+                    missing[name] = str(reason)
+                    figure = style.words(str(reason), entry.title)
+                style.save(figure, folder / name)
+    return missing
+
+
+def _drawing(tables: Tables, settings: RecommendSettings) -> Drawing:
+    chosen = [entry.chosen for entry in recommend(tables.results, settings) if entry.chosen is not None]
+    return Drawing(tables, settings, (chosen[0]["run"], chosen[0]["precision"]) if chosen else None)

@@ -1,0 +1,37 @@
+"""The machine a measurement was taken on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def machine() -> dict[str, Any]:
+    """Describe where a measurement was taken: a number without it says little."""
+    packages = ("torch", "torchvision", "torchao", "onnxruntime", "openvino")
+    flags = torch.cpu.get_capabilities()
+    return {
+        "processor": _processor(),
+        "logical_cpus": os.cpu_count(),
+        "vector_extensions": sorted(
+            name for name in ("avx2", "avx512_f", "avx512_vnni", "avx_vnni", "amx_int8", "neon") if flags.get(name)
+        ),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in packages},
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"

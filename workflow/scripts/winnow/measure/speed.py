@@ -1,0 +1,111 @@
+"""How long one batch takes, and what it costs in energy."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from winnow.config.settings import BenchmarkSettings
+from winnow.deploy.runtimes import Network, load_onnxruntime, load_openvino, load_torch, openvino_failure
+from winnow.measure.energy import EnergyMeter
+from winnow.measure.machine import machine
+
+log = logging.getLogger(__name__)
+_ROUNDS = 5
+_MIN_REPEATS = 10  # over all rounds, however slow the network
+
+
+@dataclass
+class _Timing:
+    runtime: str
+    threads: int
+    images: np.ndarray
+    network: Network
+    milliseconds: list[float] = field(default_factory=list)
+    joules: float = 0.0
+
+    def run(self, seconds: float, repeats: int) -> None:
+        """Infer for `seconds`, and at least `repeats` times."""
+        end = time.perf_counter() + seconds
+        done = 0
+        while done < repeats or time.perf_counter() < end:
+            start = time.perf_counter()
+            self.network(self.images)
+            self.milliseconds.append((time.perf_counter() - start) * 1000)
+            done += 1
+
+
+def benchmark(
+    path: str | Path, model: Callable[[], nn.Module] | None, shape: tuple[int, int, int], settings: BenchmarkSettings
+) -> dict[str, Any]:
+    """Time a model.onnx in every configured runtime, batch size and thread count.
+
+    The configurations take turns in several rounds, so that a slow spell of the machine falls on all of them. OpenVINO
+    is left out where it does not load the file.
+
+    Args:
+        model: builds the trained module for torch eager; None leaves that runtime out.
+        shape: (C, H, W).
+
+    Returns:
+        `machine` (processor and versions) and `timings`, each with median, p95 and mean in ms per batch, the
+        number of repeats, and energy per image.
+    """
+    timings = list(_configurations(path, model, shape, settings))
+    meter = EnergyMeter(torch.device("cpu"), settings.tdp_watts)
+    for timing in timings:
+        timing.run(settings.warmup_seconds, repeats=3)
+        timing.milliseconds.clear()
+    meter.start()
+    for _ in range(_ROUNDS):
+        for timing in timings:
+            meter.lap()
+            timing.run(settings.seconds / _ROUNDS, repeats=_MIN_REPEATS // _ROUNDS)
+            timing.joules += meter.lap()
+    return {"machine": machine(), "timings": [_summary(timing, meter) for timing in timings]}
+
+
+def _configurations(path, model, shape, settings: BenchmarkSettings) -> Iterator[_Timing]:
+    random = np.random.default_rng(0)
+    absent = {"torch"} if model is None else set()
+    if "openvino" in settings.runtimes and (failure := openvino_failure(path)):
+        log.warning("%s: not timed in OpenVINO, which does not load it: %s", path, failure)
+        absent.add("openvino")
+    for threads in settings.threads:
+        for runtime in settings.runtimes:
+            if runtime in absent:
+                continue
+            network = _load(runtime, path, model, threads)
+            for size in settings.batch_sizes:
+                images = random.standard_normal((size, *shape), dtype=np.float32)
+                yield _Timing(runtime, threads, images, network)
+
+
+def _load(runtime: str, path, model, threads: int) -> Network:
+    if runtime == "torch":
+        return load_torch(model(), threads)
+    return {"onnxruntime": load_onnxruntime, "openvino": load_openvino}[runtime](path, threads)
+
+
+def _summary(timing: _Timing, meter: EnergyMeter) -> dict[str, Any]:
+    times, size = np.array(timing.milliseconds), len(timing.images)
+    energy = meter.record(timing.joules, times.sum() / 1000, count=len(times) * size)
+    return {
+        "runtime": timing.runtime,
+        "batch_size": size,
+        "threads": timing.threads,
+        "median_ms": float(np.median(times)),
+        "p95_ms": float(np.quantile(times, 0.95)),
+        "mean_ms": float(times.mean()),
+        "repeats": len(times),
+        "images_per_second": float(size / (np.median(times) / 1000)),
+        "energy_per_image": energy,
+    }

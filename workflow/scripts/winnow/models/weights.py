@@ -1,0 +1,58 @@
+"""Weights that load without guessing."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from winnow.errors import WinnowError
+from winnow.files import replacing
+
+
+def save_weights(path: str | Path, model: nn.Module, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a module's state dict (parameters and buffers) as safetensors.
+
+    Args:
+        metadata: for the header of the file; what `narrowing.cut_metadata` gives for a narrow network.
+    """
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(state, temporary, dict(metadata or {}) or None)
+
+
+def load_weights(path: str | Path, model: nn.Module) -> None:
+    """Load a state dict into `model`, in place.
+
+    Raises:
+        WinnowError: the file is damaged, or names or shapes differ from the network's.
+    """
+    try:
+        model.load_state_dict(read_state(path))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise WinnowError(f"{path}: does not fit the network ({reason}); delete it and run again") from error
+
+
+def read_state(path: str | Path) -> dict[str, Tensor]:
+    """Return a stored state dict.
+
+    Raises:
+        WinnowError: the file is damaged.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WinnowError(f"{path}: not readable as safetensors ({error}); delete it and run again") from error
+
+
+def state_bytes(path: str | Path) -> int:
+    """Return the bytes that torch.save would write for a stored state dict: the dense fp32 model size."""
+    content = io.BytesIO()
+    torch.save(load_file(path), content)
+    return content.getbuffer().nbytes

@@ -1,0 +1,250 @@
+"""One step of pruning: choose by scores, remove, and go back to the weights that are trained next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from winnow.config.settings import ModelSettings, PruningSettings, StrategySettings
+from winnow.data.dataset import ImageDataset
+from winnow.models.build import blank_image, build_model, load_model
+from winnow.models.copies import copied
+from winnow.models.narrowing import Cut, kept_places, read_cut, replay
+from winnow.models.user_code import user_code
+from winnow.models.weights import read_state
+from winnow.prune.channel_groups import channel_groups
+from winnow.prune.channels import channel_scores, remove_channels
+from winnow.prune.criteria import weight_scores
+from winnow.prune.layers import Weight, check_zeros_stay, prunable_weights, weights_of
+from winnow.prune.masks import Masks, load_masks
+from winnow.prune.rewinding import check_rewound, loaded, wide_state
+from winnow.prune.selection import check_count, density, select, shuffled
+from winnow.rng import generator
+
+_ADVICE = "use another pruning.criterion, or leave this network out of pruning.models"
+_NOT_MULTIPLIED = "no layer multiplies activations by it"
+_SCORES, _TIES, _SHUFFLE = 3, 4, 5  # name streams of random numbers
+
+
+@dataclass(frozen=True)
+class PrunedNetwork:
+    """What a step of pruning leaves to be trained.
+
+    Attributes:
+        model: with the weights to train from.
+        masks: what must stay zero; empty when channels are removed.
+        cut: what was removed, earlier rounds included; empty for masks.
+        sparsity: for sparsity.json.
+    """
+
+    model: nn.Module
+    masks: Masks
+    cut: Cut
+    sparsity: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ancestors:
+    """Files that a step starts from.
+
+    Attributes:
+        weights: of the network to prune, the last round's or the dense one's.
+        masks: of the last round, None in the first.
+        snapshot: the weights to rewind to, None if there are none.
+        init: the initial weights, for `snip`; else None.
+    """
+
+    weights: str | Path
+    masks: str | Path | None
+    snapshot: str | Path | None
+    init: str | Path | None
+
+
+def prune(
+    files: Ancestors,
+    model: ModelSettings,
+    data: ImageDataset,
+    strategy: StrategySettings,
+    settings: PruningSettings,
+    *,
+    number: int,
+    seed: int,
+    run: str,
+) -> PrunedNetwork:
+    """Take round `number` of a strategy.
+
+    Raises:
+        WinnowError: files that do not fit, layers that cannot be pruned, or a violated invariant: what stays is
+            not what was requested, or the rewound weights are not those of the snapshot.
+    """
+    return _Step(files, model, data, strategy, settings, number, seed, run).result()
+
+
+class _Step:
+    def __init__(self, files, model, data, strategy, settings, number, seed, run):
+        self.files, self.model, self.data, self.strategy = files, model, data, strategy
+        self.settings, self.number, self.seed, self.run = settings, number, seed, run
+        self.example = blank_image(data)
+        self.previous = load_model(model, data, files.weights)
+        self.cut = read_cut(files.weights)
+        self.masks = load_masks(files.masks) if files.masks else Masks({})
+        self.wide = build_model(model, data, seed=0).eval()
+        self.weights = weights_of(self.previous, self.example, run)
+        self.layers = {name: weight for name, weight in self.weights.items() if weight.multiplied}
+        self.prunable = prunable_weights(self.weights, settings.skip_layers, run)
+        self.share = density(strategy.ratio, number, strategy.rounds)
+
+    def result(self) -> PrunedNetwork:
+        if self.strategy.structure == "channels":
+            return self._channels()
+        return self._unstructured()
+
+    def _unstructured(self) -> PrunedNetwork:
+        check_zeros_stay(self.prunable, self.run)
+        scores = self._scores(self.prunable)
+        alive = {
+            name: self.masks.keep.get(weight.parameter, torch.ones_like(scores[name], dtype=torch.bool)).flatten()
+            for name, weight in self.prunable.items()
+        }
+        keep = self._select({name: score.flatten() for name, score in scores.items()}, alive)
+        masks = Masks({self.prunable[name].parameter: kept.view(scores[name].shape) for name, kept in keep.items()})
+        source = self._source() or read_state(self.files.weights)
+        start = loaded(self.wide, source, self.run)
+        masks.apply(start)
+        masks.check(start, self.run)
+        check_rewound(_state(start), source, masks, None, self.run)
+        return PrunedNetwork(start, masks, [], self._sparsity(keep, start, masks, "weights"))
+
+    def _channels(self) -> PrunedNetwork:
+        found = channel_groups(self.previous, self.example, self.prunable, self._spared_channels(), self.run)
+        groups = found.groups
+        members = {layer for group in groups for layer in group.layers}
+        scores = channel_scores(groups, self._scores(members), self.strategy.criterion)
+        # every mask is over the channels of the wide network, so that shares are shares of it
+        origin = self._origin([group.root for group in groups])
+        alive, spread = {}, {}
+        for root, (width, places) in origin.items():
+            alive[root] = torch.zeros(width, dtype=torch.bool)
+            alive[root][places] = True
+            spread[root] = torch.zeros(width)
+            spread[root][places] = scores[root]
+        keep = self._select(spread, alive)
+        narrow = copied(self.previous)
+        removals = remove_channels(
+            narrow, self.example, {root: keep[root][places] for root, (_, places) in origin.items()}, self.run
+        )
+        source = self._source()
+        if source is None:
+            start, cut, wide = narrow, [removals], self.previous
+            source = read_state(self.files.weights)
+        else:
+            start, cut, wide = loaded(copied(self.wide), source, self.run), [*self.cut, removals], self.wide
+            replay(start, cut, self.example)
+        places = kept_places(wide, cut, self.example)
+        check_rewound(start.state_dict(), source, Masks({}), places, self.run)
+        sparsity = self._sparsity(keep, start, Masks({}), "channels")
+        sparsity["groups"] = [
+            {
+                "root": group.root,
+                "members": group.layers,
+                "width": origin[group.root][0],
+                "kept": int(keep[group.root].sum()),
+            }
+            for group in groups
+        ]
+        sparsity["left_alone"] = [{"layer": name, "reason": reason} for name, reason in found.left_alone.items()]
+        return PrunedNetwork(start, Masks({}), [*self.cut, removals], sparsity)
+
+    def _spared_channels(self) -> dict[str, str]:
+        """Return the layers that keep their channels by rule, with the reason."""
+        spared = {name: "listed in pruning.skip_layers" for name in self.layers if name not in self.prunable}
+        return spared | {list(self.layers)[-1]: "the classifier, with an output for each class"}
+
+    def _source(self) -> dict[str, Tensor] | None:
+        return wide_state(self.strategy.rewind, self.files.snapshot, self.model, self.data, self.seed)
+
+    def _scores(self, layers) -> dict[str, Tensor]:
+        network = self.previous
+        if self.strategy.criterion == "snip":
+            network = loaded(copied(self.wide), read_state(self.files.init), self.run)
+            replay(network, self.cut, self.example)
+            self.masks.apply(network)
+        with user_code(self.run, f"the network cannot be scored by {self.strategy.criterion}", _ADVICE, network):
+            return weight_scores(
+                self.strategy.criterion,
+                network,
+                {layer: self.weights[layer].parameter for layer in layers},
+                self.data,
+                samples=self.settings.calibration_samples,
+                random=generator(self.seed, _SCORES, self.number),
+                run=self.run,
+            )
+
+    def _select(self, scores: Mapping[str, Tensor], alive: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        keep = select(
+            scores,
+            alive,
+            self.share,
+            scope=self.strategy.scope,
+            min_density=self.settings.min_density,
+            random=generator(self.seed, _TIES, self.number),
+            run=self.run,
+        )
+        if self.strategy.shuffle == "layerwise":
+            keep = shuffled(keep, alive, generator(self.seed, _SHUFFLE, self.number))
+        return keep
+
+    def _origin(self, roots: list[str]) -> dict[str, tuple[int, Tensor]]:
+        """Return, by group, the number of channels of the wide network and which of them are left."""
+        places = kept_places(self.wide, self.cut, self.example)
+        origin = {}
+        for root in roots:
+            weight = self.wide.get_submodule(root).weight
+            first = places[f"{root}.weight"].flatten(1)[:, 0]
+            origin[root] = len(weight), first // weight[0].numel()
+        return origin
+
+    def _sparsity(self, keep: Mapping[str, Tensor], start: nn.Module, masks: Masks, unit: str) -> dict[str, Any]:
+        kept, total = sum(int(mask.sum()) for mask in keep.values()), sum(len(mask) for mask in keep.values())
+        check_count(kept, total, self.share, self.run, unit)
+        layers, outside = [], []
+        for name, weight in self.weights.items():
+            counts = self._counts(weight, start, masks)
+            if weight.multiplied:
+                layers.append({"layer": name, **counts, "spared": name not in self.prunable})
+            else:
+                outside.append({"parameter": weight.parameter, **counts, "reason": _NOT_MULTIPLIED})
+        everything, left = (sum(layer[key] for layer in (*layers, *outside)) for key in ("weights", "kept"))
+        return {
+            "unit": unit,
+            "requested": 1 - self.share,
+            "achieved": 1 - kept / total,
+            "kept": kept,
+            "total": total,
+            "whole_network": {"weights": everything, "kept": left, "sparsity": 1 - left / everything},
+            "layers": layers,
+            "outside": outside,
+        }
+
+    def _counts(self, weight: Weight, start: nn.Module, masks: Masks) -> dict[str, Any]:
+        before, now = (network.get_parameter(weight.parameter) for network in (self.wide, start))
+        mask = masks.keep.get(weight.parameter)
+        kept = now.numel() if mask is None else int(mask.sum())
+        return {
+            "weights": before.numel(),
+            "kept": kept,
+            "sparsity": 1 - kept / before.numel(),
+            "outputs": len(before),
+            "kept_outputs": len(now),
+        }
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    """Return a state dict in which tied weights have one name, as in masks."""
+    names = {name for values in (model.named_parameters(), model.named_buffers()) for name, _ in values}
+    return {name: value for name, value in model.state_dict().items() if name in names}

@@ -1,0 +1,102 @@
+"""Quantization-aware training: the graph that ships is trained while its values are rounded (Jacob et al. 2018).
+
+Trained is the *inference* graph, with dropout and batch norms switched to training: what a module does only under
+`self.training` (stochastic depth, noise, auxiliary heads) belongs to the base training and rests here. So training,
+validation and the shipped file compute with the same operators, and there is nothing to translate between them.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from torch import Tensor, nn
+from torch.fx import GraphModule
+
+from winnow.capture.exported import captured, set_training
+from winnow.config.settings import QatSettings
+from winnow.prune.masks import Masks
+from winnow.quantize.int8 import Plan, plan_of
+from winnow.quantize.lowering import lowered
+from winnow.quantize.ranges import ActivationQuantizer, fake_quantized_weight
+from winnow.train.loop import Trainee
+
+_PREFIX = "round_"
+
+
+class AwareTraining:
+    """A network with fake quantizers, to be trained and then converted.
+
+    Args:
+        model: the trained fp32 network; it is not changed.
+        example: float32 [N, C, H, W], N >= 2.
+        settings: from which epoch on (1-based) ranges, and the statistics of batch norm, stay as they are.
+        masks: weights that stay zero, by the names they have in `model`; capturing keeps the names.
+    """
+
+    def __init__(self, model: nn.Module, example: Tensor, settings: QatSettings, masks: Masks | None = None):
+        self._captured = captured(model, example)
+        self._plan = plan_of(self._captured)
+        self.model, self._quantizers = _with_quantizers(self._captured, self._plan)
+        self._settings = settings
+        self._masks = masks or Masks({})
+        self._ranges_frozen = self._norms_frozen = False
+
+    @property
+    def trainee(self) -> Trainee:
+        return Trainee(
+            self.model,
+            lambda _, training: self._set_mode(training),
+            self._before_epoch,
+            self._masks.enforcer(self.model),
+        )
+
+    def check(self, run: str) -> None:
+        """Check that masked weights are still zero; see `Masks.check`."""
+        self._masks.check(self.model, run)
+
+    def convert(self) -> GraphModule:
+        """Return the int8 module, on the CPU."""
+        scales = {root: quantizer.scale() for root, quantizer in self._quantizers.items()}
+        return lowered(self.float_model(), self._plan, scales)
+
+    def float_model(self) -> GraphModule:
+        """Return the network with the trained weights in float, on the CPU: what the int8 module stands for."""
+        model = copy.deepcopy(self._captured)
+        trained = self.model.state_dict()
+        model.load_state_dict({name: trained[name] for name in model.state_dict()})
+        return model
+
+    def _before_epoch(self, epoch: int) -> None:
+        self._ranges_frozen = epoch + 1 >= self._settings.freeze_observers_epoch
+        self._norms_frozen = epoch + 1 >= self._settings.freeze_batchnorm_epoch
+
+    def _set_mode(self, training: bool) -> None:
+        """Exported graphs know no train() and eval(): the operators' own flags are set."""
+        set_training(self.model, training, norms=not self._norms_frozen)
+        for quantizer in self._quantizers.values():
+            quantizer.observing = training and not self._ranges_frozen  # inference must not move the ranges either
+
+
+def _with_quantizers(graph_module: GraphModule, plan: Plan) -> tuple[GraphModule, dict[str, ActivationQuantizer]]:
+    """Return a copy that rounds the values and weights of a plan, and the quantizers by the values they round."""
+    model = copy.deepcopy(graph_module)
+    nodes = {node.name: node for node in model.graph.nodes}
+    quantizers = {}
+    for point in plan.points:
+        if point.value != point.root:  # rounded already: it only selects or moves
+            continue
+        value = nodes[point.value]
+        quantizers[point.value] = ActivationQuantizer()
+        model.add_submodule(f"{_PREFIX}{point.value}", quantizers[point.value])
+        readers = [reader for reader in value.users if point.readers is None or reader.name in point.readers]
+        with model.graph.inserting_after(value):
+            rounded = model.graph.call_module(f"{_PREFIX}{point.value}", (value,))
+        for reader in readers:
+            reader.replace_input_with(value, rounded)
+    for layer in plan.layers:
+        node = nodes[layer.operator]
+        with model.graph.inserting_before(node):
+            node.update_arg(1, model.graph.call_function(fake_quantized_weight, (node.args[1],)))
+    model.graph.lint()
+    model.recompile()
+    return model, quantizers

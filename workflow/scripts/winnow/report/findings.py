@@ -1,0 +1,167 @@
+"""What came out of a study, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from winnow.analysis.pruning import accuracy_sparsity_data, dense_accuracy, speedup_data
+from winnow.analysis.recommendation import Recommendation, timing_of
+from winnow.config.recommend import RecommendSettings
+from winnow.results.not_measured import Missing
+from winnow.results.numbers import percent, spread, times
+from winnow.results.over_seeds import combinations
+from winnow.results.timed import TOLERATED, Timed, timed_configurations, unsteady
+from winnow.results.wording import disagreements, float_words, precision_words, pruning_words, unsteady_words
+from winnow.study.vocabulary import DENSE, RUNTIMES, SCORED
+
+_HIGH = 50.0  # % of sparsity from which on a measured speedup is expected
+_SAME = 1.1  # a speedup below is none
+
+
+def ship_text(recommendation: Recommendation, dense: pd.Series | None, *, live: bool = False) -> str:
+    """Say in a few sentences which network to ship, and what that costs and buys.
+
+    Args:
+        dense: the row of the dense fp32 network of the same seed.
+        live: whether the study is not finished, so that nothing lies in best/ yet.
+    """
+    row = recommendation.chosen
+    name = f"{recommendation.dataset} / {recommendation.model}"
+    if row is None:
+        return f"**{name}: nothing to ship.** No network is within all limits."
+    place = f" so far: `{row['run']}/{row['precision']}`" if live else f", in `best/{name.replace(' ', '')}/`"
+    pruning = pruning_words(row)
+    text = (
+        f"**{name}: ship {row['name']}** (seed {row['seed']}){place}. {pruning[0].upper()}{pruning[1:]}. "
+        f"Its numbers are {precision_words(row['precision'])}. Test accuracy "
+        f"**{percent(row['top1'])}**"
+    )
+    timed = timing_of(recommendation.settings)
+    column = timed.column("latency")
+    fast = column in row and pd.notna(row[column])
+    if dense is None:
+        return f"{text}; {row['size_mb']:.3g} MB{f', {row[column]:.3g} ms ({timed})' if fast else ''}."
+    text += f" (dense fp32: {percent(dense['top1'])}), **{row['size_mb']:.3g} MB** "
+    text += _ratio(dense["size_mb"] / row["size_mb"], "smaller", "larger")
+    if fast:
+        text += f", **{row[column]:.3g} ms** {_ratio(dense[column] / row[column], 'faster', 'slower')} in {timed}"
+    return text + "."
+
+
+def _ratio(ratio: float, more: str, less: str) -> str:
+    if abs(ratio - 1) < 0.02:
+        return f"(as dense fp32, not {more})"
+    return f"({times(ratio)} {more})" if ratio > 1 else f"({times(1 / ratio)} {less})"
+
+
+def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
+    """Return what is known of one network, a sentence or two for each subject.
+
+    Args:
+        results: rows of results.csv of one data set and network.
+    """
+    timed = Timed(settings.runtime, settings.batch_size, settings.threads)
+    return [*_unsteady(results), *_runtimes(results), *_quantization(results, timed), *_pruning(results)]
+
+
+def _runtimes(results: pd.DataFrame) -> Iterator[str]:
+    """Name each dense network that is something else in a runtime, or partly in float; count the pruned ones."""
+    first = results.drop_duplicates(["run", "precision"])
+    for _, row in first[first["run"] == DENSE].iterrows():
+        for sentence in [*disagreements(row), *float_words(row)]:
+            yield f"`{row['precision']}`: {sentence}"
+    pruned = results[results["run"] != DENSE]
+    for runtime in SCORED:
+        if count := int((pruned[f"{runtime}_agrees"] == 0).sum()):
+            yield (
+                f"Of {len(pruned)} pruned networks, {count} compute something else in {RUNTIMES[runtime]} than in ONNX "
+                "Runtime, or do not run there: they are not recommended there, and their latencies left out."
+            )
+
+
+def _unsteady(results: pd.DataFrame) -> Iterator[str]:
+    count, total = unsteady(combinations(results), timed_configurations(results))
+    if count > TOLERATED * total:
+        yield unsteady_words(count, total)
+
+
+def _quantization(results: pd.DataFrame, timed: Timed) -> Iterator[str]:
+    table = combinations(results[results["run"] == DENSE])
+    by_precision: Mapping[str, pd.Series] = {row["precision"]: row for _, row in table.iterrows()}
+    if not (base := by_precision.get("fp32")) is not None:
+        return
+    parts = []
+    for precision in ("dynamic", "ptq", "qat"):
+        if (row := by_precision.get(precision)) is None:
+            continue
+        change = 100 * (row["top1"] - base["top1"])
+        words = f"`{precision}` {change:+.2f} points, {times(base['size_mb'] / row['size_mb'])} smaller"
+        column = timed.column("latency")
+        if column in row and pd.notna(row[column]) and pd.notna(base[column]):
+            words += f", {_ratio(base[column] / row[column], 'faster', 'slower').strip('()')}"
+        parts.append(words)
+    start = f"Dense fp32 has {spread(100 * base['top1'], 100 * base.get('top1_std', float('nan')))} % test accuracy"
+    if parts:
+        yield f"{start}. Against it, without pruning: {'; '.join(parts)} (latency in {timed})."
+    else:
+        yield f"{start}. It was not quantized."
+
+
+def _pruning(results: pd.DataFrame) -> Iterator[str]:
+    try:
+        data = accuracy_sparsity_data(results)
+    except Missing:
+        return
+    highest = data[data["sparsity"].round(1) == data["sparsity"].round(1).max()].sort_values("mean")
+    best = highest.iloc[-1]
+    base = dense_accuracy(results)
+    against = f" (dense: {spread(*base[:2])} %)" if base else ""
+    text = (
+        f"At {best['sparsity']:.1f} % sparsity, the highest that was tried, the best strategy ({best['series']}) keeps "
+        f"{spread(best['mean'], best['std'])} %{against}"
+    )
+    chance = highest[highest["criterion"] == "random"]
+    if len(chance) and best["criterion"] != "random":
+        control = chance.iloc[-1]
+        text += f"; choosing at random keeps {spread(control['mean'], control['std'])} %"
+    yield f"{text}. All in fp32, on the test split."
+    yield from _channels(results)
+    try:
+        speed = speedup_data(results)
+    except Missing:
+        return
+    for structure, part in speed[speed["sparsity"] >= _HIGH].groupby("structure"):
+        fastest = part.loc[part["measured"].idxmax()]
+        where = f"{fastest['sparsity']:.0f} % sparsity, theory {times(fastest['theoretical'])}"
+        if fastest["measured"] < _SAME:
+            yield (
+                f"Setting single weights to zero made **no network faster**: at best {times(fastest['measured'])} "
+                f"({where}). These runtimes multiply zeros like any other number."
+                if structure == "unstructured"
+                else f"Removing channels made no network faster: at best {times(fastest['measured'])} ({where})."
+            )
+        else:
+            what = "Removing channels" if structure == "channels" else "Setting single weights to zero"
+            gain = times(fastest["measured"]) + (f" ± {fastest['measured_std']:.2g}" if fastest["n"] > 1 else "")
+            yield f"{what} made networks up to {gain} faster ({where}, {fastest['configuration']})."
+
+
+def _channels(results: pd.DataFrame) -> Iterator[str]:
+    """Say what channels were removed from, and how much of the network that was at most."""
+    narrow = results[(results["structure"] == "channels") & (results["precision"] == "fp32")]
+    if narrow.empty:
+        return
+    most = narrow.loc[narrow["achieved_sparsity"].idxmax()]
+    text = (
+        f"Of the channels that can go, at most {100 * most['achieved_sparsity']:.0f} % were removed; that is "
+        f"{100 * most['weight_sparsity']:.0f} % of the weights of the network"
+    )
+    if pd.notna(most["theoretical_speedup"]):
+        text += f" and {100 - 100 / most['theoretical_speedup']:.0f} % of its multiply-accumulates"
+    yield f"{text}."
+    for groups in narrow["channels_together"].dropna().unique()[:1]:
+        yield f"These layers lose the same channels: {groups}."
+    for reasons in narrow["channels_left_alone"].dropna().unique()[:1]:
+        yield f"Where channels were removed, these layers kept all of theirs: {reasons}."

@@ -1,0 +1,78 @@
+"""A report of what a study has got so far: it only reads what lies there, and disturbs nothing that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from winnow.analysis.recommendation import recommend
+from winnow.config.recommend import RecommendSettings
+from winnow.errors import WinnowError
+from winnow.figures.draw import Tables, draw_figures
+from winnow.report.page import write_report
+from winnow.report.start_page import Outcome
+from winnow.results.collect import collect
+from winnow.results.csv_files import write_csv
+from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
+from winnow.study.artifacts import Network, networks
+from winnow.study.status import absent, failures
+
+
+def live_report(study: Mapping[str, Any], results: Path) -> Path:
+    """Write tables, figures and the page of what exists now to results/<study>/live/.
+
+    Args:
+        study: the resolved configuration.
+        results: the folder `results`.
+
+    Returns:
+        The page.
+
+    Raises:
+        WinnowError: nothing has been evaluated yet (names the jobs that failed), or a file is damaged.
+    """
+    folder = results / study["study"]
+    target = folder / "live"
+    lacking = absent(study, folder)
+    tables = gather(study, results, {entry.network for entry in lacking if entry.outdated})
+    if tables.results.empty:
+        raise _nothing_yet(folder)
+    for name in ("results", "layers", "confusion", "history"):
+        write_csv(target / f"{name}.csv", getattr(tables, name))
+    settings = RecommendSettings.of(study["recommend"])
+    pairs = sorted({(network.dataset, network.model) for network in networks(study)})
+    begun = [list(pair) for pair in pairs if len(tables.of(*pair).results)]
+    undrawn = draw_figures(tables, begun, study["pruned"], settings, target / "figures")
+    chosen = recommend(tables.results, settings)
+    outcome = Outcome(study, tables.results, chosen, lacking, undrawn, live=True)
+    write_report(outcome, target / "figures", target / "overview.html")
+    return target / "overview.html"
+
+
+def gather(study: Mapping[str, Any], results: Path, without: Collection[Network] = ()) -> Tables:
+    """Collect the tidy tables from the files of a study that exist.
+
+    Files are written whole, so a network that is being evaluated is either there or not.
+
+    Args:
+        without: networks that are left out, apart from the history of their training.
+    """
+    folder = results / study["study"]
+    everything = list(networks(study))
+    valid = [network for network in everything if network not in without]
+    quality = [path for n in valid if (path := folder / n.folder / "quality.json").exists()]
+    speed = [path for n in valid if (path := folder / n.folder / "speed.json").exists()]
+    history = [path for n in everything if n.history and (path := folder / n.history).exists()]
+    data = [path for name in study["datasets"] if (path := results / "data" / f"{name}.safetensors").exists()]
+    if not quality:
+        raise _nothing_yet(folder)
+    table, histories = collect(quality, speed), collect_histories(history, folder)
+    return Tables(table, collect_layers(quality), collect_confusion(quality, data), histories)
+
+
+def _nothing_yet(folder: Path) -> WinnowError:
+    """Say that there is nothing to report on, and whether it is worth waiting for."""
+    failed = [f"{failure.rule} of {failure.run}: {failure.error}" for failure in failures(folder)]
+    advice = "; ".join(failed) if failed else "wait for the first quality.json"
+    return WinnowError(f"{folder}: no network has been evaluated yet; {advice}")

@@ -1,0 +1,232 @@
+"""best/: the network to ship, with a model card and its labels."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pandas as pd
+
+from winnow.analysis.recommendation import EQUAL, Recommendation, as_record, timing_of
+from winnow.errors import WinnowError
+from winnow.files import replacing, write_json, write_text
+from winnow.report.blocks import Block, Bullets, Code, Heading, Table, Text, to_html, to_markdown
+from winnow.results.numbers import counted, percent, times
+from winnow.results.timed import TOLERATED, timed_configurations, unsteady
+from winnow.results.wording import disagreements, float_words, precision_words, pruning_words, unsteady_words
+from winnow.study.artifacts import Network
+from winnow.study.vocabulary import DENSE, RUNTIMES
+
+_METRICS = [  # column, what it is, factor, unit, decimals
+    ("top1", "top-1 accuracy, test split, ONNX Runtime", 100, "%", 2),
+    ("top5", "top-5 accuracy, test split, ONNX Runtime", 100, "%", 2),
+    ("openvino_top1", "top-1 accuracy, test split, OpenVINO", 100, "%", 2),
+    ("validation_top1", "top-1 accuracy, validation split (used to choose)", 100, "%", 2),
+    ("loss", "cross-entropy, test split", 1, "nats", 4),
+    ("size_mb", "model.onnx", 1, "MB", 3),
+    ("gzip_mb", "model.onnx, gzip", 1, "MB", 3),
+    ("sparse_mb", "model.onnx, zeros stored as a bit mask", 1, "MB", 3),
+    ("parameters", "parameters", 1, "", 0),
+    ("nonzero_parameters", "parameters that are not zero", 1, "", 0),
+    ("macs", "multiply-accumulates for one image", 1, "", 0),
+    ("nonzero_macs", "multiply-accumulates with weights that are not zero", 1, "", 0),
+    ("achieved_sparsity", "sparsity of what was pruned", 100, "%", 2),
+    ("weight_sparsity", "weights gone, whole network", 100, "%", 2),
+    ("integer_macs", "multiply-accumulates executed on integers, ONNX Runtime", 100, "%", 1),
+    ("openvino_integer_macs", "multiply-accumulates executed on integers, OpenVINO", 100, "%", 1),
+    ("openvino_difference", "mean difference of logits, OpenVINO from ONNX Runtime, of their spread", 1, "", 4),
+    ("quantization_error", "mean absolute difference of logits from fp32", 1, "", 4),
+    ("sqnr_db", "signal to quantization noise of the logits", 1, "dB", 1),
+    ("float_sqnr_db", "the same against its own weights in float, validation split", 1, "dB", 1),
+    ("float_agreement", "decided predictions equal to those of its own weights in float", 100, "%", 2),
+    ("theoretical_speedup", "theoretical speedup over the dense network", 1, "x", 2),
+    ("training_seconds", "training time, ancestors included", 1, "s", 0),
+    ("training_joules", "training energy, ancestors included", 1e-3, "kJ", 2),
+]
+
+
+def write_best(recommendation: Recommendation, dense: pd.Series | None, study: Path, folder: Path) -> None:
+    """Write model.onnx, labels.txt and a model card, or a page that says why there is nothing to ship.
+
+    Pages are there twice, as Markdown and as HTML.
+
+    Args:
+        dense: the row of results.csv of the dense fp32 network of the same seed, to compare with.
+        study: results/<study>, where the networks lie.
+        folder: results/<study>/best; files go to `<dataset>/<model>/` in it.
+
+    Raises:
+        WinnowError: the chosen model.onnx is missing or damaged.
+    """
+    target = folder / recommendation.dataset / recommendation.model
+    row = recommendation.chosen
+    if row is None:
+        _write_page(target / "nothing_to_ship", "Nothing to ship", [Bullets(list(reasons(recommendation)))])
+        return
+    own = Network(row["dataset"], row["model"], int(row["seed"]), row["run"], row["precision"])
+    source = f"{own.folder}/model.onnx"
+    graph, metadata = _read(study / source)
+    with replacing(target / "model.onnx") as temporary:
+        shutil.copyfile(study / source, temporary)
+    write_text(target / "labels.txt", "\n".join(metadata["classes"]) + "\n")
+    title = f"{row['model']} for {row['dataset']}, {row['precision']}"
+    _write_page(target / "model_card", title, list(_card(recommendation, dense, source, graph, metadata)))
+
+
+def _write_page(stem: Path, title: str, blocks: list[Block]) -> None:
+    write_text(stem.with_suffix(".md"), to_markdown(title, blocks))
+    write_text(stem.with_suffix(".html"), to_html(title, blocks))
+
+
+def _read(path: Path) -> tuple[onnx.GraphProto, dict[str, Any]]:
+    try:
+        model = onnx.load(path)
+        metadata = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
+        if missing := {"classes", "mean", "std"} - metadata.keys():
+            raise ValueError(f"no {', '.join(sorted(missing))} in its metadata")
+    except Exception as error:  # protobuf's own exception is no ValueError
+        raise WinnowError(f"{path}: not a network of this study ({error}); delete it and run again") from error
+    return model.graph, metadata
+
+
+def reasons(recommendation: Recommendation) -> Iterator[str]:
+    """Say why this network was chosen, or why none was: a sentence for each limit."""
+    count, settings = len(recommendation.candidates), recommendation.settings
+    admissible = int(recommendation.candidates["admissible"].sum())
+    where = f"{recommendation.dataset}/{recommendation.model}"
+    if recommendation.chosen is None:
+        yield f"No network of {where} is within every limit of the configuration's recommend section."
+    for limit, excluded in recommendation.excluded.items():
+        yield f"{limit[0].upper()}{limit[1:]}: excludes {excluded} of {count} combinations of pruning and precision."
+    if recommendation.unmeasured:
+        yield f"{recommendation.unmeasured} of {count} lack a measurement that a limit needs, and are excluded too."
+    if recommendation.disagreeing:
+        yield (
+            f"{recommendation.disagreeing} of {count} compute something else in {RUNTIMES[settings.runtime]} than in "
+            "ONNX Runtime, or do not run there, and are excluded too."
+        )
+    if recommendation.chosen is not None:
+        best = {"accuracy": "is the most accurate on the validation split", "size": "is the smallest"}
+        best |= {key: f"has the lowest {key} ({timing_of(settings)})" for key in ("latency", "energy")}
+        yield (
+            f"{admissible} of {count} are within all limits. This one {best[settings.objective]}; of those equal to "
+            f"within {100 * EQUAL:g} % the one with the best validation accuracy, and of its seeds the best one."
+        )
+        yield from _certainty(recommendation)
+    elif recommendation.nearest is not None:
+        near = recommendation.nearest
+        misses = [
+            f"{limit.key} {near[limit.column]:.3g} instead of {limit.largest:g} {limit.unit}"
+            for limit in recommendation.limits
+            if not near[f"within {limit.key}"]
+        ]
+        yield f"The nearest is {near['name']} (seed {near['seed']}): {'; '.join(misses)}. It is not shipped."
+
+
+def _certainty(recommendation: Recommendation) -> Iterator[str]:
+    """Say how far accuracies on so few images can be told apart, by two standard errors of a share; and latencies."""
+    row = recommendation.chosen
+    samples = row.get("validation_samples")
+    if samples is not None and pd.notna(samples):
+        share = min(max(row["validation_top1"], 1 / samples), 1 - 1 / samples)
+        error = 200 * math.sqrt(share * (1 - share) / samples)
+        yield f"On {int(samples)} validation images, accuracies less than {error:.1f} points apart may be equal."
+    count, total = unsteady(recommendation.candidates, [timing_of(recommendation.settings)])
+    if count > TOLERATED * total:
+        yield unsteady_words(count, total)
+
+
+def _card(
+    recommendation: Recommendation, dense: pd.Series | None, source: str, graph: onnx.GraphProto, metadata: Mapping
+) -> Iterator[Block]:
+    row = recommendation.chosen
+    shape = [size.dim_value or size.dim_param for size in graph.input[0].type.tensor_type.shape.dim]
+    images, logits, classes = graph.input[0].name, graph.output[0].name, metadata["classes"]
+    against = f"; the dense fp32 network has {percent(dense['top1'])}." if dense is not None else "."
+    yield Text(
+        f"Sorts images of {shape[2]} x {shape[3]} pixels, {counted(shape[1], 'channel')}, into {len(classes)} classes "
+        f"(`labels.txt`, one per line, in the order of the outputs). Test accuracy {percent(row['top1'])} on "
+        f"{row['test_samples']} images it never saw{against}"
+    )
+    yield Heading("How it was made")
+    made = [
+        f"network `{row['model']}`, data set `{row['dataset']}`, seed {row['seed']}",
+        f"pruning: {pruning_words(row)}",
+        f"numbers: {precision_words(row['precision'])}",
+        f"trained on {row['training_device']} ({row['training_precision']})",
+        f"copied from `{source}`",
+    ]
+    yield Bullets(made)
+    yield Heading("Why this one")
+    yield Bullets(list(reasons(recommendation)))
+    yield Heading("Every metric")
+    yield Table(_metrics(row, dense))
+    wrong = disagreements(row)
+    yield from map(Text, [*wrong, *float_words(row)])
+    estimated = bool(row.get("inference_energy_estimated", False))
+    yield Text(
+        f"Latency and energy were measured on: {row.get('processor', 'unknown')}."
+        + " Energy is an estimate, from CPU seconds." * estimated
+    )
+    yield Heading("How to use it")
+    yield Text(
+        f"Input `{images}`: float32 [{', '.join(map(str, shape))}], pixels scaled to 0..1, then normalized by channel: "
+        f"`(pixels - mean) / std` with mean {_numbers(metadata['mean'])} and std {_numbers(metadata['std'])}. "
+        f"Output `{logits}`: one logit per class; the largest is the answer. In ONNX Runtime:"
+    )
+    yield Code(
+        "import onnxruntime\n"
+        'session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])\n'
+        f'labels = session.run(None, {{"{images}": images}})[0].argmax(1)'
+    )
+    if not wrong:
+        yield Text("In OpenVINO:")
+        yield Code(
+            'import openvino\nnetwork = openvino.Core().compile_model("model.onnx", "CPU")\n'
+            "labels = network(images)[0].argmax(1)"
+        )
+
+
+def _metrics(row: pd.Series, dense: pd.Series | None) -> pd.DataFrame:
+    """Return a line for each metric that was measured, beside the dense fp32 network's."""
+    metrics = list(_METRICS)
+    for timed in timed_configurations(row.to_frame().T):
+        metrics.append((timed.column("latency"), f"median latency, {timed}", 1, "ms", 4))
+        metrics.append((timed.column("energy"), f"energy per image, {timed}", 1, "mJ", 4))
+    lines = []
+    for column, label, factor, unit, decimals in metrics:
+        if column not in row or pd.isna(row[column]):
+            continue
+        line = {"metric": label, "this network": f"{factor * row[column]:.{decimals}f} {unit}".rstrip()}
+        if dense is not None and pd.notna(dense.get(column)):
+            line["dense fp32"] = f"{factor * dense[column]:.{decimals}f} {unit}".rstrip()
+            if unit in ("MB", "ms", "mJ") and row[column] > 0:
+                line["gain"] = times(dense[column] / row[column])
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("")
+
+
+def _numbers(values: list[float]) -> str:
+    return "[" + ", ".join(f"{value:.4f}" for value in values) + "]"
+
+
+def write_all(recommendations: list[Recommendation], results: pd.DataFrame, study: Path, folder: Path) -> None:
+    """Write `folder/recommendation.json` and, for each data set and network, what `write_best` writes."""
+    for recommendation in recommendations:
+        write_best(recommendation, dense_beside(recommendation, results), study, folder)
+    write_json(folder / "recommendation.json", [as_record(recommendation) for recommendation in recommendations])
+
+
+def dense_beside(recommendation: Recommendation, results: pd.DataFrame) -> pd.Series | None:
+    """Return the row of the dense fp32 network of the seed that was chosen; None if there is none."""
+    row = recommendation.chosen
+    if row is None:
+        return None
+    own = (results["dataset"] == row["dataset"]) & (results["model"] == row["model"]) & (results["seed"] == row["seed"])
+    dense = results[own & (results["run"] == DENSE) & (results["precision"] == "fp32")]
+    return dense.iloc[0] if len(dense) else None

@@ -1,0 +1,126 @@
+"""The study's quantization table: metrics by method by data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from winnow.files import replacing, write_text
+from winnow.results.numbers import spread
+from winnow.results.timed import energy_estimated, timed_configurations
+from winnow.study.vocabulary import RUNTIMES, SCORED
+
+DISAGREES = " (!)"
+METHODS = {"fp32": "base", "dynamic": "dynamic", "ptq": "ptq", "qat": "qat"}
+_FIXED = [  # column, label, factor, decimals
+    ("top1", "top-1 accuracy (%)", 100, 2),
+    ("top5", "top-5 accuracy (%)", 100, 2),
+    ("openvino_top1", "top-1 accuracy in OpenVINO (%)", 100, 2),
+    ("size_mb", "model size (MB)", 1, 3),
+    ("gzip_mb", "model size, gzip (MB)", 1, 3),
+    ("quantization_error", "quantization error", 1, 4),
+    ("sqnr_db", "SQNR (dB)", 1, 1),
+    ("integer_macs", "integer MACs (%)", 100, 1),
+    ("openvino_integer_macs", "integer MACs in OpenVINO (%)", 100, 1),
+    ("training_seconds", "training time (s)", 1, 0),
+    ("training_joules", "training energy (kJ)", 1e-3, 2),
+]
+
+
+def quantization_table(results: pd.DataFrame) -> pd.DataFrame:
+    """Lay out the dense networks of a study: mean, standard deviation and n over the seeds.
+
+    Args:
+        results: the table of `study.collect`.
+
+    Returns:
+        Columns dataset, model, metric, method, mean, std (sample; missing for one seed), n, text; in the
+        order of the table. Metrics that were not measured are left out.
+    """
+    dense = results[results["run"] == "dense"]
+    rows = []
+    for column, label, factor, decimals in _metrics(dense):
+        for (dataset, model, precision), group in dense.groupby(["dataset", "model", "precision"]):
+            values = group[column].dropna() * factor
+            if len(values) and precision in METHODS:
+                mean, std = values.mean(), values.std(ddof=1)
+                text = spread(mean, std, decimals) + _mark(column, group)
+                rows.append((dataset, model, label, METHODS[precision], mean, std, len(values), text))
+    rows += _notes(dense)
+    columns = ["dataset", "model", "metric", "method", "mean", "std", "n", "text"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _mark(column: str, group: pd.DataFrame) -> str:
+    """Mark an accuracy in a runtime that does not compute this network."""
+    runtime = column.removesuffix("_top1")
+    disagrees = column != runtime and bool((group[f"{runtime}_agrees"] == 0).any())
+    return DISAGREES if disagrees else ""
+
+
+def _notes(dense: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows that are words: what stays in float, and why a runtime does not load a network."""
+    for runtime in SCORED:
+        labels = {"left_in_float": f"left in float, {RUNTIMES[runtime]}", "failure": f"{RUNTIMES[runtime]} fails"}
+        for name, label in labels.items():
+            if f"{runtime}_{name}" not in dense:
+                continue
+            told = dense.dropna(subset=[f"{runtime}_{name}"])
+            for (dataset, model, precision), group in told.groupby(["dataset", "model", "precision"]):
+                words, empty = group[f"{runtime}_{name}"].iloc[0], float("nan")
+                yield dataset, model, label, METHODS[precision], empty, empty, len(group), words
+
+
+def _metrics(results: pd.DataFrame) -> list[tuple[str, str, float, int]]:
+    """Return the fixed metrics, then one latency and one energy for each timed configuration."""
+    metrics = [entry for entry in _FIXED if entry[0] in results]
+    estimated = " (estimate)" if results.get("training_energy_estimated", pd.Series([False])).any() else ""
+    metrics = [(c, label + estimated * (c == "training_joules"), f, d) for c, label, f, d in metrics]
+    estimated = " (estimate)" * energy_estimated(results)
+    timed = timed_configurations(results)
+    metrics += [(t.column("latency"), f"inference, {t} (ms)", 1, 3) for t in timed]
+    timed = timed_configurations(results, "energy")
+    metrics += [(t.column("energy"), f"energy per image, {t} (mJ){estimated}", 1, 2) for t in timed]
+    return metrics
+
+
+def shown(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the table as it is shown to people, and the note below it.
+
+    There is a row for each model and metric, a column for each data set and method, all text.
+    """
+    metrics = list(dict.fromkeys(table["metric"]))
+    wide = table.pivot(index=["model", "metric"], columns=["dataset", "method"], values="text").fillna("")
+    order = [(dataset, method) for dataset in sorted(set(table["dataset"])) for method in METHODS.values()]
+    wide = wide.reindex(columns=[column for column in order if column in wide.columns])
+    wide = wide.reindex(
+        [(m, metric) for m in sorted(set(table["model"])) for metric in metrics if (m, metric) in wide.index]
+    )
+    wide.columns = [f"{dataset} {method}" for dataset, method in wide.columns]
+    seeds = sorted(set(table["n"]))
+    note = f"Mean ± standard deviation over {seeds[-1]} seeds." if seeds[-1] > 1 else "One seed."
+    if len(seeds) > 1:
+        note = f"Mean ± standard deviation over {seeds[0]} to {seeds[-1]} seeds."
+    if table["text"].str.endswith(DISAGREES).any():
+        note += (
+            f"\n\n{DISAGREES.strip()} This runtime computes something else than ONNX Runtime from the file: it is not "
+            "timed or recommended there."
+        )
+    return wide.reset_index(), note
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """Return the table as Markdown, with the note below it."""
+    if table.empty:
+        return "No network has been evaluated yet.\n"
+    frame, note = shown(table)
+    return frame.to_markdown(index=False, disable_numparse=True) + f"\n\n{note}\n"
+
+
+def write_table(table: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
+    with replacing(csv) as temporary:
+        table.drop(columns="text").to_csv(temporary, index=False, float_format="%.8g")
+    write_text(markdown, as_markdown(table))

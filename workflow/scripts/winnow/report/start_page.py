@@ -1,0 +1,202 @@
+"""The first page of a report: what to ship, what came out, what was run and on what, what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from winnow.analysis.recommendation import Recommendation, timing_of
+from winnow.config.recommend import RecommendSettings
+from winnow.report.blocks import Block, Bullets, Heading, Table, Text
+from winnow.report.findings import findings, ship_text
+from winnow.report.model_card import dense_beside, reasons
+from winnow.results.numbers import counted, listed, percent
+from winnow.results.timed import energy_estimated
+from winnow.results.wording import precision_words
+from winnow.study.artifacts import networks
+from winnow.study.status import FAILED, STARTED, WAITING, Absent
+
+_LISTED = 40  # networks that are missing; more are counted
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that a report is made of.
+
+    Attributes:
+        study: the resolved configuration.
+        results: results.csv, as far as it goes.
+        absent: the networks that are not in it.
+        undrawn: figures that could not be drawn, by `<dataset>/<model>/<name>`, with the reason.
+        live: whether the study may still be running.
+    """
+
+    study: Mapping[str, Any]
+    results: pd.DataFrame
+    recommendations: Sequence[Recommendation]
+    absent: Sequence[Absent]
+    undrawn: Mapping[str, str] = field(default_factory=dict)
+    live: bool = False
+
+    @property
+    def settings(self) -> RecommendSettings:
+        return RecommendSettings.of(self.study["recommend"])
+
+
+def start_page(outcome: Outcome) -> list[Block]:
+    """Return the page, in plain words."""
+    parts = (_summary, _ship, _found, _run, _missing)
+    return [block for part in parts for block in part(outcome)]
+
+
+def _summary(outcome: Outcome) -> Iterator[Block]:
+    expected, missing = sum(1 for _ in networks(outcome.study)), len(outcome.absent)
+    state = f"**{missing} {'is' if missing == 1 else 'are'} missing**, see below." if missing else "All are finished."
+    if outcome.live and missing:
+        state = f"This is a look at a study that is not finished. {state}"
+    study = outcome.study
+    kinds = []
+    if study["methods"]:
+        kinds.append(f"quantized ({listed(study['methods'])})")
+    if study["strategies"]:
+        kinds.append(f"pruned ({counted(len(study['strategies']), 'strategy', 'strategies')})")
+    yield Text(
+        f"Neural networks that classify images were trained{', ' * bool(kinds)}{' and '.join(kinds)}, and each was "
+        f"measured as the `model.onnx` file one would ship: {expected - missing} of {expected} networks. {state}"
+    )
+
+
+def _ship(outcome: Outcome) -> Iterator[Block]:
+    yield Heading("What to ship")
+    settings = outcome.settings
+    limits = [str(limit) for limit in outcome.recommendations[0].limits] if outcome.recommendations else []
+    asked = listed(limits) if limits else "no limits"
+    goal = {"accuracy": "the smallest loss of accuracy", "size": "the smallest file"}
+    goal |= {key: f"the lowest {key}" for key in ("latency", "energy")}
+    yield Text(
+        f"Asked for (`recommend` in the configuration): {asked}; among what is left, {goal[settings.objective]}. "
+        f"Latency and energy are those in {timing_of(settings)}. The choice is made on validation images; the test "
+        "accuracies below played no part in it.",
+        "soft",
+    )
+    if not outcome.recommendations:
+        yield Text("No network has been evaluated yet.", "none")
+    for recommendation in outcome.recommendations:
+        chosen = recommendation.chosen is not None
+        yield Text(
+            ship_text(recommendation, dense_beside(recommendation, outcome.results), live=outcome.live),
+            "ship" if chosen else "none",
+        )
+        yield Bullets(list(reasons(recommendation)))
+        yield Table(_candidates(recommendation, energy_estimated(outcome.results)))
+        yield Text("Means over n seeds. Loss is that of validation accuracy against dense fp32.", "soft")
+
+
+def _candidates(recommendation: Recommendation, estimated: bool) -> pd.DataFrame:
+    """Set the chosen combination beside the dense fp32 one, its int8 forms, and the next best ones."""
+    table = recommendation.candidates
+    timed = timing_of(recommendation.settings)
+    row = recommendation.chosen if recommendation.chosen is not None else recommendation.nearest
+    dense = table["run"] == "dense"
+    chosen = dense & False if row is None else (table["run"] == row["run"]) & (table["precision"] == row["precision"])
+    others = table[~dense & ~chosen & table["admissible"]].sort_values("objective").head(3)
+    rows = []
+    for _, entry in pd.concat([table[chosen], table[dense & ~chosen], others]).iterrows():
+        is_chosen = row is not None and (entry["run"], entry["precision"]) == (row["run"], row["precision"])
+        mark = "" if not is_chosen else "**ship** " if recommendation.chosen is not None else "**nearest** "
+        cells = {"network": f"{mark}{entry['name']}", "validation": percent(entry["validation_top1"])}
+        cells |= {"loss (points)": f"{entry['drop']:.2f}", "test": percent(entry["top1"])}
+        cells["size (MB)"] = f"{entry['size_mb']:.3f}"
+        for kind, unit in (("latency", "ms"), ("energy", "mJ, estimate" if estimated else "mJ")):
+            value = entry.get(timed.column(kind))
+            cells[f"{kind} ({unit})"] = "" if value is None or pd.isna(value) else f"{value:.3g}"
+        rows.append(cells | {"within limits": "yes" if entry["admissible"] else "no", "n": str(entry["n"])})
+    return pd.DataFrame(rows)
+
+
+def _found(outcome: Outcome) -> Iterator[Block]:
+    yield Heading("What came out")
+    for recommendation in outcome.recommendations:
+        own = outcome.results["dataset"] == recommendation.dataset
+        own &= outcome.results["model"] == recommendation.model
+        yield Text(f"**{recommendation.dataset} / {recommendation.model}**")
+        yield Bullets(findings(outcome.results[own], outcome.settings))
+
+
+def _run(outcome: Outcome) -> Iterator[Block]:
+    yield Heading("What was run, and on what")
+    study, results = outcome.study, outcome.results
+    training = [study["training"][model]["epochs"] for model in study["models"]]
+    threads = list(study["benchmark"]["threads"])
+    lines = {
+        "data sets": ", ".join(f"{name} ({values['source']})" for name, values in study["datasets"].items()),
+        "networks": ", ".join(study["models"]),
+        "seeds": ", ".join(map(str, study["seeds"])),
+        "training": f"{' / '.join(map(str, dict.fromkeys(training)))} epochs",
+        "quantization": "; ".join(f"{m}: {precision_words(m)}" for m in study["methods"]) or "none",
+        "pruning": _axes(study),
+        "latency": f"median in {', '.join(study['benchmark']['runtimes'])}; batch "
+        f"{listed(study['benchmark']['batch_sizes'])}; {listed(threads)} thread{'s' * (threads != [1])}",
+    }
+    if len(results):
+        last = results[results["run"] == "dense"]
+        lines["processor"] = _values(results, "processor")
+        lines["trained on"] = _values(results, "training_device")
+        lines["runtimes"] = _values(results, "runtime_versions")
+        lines["images"] = ", ".join(
+            f"{dataset}: {_count(part, 'test_samples')} for testing, {_count(part, 'validation_samples')} for choosing"
+            for dataset, part in last.groupby("dataset")
+        )
+        estimate = "estimated from CPU seconds: no counter on this machine"
+        lines["energy"] = estimate if energy_estimated(results) else "from counters"
+    yield Table(pd.DataFrame({"": list(lines), "this study": list(lines.values())}))
+
+
+def _axes(study: Mapping[str, Any]) -> str:
+    if not study["strategies"]:
+        return "none"
+    values = {
+        axis: {str(s[axis]) for s in study["strategies"].values()} for axis in ("criterion", "structure", "rewind")
+    }
+    ratios = sorted({strategy["ratio"] for strategy in study["strategies"].values()})
+    rounds = sorted({strategy["rounds"] for strategy in study["strategies"].values()})
+    return (
+        f"criterion {listed(sorted(values['criterion']))}; {listed(sorted(values['structure']))}; "
+        f"{listed([f'{100 * ratio:g} %' for ratio in ratios])} gone; "
+        f"{listed(rounds)} round{'s' * (rounds != [1])}; rewind {listed(sorted(values['rewind']))}; "
+        f"of {listed(sorted({model for _, model in study['pruned']}))}"
+    )
+
+
+def _values(results: pd.DataFrame, column: str) -> str:
+    return "; ".join(map(str, results[column].dropna().unique())) if column in results else "not recorded"
+
+
+def _count(results: pd.DataFrame, column: str) -> str:
+    known = column in results and results[column].notna().any()
+    return str(int(results[column].max())) if known else "an unrecorded number"
+
+
+def _missing(outcome: Outcome) -> Iterator[Block]:
+    yield Heading("What is missing")
+    if not outcome.absent:
+        yield Text("Nothing: every network of the configuration was made, scored and timed.")
+    states = Counter(entry.state for entry in outcome.absent)
+    for state in (FAILED, STARTED, WAITING):
+        entries = [entry for entry in outcome.absent if entry.state == state]
+        if entries:
+            yield Text(f"**{counted(states[state], 'network')} {state}:**")
+            groups: dict[str, list[str]] = {}
+            for entry in entries:
+                groups.setdefault(entry.reason, []).append(entry.network.folder)
+            lines = [f"`{name}`: {reason}" for reason, names in groups.items() for name in names]
+            if len(lines) > _LISTED:
+                lines = [f"{counted(len(names), 'network')}, e.g. `{names[0]}`: {why}" for why, names in groups.items()]
+            yield Bullets(lines)
+    if outcome.undrawn:
+        yield Text("**Figures that these results cannot fill:**")
+        yield Bullets([f"`{name}`: {reason}" for name, reason in outcome.undrawn.items()])

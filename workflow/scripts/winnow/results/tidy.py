@@ -1,0 +1,101 @@
+"""Further tidy tables beside results.csv: per layer, per class and per epoch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from winnow.errors import WinnowError
+from winnow.files import read_json, safetensors_metadata
+from winnow.study.vocabulary import DENSE, KEYS
+
+LAYER_COLUMNS = [*KEYS, "position", "layer", "metric", "value"]
+CONFUSION_COLUMNS = [*KEYS, "true", "predicted", "true_class", "predicted_class", "count"]
+
+
+def collect_layers(quality: Iterable[str | Path]) -> pd.DataFrame:
+    """Gather what is known of single layers.
+
+    Returns:
+        Long form: the keys of results.csv, position (from 0, in the order of the network), layer, metric and value.
+        Metric `sparsity` (share of the layer's weights that is gone; rows of precision fp32 only) or `sqnr_db`
+        (missing where the layer is exact).
+
+    Raises:
+        WinnowError: a file is damaged or lacks a value.
+    """
+    return pd.DataFrame(list(_rows(quality, _layers)), columns=LAYER_COLUMNS)
+
+
+def collect_confusion(quality: Iterable[str | Path], data: Iterable[str | Path]) -> pd.DataFrame:
+    """Gather the confusion matrices of the dense networks over the test split.
+
+    Args:
+        data: the prepared data sets, for the names of their classes.
+
+    Returns:
+        The keys of results.csv, true and predicted label, their names, and the count of images; no rows of count 0.
+    """
+    metadata = [safetensors_metadata(path) for path in data]
+    names = {entry["name"]: json.loads(entry["classes"]) for entry in metadata}
+    return pd.DataFrame(list(_rows(quality, lambda content: _confusion(content, names))), columns=CONFUSION_COLUMNS)
+
+
+def collect_histories(paths: Iterable[str | Path], folder: str | Path) -> pd.DataFrame:
+    """Gather the histories of trainings, finished or running.
+
+    Args:
+        paths: history.csv files.
+        folder: results/<study>, which they lie in.
+
+    Returns:
+        The keys of results.csv, where `precision` is `fp32` or `qat`, and the columns of `history.Epoch`.
+    """
+    tables = []
+    for path in paths:
+        try:
+            table = pd.read_csv(path)
+        except (OSError, ValueError) as error:
+            raise WinnowError(f"{path}: not readable as CSV ({error}); delete it and run again") from error
+        if len(table):
+            tables.append(pd.DataFrame([_keys(path, folder)] * len(table)).join(table))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*KEYS, "epoch"])
+
+
+def _keys(path: str | Path, folder: str | Path) -> dict[str, Any]:
+    dataset, model, seed, *run = Path(path).relative_to(folder).parent.parts
+    precision = run.pop() if run[-1] == "qat" else "fp32"
+    values = (dataset, model, int(seed.removeprefix("seed")), "/".join(run), precision)
+    return dict(zip(KEYS, values, strict=True))
+
+
+def _rows(paths: Iterable[str | Path], rows) -> Iterator[list[Any]]:
+    for path in paths:
+        content = read_json(path)
+        try:
+            yield from ([*(content[key] for key in KEYS), *row] for row in rows(content))
+        except (KeyError, TypeError) as error:
+            raise WinnowError(f"{path}: lacks {error}; delete it and run again") from error
+
+
+def _layers(content: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    if content["pruning"] and content["precision"] == "fp32":
+        for position, layer in enumerate(content["pruning"]["layers"]):
+            yield position, layer["layer"], "sparsity", layer["sparsity"]
+    if content["quantization"]:
+        for position, layer in enumerate(content["quantization"]["layers"]):
+            yield position, layer["layer"], "sqnr_db", layer["sqnr_db"]
+
+
+def _confusion(content: Mapping[str, Any], names: Mapping[str, list[str]]) -> Iterator[tuple[Any, ...]]:
+    if content["run"] != DENSE:
+        return
+    classes = names[content["dataset"]]
+    for true, row in enumerate(content["test"]["confusion"]):
+        for predicted, count in enumerate(row):
+            if count:
+                yield true, predicted, classes[true], classes[predicted], count

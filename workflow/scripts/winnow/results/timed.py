@@ -1,0 +1,75 @@
+"""Timed configurations: runtime, batch size and threads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from winnow.study.vocabulary import RUNTIMES
+
+UNSTEADY = 2.0  # a 95th percentile this many times the median; on a quiet machine it is less than 1.6 times
+UNEVEN = 0.2  # a standard deviation over seeds, part of the mean; the same computation should take the same time
+TOLERATED = 0.1  # share of such latencies that goes without a word
+_UNITS = {"latency": "_ms", "energy": "_mj", "power": "_w", "speedup": ""}
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A timed configuration: where latency and energy of a row come from."""
+
+    runtime: str
+    batch_size: int
+    threads: int
+
+    def column(self, kind: str) -> str:
+        """Return the column of results.csv, of kind `latency`, `p95` (of latency), `energy`, `power` or `speedup`."""
+        if kind == "p95":
+            return self.column("latency").removesuffix("_ms") + "_p95_ms"
+        return f"{kind}_{self.runtime}_b{self.batch_size}_t{self.threads}{_UNITS[kind]}"
+
+    def __str__(self) -> str:
+        plural = "s" * (self.threads != 1)
+        return f"{RUNTIMES[self.runtime]}, batch {self.batch_size}, {self.threads} thread{plural}"
+
+
+def timed_configurations(columns: Iterable[str], kind: str = "latency") -> list[Timed]:
+    """Return what was timed, in the order of the columns.
+
+    Args:
+        columns: a table, or its names.
+        kind: see `Timed.column`.
+    """
+    found = (re.fullmatch(rf"{kind}_([a-z]+)_b(\d+)_t(\d+){_UNITS[kind]}", column) for column in columns)
+    return [Timed(match[1], int(match[2]), int(match[3])) for match in found if match]
+
+
+def largest_batches(configurations: Iterable[Timed]) -> list[Timed]:
+    """Return one configuration of each runtime: the one in which arithmetic counts most, on the fewest threads."""
+    timed = sorted(configurations, key=lambda t: (-t.batch_size, t.threads))
+    return [next(t for t in timed if t.runtime == runtime) for runtime in sorted({t.runtime for t in timed})]
+
+
+def energy_estimated(results: pd.DataFrame) -> bool:
+    """Whether energy of inference is, for some network, an estimate and not from a counter."""
+    column = results.get("inference_energy_estimated", pd.Series(dtype=bool))
+    return bool(column.dropna().astype(bool).any())
+
+
+def unsteady(table: pd.DataFrame, configurations: Iterable[Timed]) -> tuple[int, int]:
+    """Count the latencies that cannot be relied on, for calls or seeds differ too much, and all latencies.
+
+    Args:
+        table: what `combinations` returns.
+    """
+    count = total = 0
+    for timed in configurations:
+        median, high = (timed.column(kind) for kind in ("latency", "p95"))
+        if median in table and high in table:
+            measured = table.dropna(subset=[median, high])
+            calls_differ = measured[high] > UNSTEADY * measured[median]
+            seeds_differ = measured[f"{median}_std"] > UNEVEN * measured[median]
+            count, total = count + int((calls_differ | seeds_differ).sum()), total + len(measured)
+    return count, total

@@ -1,0 +1,56 @@
+"""Every network that a study is to have, and where its files lie.
+
+Imported by the Snakefile, so it must not import torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from winnow.study.grid import runs
+
+_QUANTIZED = {"dense": (), "last": (True,), "all": (True, False)}  # by apply_to: of last rounds or of others
+
+
+@dataclass(frozen=True, order=True)
+class Network:
+    """One model.onnx of a study: the keys of results.csv."""
+
+    dataset: str
+    model: str
+    seed: int
+    run: str
+    precision: str
+
+    @property
+    def training(self) -> str:
+        """Return the folder of the run, below results/<study>/."""
+        return f"{self.dataset}/{self.model}/seed{self.seed}/{self.run}"
+
+    @property
+    def folder(self) -> str:
+        """Return the folder of model.onnx, below results/<study>/."""
+        return f"{self.training}/{self.precision}"
+
+    @property
+    def history(self) -> str | None:
+        """Return history.csv of the training that made it, below results/<study>/; None if none did."""
+        return {"fp32": f"{self.training}/history.csv", "qat": f"{self.folder}/history.csv"}.get(self.precision)
+
+
+def networks(study: Mapping[str, Any]) -> Iterator[Network]:
+    """Yield every network of a resolved study: dense ones first, then each round of each strategy."""
+    for dataset in study["datasets"]:
+        for model in study["models"]:
+            for seed in study["seeds"]:
+                for precision in ("fp32", *study["methods"]):
+                    yield Network(dataset, model, seed, "dense", precision)
+    rounds = list(runs(study["strategies"]))
+    for dataset, model in study["pruned"]:
+        for seed in study["seeds"]:
+            for run, last in rounds:
+                methods = study["methods"] if last in _QUANTIZED[study["apply_to"]] else ()
+                for precision in ("fp32", *methods):
+                    yield Network(dataset, model, seed, run, precision)

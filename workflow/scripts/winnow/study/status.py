@@ -1,0 +1,128 @@
+"""What a study has not got yet: networks that were not evaluated, and jobs that failed, with their last words."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from winnow.study.artifacts import Network, networks
+
+FAILED, STARTED, WAITING = "failed", "training", "not made yet"
+_ERROR = re.compile(r"^(?:\d\d:\d\d:\d\d )?(error: .*|\w[\w.]*(?:Error|Exception|Interrupt)\b.*)$")
+_MAKES = {"quantize_dynamic": "dynamic", "calibrate": "ptq", "train_quantized": "qat"}
+_WRITES = {
+    "check_network": "check.json",
+    "train": "dense/weights.safetensors",
+    "prune": "masks.safetensors",
+    "retrain": "weights.safetensors",
+}
+_WRITES |= {"export": "fp32/model.onnx", "evaluate": "quality.json", "benchmark": "speed.json"}
+_WRITES |= {rule: f"{precision}/model.onnx" for rule, precision in _MAKES.items()}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job whose last attempt ended in an error: its rule, its run and the last line of its log that says why."""
+
+    rule: str
+    run: str
+    error: str
+
+    def stops(self, network: Network) -> bool:
+        """Whether a network cannot be made, or scored, because of this."""
+        if self.rule in _MAKES and network.precision != _MAKES[self.rule]:
+            return False
+        if f"{network.folder}/".startswith(f"{self.run}/"):
+            return True
+        slug, _, number = self.run.rpartition("/round")
+        pruned, _, later = network.training.rpartition("/round")
+        rounds = self.rule in ("prune", "retrain") and number.isdigit() and later.isdigit()
+        return rounds and slug == pruned and int(later) > int(number)
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A network of the study without a full evaluation; state is FAILED, STARTED or WAITING.
+
+    `outdated` says that it was evaluated once, but what it is made from is being made again, or could not be.
+    """
+
+    network: Network
+    state: str
+    reason: str
+    outdated: bool = False
+
+
+def failures(folder: Path) -> list[Failure]:
+    """Return the jobs of a study whose last attempt failed.
+
+    A log is begun anew by every attempt, and Snakemake deletes what a job writes before and after a failed one: where
+    it exists, the job ended well, whatever its log says.
+
+    Args:
+        folder: results/<study>.
+    """
+    found = []
+    for path in sorted((folder / "logs").rglob("*.log")):
+        if error := _last_error(path):
+            rule, _, run = path.relative_to(folder / "logs").with_suffix("").as_posix().partition("/")
+            if rule not in _WRITES or not (folder / run / _WRITES[rule]).exists():
+                found.append(Failure(rule, run, error))
+    return found
+
+
+def _last_error(path: Path) -> str | None:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    errors = [match[1].removeprefix("error: ") for line in lines[-40:] if (match := _ERROR.match(line))]
+    return errors[-1] if errors else None
+
+
+def absent(study: Mapping[str, Any], folder: Path) -> list[Absent]:
+    """Return the networks that lack quality.json or speed.json, or have outdated ones, in the order of the study.
+
+    Args:
+        study: the resolved configuration.
+        folder: results/<study>.
+    """
+    failed = failures(folder)
+    return [entry for network in networks(study) if (entry := _absent(network, folder, failed))]
+
+
+def _absent(network: Network, folder: Path, failed: list[Failure]) -> Absent | None:
+    lacking = [name for name in ("quality", "speed") if not (folder / network.folder / f"{name}.json").exists()]
+    evaluated = "quality" not in lacking
+    if cause := next((failure for failure in failed if failure.stops(network)), None):
+        reason = f"{cause.rule} of {cause.run}: {cause.error}"
+        return Absent(network, FAILED, reason, evaluated and cause.rule != "benchmark")
+    if (epoch := _epoch(network.history or f"{network.training}/history.csv", folder)) is not None:
+        return Absent(network, STARTED, f"epoch {epoch} is complete", evaluated)
+    if evaluated and any(_epoch(history, folder) is not None for history in _ancestors(network)):
+        return Absent(network, WAITING, "what it is made from is being trained again", outdated=True)
+    what = {"quality": "accuracy", "speed": "latency"}
+    words = " and ".join(what[name] for name in lacking)
+    return Absent(network, WAITING, f"no {words} yet") if lacking else None
+
+
+def _ancestors(network: Network) -> Iterator[str]:
+    """Yield the histories of the trainings that a network comes from, its own left out."""
+    dense = f"{network.dataset}/{network.model}/seed{network.seed}/dense"
+    slug, _, number = network.training.rpartition("/round")
+    rounds = range(1, int(number) + 1) if slug else ()
+    trainings = [dense, *(f"{slug}/round{earlier}" for earlier in rounds)]
+    yield from (f"{training}/history.csv" for training in trainings)
+
+
+def _epoch(history: str, folder: Path) -> int | None:
+    """Return the last complete epoch of a training that has begun but not ended."""
+    path = folder / history
+    if not path.exists() or (path.parent / "training.json").exists():
+        return None
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    return int(rows[-1]["epoch"]) if rows else 0

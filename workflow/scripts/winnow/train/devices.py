@@ -1,0 +1,51 @@
+"""Device, arithmetic and determinism of a training, chosen in one place."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+
+import torch
+
+from winnow.errors import WinnowError
+from winnow.train.gpu_slots import claim_gpu
+
+
+def resolve_device(name: str, run: str) -> torch.device:
+    """Turn `auto`, `cpu` or `cuda` into a device; of several GPUs, into the least taken.
+
+    Raises:
+        WinnowError: `cuda` is asked for and there is none.
+    """
+    if name != "cpu":
+        claim_gpu()
+    present = torch.cuda.is_available()
+    if name == "cuda" and not present:
+        raise WinnowError(f"{run}: training.device is cuda, but torch sees no GPU here; use auto or cpu")
+    return torch.device("cuda" if present and name in ("auto", "cuda") else "cpu")
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """Turn `auto` into `bf16` where the device multiplies it natively, else `fp32`."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    flags = torch.cpu.get_capabilities()
+    return "bf16" if flags.get("amx_bf16") or flags.get("avx512_bf16") else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """Compute in bfloat16 where it is safe; weights stay float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def make_deterministic() -> None:
+    """Set all determinism of the process: same seed, machine and thread count give the same bits on a CPU.
+
+    On a GPU, operators without a deterministic kernel warn and go on.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and hides nothing here
+    torch.backends.cudnn.benchmark = False

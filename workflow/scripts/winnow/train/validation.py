@@ -1,0 +1,26 @@
+"""Loss and accuracy of a torch module on a split, during training."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from winnow.data.batches import Split
+from winnow.train.devices import autocast
+
+_BATCH = 500
+
+
+@torch.no_grad()
+def score(model: nn.Module, split: Split, device: torch.device, precision: str) -> tuple[float, float]:
+    """Return (mean cross-entropy, top-1 accuracy between 0 and 1) of a network in inference mode."""
+    sums = torch.zeros(2, dtype=torch.float64, device=device)
+    for images, labels in split.batches(_BATCH):
+        with autocast(device, precision):
+            logits = model(images).float()
+        sums += torch.stack(
+            (functional.cross_entropy(logits, labels, reduction="sum"), (logits.argmax(1) == labels).sum())
+        ).double()
+    loss, correct = (sums / len(split)).tolist()
+    return loss, correct
