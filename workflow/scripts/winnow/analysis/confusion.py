@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from winnow.results.not_measured import Missing
-from winnow.study.vocabulary import PRECISIONS
+from winnow.study.vocabulary import METHODS
 
 
 def confusion_difference_data(confusion: pd.DataFrame) -> tuple[str, pd.DataFrame]:
@@ -22,7 +22,7 @@ def confusion_difference_data(confusion: pd.DataFrame) -> tuple[str, pd.DataFram
     """
     base = confusion[confusion["precision"] == "fp32"]
     differences = {}
-    for precision in PRECISIONS[1:]:
+    for precision in METHODS:
         other = confusion[confusion["precision"] == precision]
         seeds = set(base["seed"]) & set(other["seed"])
         if seeds:

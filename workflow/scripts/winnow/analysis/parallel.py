@@ -12,7 +12,7 @@ from winnow.results.not_measured import Missing
 from winnow.results.numbers import plain, three_digits
 from winnow.results.over_seeds import combinations
 from winnow.results.timed import Timed, timed_configurations
-from winnow.study.vocabulary import DENSE, PRECISIONS
+from winnow.study.vocabulary import CRITERIA, DENSE, PRECISIONS, REWINDS, SCOPES, SHUFFLES, STRUCTURES
 
 VIEWS = {
     "lowest": "lowest accuracy",
@@ -22,12 +22,12 @@ VIEWS = {
 }
 _SHARE = 0.25  # of all networks in the views of lowest and highest accuracy
 _TEXT = {  # axis: (label, its values in a sensible order)
-    "criterion": ("criterion", ["none", "random", "snip", "taylor", "l1", "l2"]),
-    "structure": ("structure", ["none", "unstructured", "channels"]),
-    "scope": ("scope", ["none", "local", "global"]),
-    "rewind": ("rewind", ["none", "random", "init"]),
-    "shuffle": ("shuffle", ["none", "layerwise"]),
-    "precision": ("precision", list(PRECISIONS)),
+    "criterion": ("criterion", [*reversed(CRITERIA)]),
+    "structure": ("structure", [*STRUCTURES]),
+    "scope": ("scope", [*reversed(SCOPES)]),
+    "rewind": ("rewind", [*REWINDS]),
+    "shuffle": ("shuffle", [*SHUFFLES]),
+    "precision": ("precision", [*PRECISIONS]),
 }
 _STRATEGY = ("criterion", "structure", "scope", "rewind", "shuffle")
 _NUMBERS = {  # column: (label, factor)

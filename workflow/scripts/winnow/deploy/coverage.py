@@ -75,7 +75,7 @@ class Coverage:
                 "layer": operation.layer,
                 "operator": operation.operator,
                 "macs": operation.macs / total,
-                "reason": _reason(operation, nodes[operation.node], graph, RUNTIMES[self.runtime]),
+                "reason": _reason(operation, nodes[operation.node], graph, RUNTIMES[self.runtime].label),
             }
             for operation in self.operations
             if operation.node not in self.integer
@@ -149,7 +149,7 @@ def check_coverage(coverage: Coverage, graph: Graph, *, run: str, precision: str
     Raises:
         WinnowError: it does not; the operators left in float are named, the largest first.
     """
-    runtime = RUNTIMES[coverage.runtime]
+    runtime = RUNTIMES[coverage.runtime].label
     if precision == "fp32":
         if coverage.integer:
             raise WinnowError(

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from winnow.analysis.layers import layer_sqnr_data
 from winnow.figures import style
-from winnow.figures.style import LINES, PRECISION_COLORS, PRECISION_MARKERS
 from winnow.study.vocabulary import PRECISIONS
 
 
@@ -24,9 +23,9 @@ def layer_sqnr(layers: pd.DataFrame) -> Figure:
                 part["position"],
                 part["mean"],
                 part["std"],
-                color=PRECISION_COLORS[precision],
-                marker=PRECISION_MARKERS[precision],
-                linestyle=LINES[PRECISIONS.index(precision)],
+                color=PRECISIONS[precision].color,
+                marker=PRECISIONS[precision].marker,
+                linestyle=PRECISIONS[precision].line,
                 label=precision,
                 capsize=2,
                 elinewidth=0.7,

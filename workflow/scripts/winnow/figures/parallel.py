@@ -16,6 +16,7 @@ from winnow.analysis.parallel import VIEWS, Coordinate, coordinates, limits, par
 from winnow.config.recommend import RecommendSettings
 from winnow.figures import style
 from winnow.results.not_measured import Missing
+from winnow.study.vocabulary import PRECISIONS
 
 _MAP = ListedColormap(colormaps["viridis"](np.linspace(0, 0.88, 256)))  # its brightest end fades on white
 _LINE_STYLES = ("-", "--", ":", "-.")
@@ -78,7 +79,7 @@ def _draw(panel: Axes, data: pd.DataFrame, axes: list[Coordinate], whole: list[C
     panel.set_xticks(range(len(axes)), [axis.label for axis in axes], fontsize=6.5, rotation=18)
     lines, colors = np.array(scaled).T, _MAP(norm(100 * data["top1"].to_numpy()))
     for line, color, precision in zip(lines, colors, data["precision"], strict=True):
-        dashes = _LINE_STYLES[style.PRECISIONS.index(precision)]
+        dashes = PRECISIONS[precision].line
         panel.plot(range(len(axes)), line, color=color, linestyle=dashes, linewidth=1, alpha=0.8, zorder=2)
 
 

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from winnow.analysis.front import cost_column, pareto_data
 from winnow.config.recommend import RecommendSettings
 from winnow.figures import style
-from winnow.figures.style import PRECISION_COLORS, PRECISION_MARKERS
 from winnow.results.not_measured import Missing
 from winnow.study.vocabulary import DENSE, PRECISIONS
 
@@ -42,12 +41,12 @@ def pareto(
                 axes.scatter(
                     points["cost"],
                     100 * points["top1"],
-                    color=PRECISION_COLORS[precision],
-                    marker=PRECISION_MARKERS[precision],
+                    color=PRECISIONS[precision].color,
+                    marker=PRECISIONS[precision].marker,
                     **options,
                 )
         if len(part):  # in the legend as on the front, wherever its own points lie
-            look = {"color": PRECISION_COLORS[precision], "marker": PRECISION_MARKERS[precision]}
+            look = {"color": PRECISIONS[precision].color, "marker": PRECISIONS[precision].marker}
             axes.scatter([], [], s=42, edgecolors="black", label=precision, **look)
     front = data[data["front"]]
     axes.step(front["cost"], 100 * front["top1"], where="post", color="black", linewidth=0.8, zorder=2)

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from winnow.analysis.quantization import quantization_bars_data
 from winnow.figures import style
-from winnow.figures.style import PRECISION_COLORS, PRECISION_HATCHES
 from winnow.results.numbers import plain, three_digits
+from winnow.study.vocabulary import PRECISIONS
 
 
 def quantization_bars(results: pd.DataFrame) -> Figure:
@@ -31,8 +31,8 @@ def quantization_bars(results: pd.DataFrame) -> Figure:
                 position,
                 row.mean,
                 yerr=None if pd.isna(row.std) else row.std,
-                color=PRECISION_COLORS[row.precision],
-                hatch=PRECISION_HATCHES[row.precision],
+                color=PRECISIONS[row.precision].color,
+                hatch=PRECISIONS[row.precision].hatch,
                 edgecolor="white",
                 capsize=2,
             )

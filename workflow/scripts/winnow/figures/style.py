@@ -17,15 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from winnow.files import replacing
-from winnow.study.vocabulary import PRECISIONS
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 2)), (0, (8, 3)))
-HATCHES = ("", "////", "....", "xxxx")
-PRECISION_COLORS = dict(zip(PRECISIONS, ("#4D4D4D", "#E69F00", "#0072B2", "#009E73"), strict=True))
-PRECISION_MARKERS = dict(zip(PRECISIONS, MARKERS, strict=False))
-PRECISION_HATCHES = dict(zip(PRECISIONS, HATCHES, strict=True))
 GREY = "#808080"
 SUFFIXES = (".svg", ".png")
 _WIDTH = 6.0  # inches; shown 360 pixels wide on a phone, text is still readable

@@ -25,7 +25,6 @@ from winnow.measure.layer_noise import layer_sqnr
 log = logging.getLogger(__name__)
 _BATCH = 250
 _LAYER_IMAGES = 128
-STATIC = ("ptq", "qat")
 
 
 def evaluate(

@@ -1,48 +1,197 @@
 """Which code a stage depends on.
 
-Snakemake's own trigger sees the script but not what it imports; a digest over both, as a parameter of the
-rule, reruns exactly the stages that a change can affect.
+Snakemake's own trigger sees the script but not what it imports; a digest over both, as a parameter of the rule,
+reruns exactly the stages that a change can affect. It is taken over the syntax tree: comments, docstrings, annotations
+of functions and layout do not count. See docs/decisions/digest.md.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 _SCRIPTS = Path(__file__).resolve().parents[2]
+# they say what goes wrong, wait for a turn, show how far a training run is, or name things: no result depends on them
+_WITHOUT_EFFECT = frozenset(
+    f"winnow.{name}" for name in ("errors", "study.vocabulary", "train.gpu_slots", "train.progress", "models.user_code")
+)
+_UNREAD = frozenset(("ctx", "kind", "type_comment", "type_ignores", "returns"))
+_DOCUMENTED = frozenset((ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+_LOADERS = frozenset(("importlib", "runpy", "exec", "__import__", "cpp_extension"))
+
+
+@dataclass(frozen=True)
+class _Module:
+    """A module by its dotted name, below the folder that Python would find it in."""
+
+    root: Path
+    name: str
+    path: Path
+
+    @property
+    def package(self) -> list[str]:
+        parts = self.name.split(".")
+        return parts if self.path.name == "__init__.py" else parts[:-1]
 
 
 @cache
-def source_digest(script: str) -> str:
-    """Return a digest of a script and, transitively, of the modules beside it that it imports.
+def source_digest(script: str, *modules: str) -> str:
+    """Return a digest of a script and, transitively, of what it imports from beside it.
 
     Args:
         script: name of a file in workflow/scripts, without `.py`.
+        modules: dotted names of what it loads by name: the network, source or criterion of this very job.
     """
-    content = hashlib.sha256()
-    for path in sorted(_closure(_SCRIPTS / f"{script}.py")):
-        content.update(path.relative_to(_SCRIPTS).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return content.hexdigest()[:16]
-
-
-def _closure(path: Path) -> set[Path]:
-    found, pending = set(), {path}
-    while pending:
-        current = pending.pop()
-        found.add(current)
-        pending |= set(_imports(current)) - found
-    return found
+    names = [script, *modules]
+    if missing := [name for name in names if not list(_found(name, (_SCRIPTS,)))]:
+        raise ValueError(f"no module {missing[0]} in {_SCRIPTS}")
+    return _digest(names, (_SCRIPTS,))
 
 
 @cache
-def _imports(path: Path) -> tuple[Path, ...]:
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def user_digest(import_path: str) -> str:
+    """Return a digest of a user's module, of what it imports, and of the files beside it that it names.
+
+    Looked for where Snakemake was started and in PYTHONPATH; "" where neither has it, as for an installed package,
+    whose version belongs to the environment.
+
+    Args:
+        import_path: `package.module:attribute`.
+    """
+    roots = (Path.cwd(), *map(Path, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))))
+    name = import_path.partition(":")[0]
+    return _digest([name], roots, beside=True) if list(_found(name, roots)) else ""
+
+
+def _digest(names: list[str], roots: tuple[Path, ...], *, beside: bool = False) -> str:
+    found: dict[Path, _Module] = {}
+    pending = [module for name in names for module in _found(name, roots)]
+    while pending:
+        module = pending.pop()
+        if module.path not in found and module.name not in _WITHOUT_EFFECT:
+            found[module.path] = module
+            pending += [other for name in _imports(module) for other in _found(name, roots)]
+            pending += _loaded(module, roots) if beside else []
+    content = hashlib.sha256()
+    for module in sorted(found.values(), key=lambda module: module.name):
+        content.update(f"{module.name}\0{_read(module.path)[0]}\0".encode())
+        for file in _named_files(module) if beside else ():
+            content.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return content.hexdigest()[:16]
+
+
+def _found(name: str, roots: tuple[Path, ...]) -> Iterator[_Module]:
+    """Yield a module and the packages around it, as far as they are files below the first root that has it."""
+    parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return
+    for root in roots:
+        path = root.joinpath(*parts)
+        module = next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+        if module:
+            yield _Module(root, name, module)
+            for depth in range(1, len(parts)):
+                around = root.joinpath(*parts[:depth], "__init__.py")
+                if around.is_file():
+                    yield _Module(root, ".".join(parts[:depth]), around)
+            return
+
+
+@cache
+def _imports(module: _Module) -> frozenset[str]:
+    """Return the dotted names that a module imports, anywhere in it; some are attributes and lead to no file."""
+    names: set[str] = set()
+    for node in _read(module.path)[1]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    files = (_SCRIPTS.joinpath(*name.split(".")).with_suffix(".py") for name in names)
-    return tuple(file for file in files if file.is_file())
+        else:
+            above = module.package[: len(module.package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    return frozenset(names)
+
+
+def _loaded(module: _Module, roots: tuple[Path, ...]) -> list[_Module]:
+    """Return what a user's module may load without an import statement: what it names, or all that lies beside it."""
+    tree = _tree(module.path)
+    words = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    words |= {part for name in _imports(module) for part in name.split(".")}
+    if not words & _LOADERS:
+        return []
+    beside = [".".join([*module.package, file.stem]) for file in sorted(module.path.parent.glob("*.py"))]
+    return [other for name in {*_strings(tree), *beside} for other in _found(name, roots)]
+
+
+def _named_files(module: _Module) -> list[Path]:
+    """Return the files beside a user's module whose names it holds: a kernel to compile, a table to read."""
+    named = {module.path.parent / text for text in _strings(_tree(module.path)) if text and "\0" not in text}
+    return sorted(path for path in named if len(str(path)) < 1000 and path.is_file() and path != module.path)
+
+
+def _strings(tree: ast.AST) -> set[str]:
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    """Return the syntax tree of a file; one that does not parse counts as its text, and importing it will say so."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        return ast.parse(text)
+    except SyntaxError:
+        return ast.Module([ast.Pass(), ast.Expr(ast.Constant(text))], [])
+
+
+@cache
+def _read(path: Path) -> tuple[str, tuple[ast.Import | ast.ImportFrom, ...]]:
+    """Return a file as text in which only what can change a result is left, and its import statements.
+
+    The text is the same in every version of Python that parses the file to the same tree.
+    """
+    words: list[str] = []
+    imports: list[ast.Import | ast.ImportFrom] = []
+
+    def write(node: Any) -> None:
+        if isinstance(node, list):
+            words.append("[")
+            for item in node:
+                write(item)
+            words.append("]")
+        elif isinstance(node, ast.AST):
+            kind = type(node)
+            if kind in (ast.Import, ast.ImportFrom):
+                imports.append(node)
+            words.append(kind.__name__)
+            for field in _FIELDS[kind]:
+                value = getattr(node, field, None)
+                if value is not None and value != []:
+                    words.append(field)
+                    write(value[1:] if field == "body" and kind in _DOCUMENTED and _is_text(value[0]) else value)
+        else:
+            words.append(repr(node))
+
+    write(_tree(path))
+    return " ".join(words), tuple(imports)
+
+
+class _Fields(dict):
+    """The fields of a kind of node that are read."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        unread = _UNREAD | {"annotation"} if kind is ast.arg else _UNREAD
+        self[kind] = tuple(field for field in kind._fields if field not in unread)
+        return self[kind]
+
+
+_FIELDS = _Fields()
+
+
+def _is_text(node: ast.stmt) -> bool:
+    """Whether a first statement is a docstring."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -13,8 +13,8 @@ from winnow.results.not_measured import Missing
 from winnow.results.numbers import percent, spread, times
 from winnow.results.over_seeds import combinations
 from winnow.results.timed import TOLERATED, Timed, timed_configurations, unsteady
-from winnow.results.wording import disagreements, float_words, precision_words, pruning_words, unsteady_words
-from winnow.study.vocabulary import DENSE, RUNTIMES, SCORED
+from winnow.results.wording import disagreements, float_words, pruning_words, unsteady_words
+from winnow.study.vocabulary import DENSE, PRECISIONS, RUNTIMES, SCORED
 
 _HIGH = 50.0  # % of sparsity from which on a measured speedup is expected
 _SAME = 1.1  # a speedup below is none
@@ -35,7 +35,7 @@ def ship_text(recommendation: Recommendation, dense: pd.Series | None, *, live: 
     pruning = pruning_words(row)
     text = (
         f"**{name}: ship {row['name']}** (seed {row['seed']}){place}. {pruning[0].upper()}{pruning[1:]}. "
-        f"Its numbers are {precision_words(row['precision'])}. Test accuracy "
+        f"Its numbers are {PRECISIONS[row['precision']].meaning}. Test accuracy "
         f"**{percent(row['top1'])}**"
     )
     timed = timing_of(recommendation.settings)
@@ -75,8 +75,9 @@ def _runtimes(results: pd.DataFrame) -> Iterator[str]:
     pruned = results[results["run"] != DENSE]
     for runtime in SCORED:
         if count := int((pruned[f"{runtime}_agrees"] == 0).sum()):
+            where = RUNTIMES[runtime].label
             yield (
-                f"Of {len(pruned)} pruned networks, {count} compute something else in {RUNTIMES[runtime]} than in ONNX "
+                f"Of {len(pruned)} pruned networks, {count} compute something else in {where} than in ONNX "
                 "Runtime, or do not run there: they are not recommended there, and their latencies left out."
             )
 

@@ -18,9 +18,9 @@ from winnow.files import replacing, write_json, write_text
 from winnow.report.blocks import Block, Bullets, Code, Heading, Table, Text, to_html, to_markdown
 from winnow.results.numbers import counted, percent, times
 from winnow.results.timed import TOLERATED, timed_configurations, unsteady
-from winnow.results.wording import disagreements, float_words, precision_words, pruning_words, unsteady_words
+from winnow.results.wording import disagreements, float_words, pruning_words, unsteady_words
 from winnow.study.artifacts import Network
-from winnow.study.vocabulary import DENSE, RUNTIMES
+from winnow.study.vocabulary import DENSE, PRECISIONS, RUNTIMES
 
 _METRICS = [  # column, what it is, factor, unit, decimals
     ("top1", "top-1 accuracy, test split, ONNX Runtime", 100, "%", 2),
@@ -106,8 +106,9 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
     if recommendation.unmeasured:
         yield f"{recommendation.unmeasured} of {count} lack a measurement that a limit needs, and are excluded too."
     if recommendation.disagreeing:
+        where = RUNTIMES[settings.runtime].label
         yield (
-            f"{recommendation.disagreeing} of {count} compute something else in {RUNTIMES[settings.runtime]} than in "
+            f"{recommendation.disagreeing} of {count} compute something else in {where} than in "
             "ONNX Runtime, or do not run there, and are excluded too."
         )
     if recommendation.chosen is not None:
@@ -157,7 +158,7 @@ def _card(
     made = [
         f"network `{row['model']}`, data set `{row['dataset']}`, seed {row['seed']}",
         f"pruning: {pruning_words(row)}",
-        f"numbers: {precision_words(row['precision'])}",
+        f"numbers: {PRECISIONS[row['precision']].meaning}",
         f"trained on {row['training_device']} ({row['training_precision']})",
         f"copied from `{source}`",
     ]

@@ -11,10 +11,9 @@ import pandas as pd
 from winnow.files import replacing, write_text
 from winnow.results.numbers import spread
 from winnow.results.timed import energy_estimated, timed_configurations
-from winnow.study.vocabulary import RUNTIMES, SCORED
+from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
 
 DISAGREES = " (!)"
-METHODS = {"fp32": "base", "dynamic": "dynamic", "ptq": "ptq", "qat": "qat"}
 _FIXED = [  # column, label, factor, decimals
     ("top1", "top-1 accuracy (%)", 100, 2),
     ("top5", "top-5 accuracy (%)", 100, 2),
@@ -45,10 +44,10 @@ def quantization_table(results: pd.DataFrame) -> pd.DataFrame:
     for column, label, factor, decimals in _metrics(dense):
         for (dataset, model, precision), group in dense.groupby(["dataset", "model", "precision"]):
             values = group[column].dropna() * factor
-            if len(values) and precision in METHODS:
+            if len(values):
                 mean, std = values.mean(), values.std(ddof=1)
                 text = spread(mean, std, decimals) + _mark(column, group)
-                rows.append((dataset, model, label, METHODS[precision], mean, std, len(values), text))
+                rows.append((dataset, model, label, PRECISIONS[precision].column, mean, std, len(values), text))
     rows += _notes(dense)
     columns = ["dataset", "model", "metric", "method", "mean", "std", "n", "text"]
     return pd.DataFrame(rows, columns=columns)
@@ -64,14 +63,17 @@ def _mark(column: str, group: pd.DataFrame) -> str:
 def _notes(dense: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
     """Yield the rows that are words: what stays in float, and why a runtime does not load a network."""
     for runtime in SCORED:
-        labels = {"left_in_float": f"left in float, {RUNTIMES[runtime]}", "failure": f"{RUNTIMES[runtime]} fails"}
+        labels = {
+            "left_in_float": f"left in float, {RUNTIMES[runtime].label}",
+            "failure": f"{RUNTIMES[runtime].label} fails",
+        }
         for name, label in labels.items():
             if f"{runtime}_{name}" not in dense:
                 continue
             told = dense.dropna(subset=[f"{runtime}_{name}"])
             for (dataset, model, precision), group in told.groupby(["dataset", "model", "precision"]):
                 words, empty = group[f"{runtime}_{name}"].iloc[0], float("nan")
-                yield dataset, model, label, METHODS[precision], empty, empty, len(group), words
+                yield dataset, model, label, PRECISIONS[precision].column, empty, empty, len(group), words
 
 
 def _metrics(results: pd.DataFrame) -> list[tuple[str, str, float, int]]:
@@ -94,7 +96,11 @@ def shown(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """
     metrics = list(dict.fromkeys(table["metric"]))
     wide = table.pivot(index=["model", "metric"], columns=["dataset", "method"], values="text").fillna("")
-    order = [(dataset, method) for dataset in sorted(set(table["dataset"])) for method in METHODS.values()]
+    order = [
+        (dataset, method)
+        for dataset in sorted(set(table["dataset"]))
+        for method in (precision.column for precision in PRECISIONS.values())
+    ]
     wide = wide.reindex(columns=[column for column in order if column in wide.columns])
     wide = wide.reindex(
         [(m, metric) for m in sorted(set(table["model"])) for metric in metrics if (m, metric) in wide.index]

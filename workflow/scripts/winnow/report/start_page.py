@@ -16,9 +16,9 @@ from winnow.report.findings import findings, ship_text
 from winnow.report.model_card import dense_beside, reasons
 from winnow.results.numbers import counted, listed, percent
 from winnow.results.timed import energy_estimated
-from winnow.results.wording import precision_words
 from winnow.study.artifacts import networks
 from winnow.study.status import FAILED, STARTED, WAITING, Absent
+from winnow.study.vocabulary import PRECISIONS
 
 _LISTED = 40  # networks that are missing; more are counted
 
@@ -137,7 +137,7 @@ def _run(outcome: Outcome) -> Iterator[Block]:
         "networks": ", ".join(study["models"]),
         "seeds": ", ".join(map(str, study["seeds"])),
         "training": f"{' / '.join(map(str, dict.fromkeys(training)))} epochs",
-        "quantization": "; ".join(f"{m}: {precision_words(m)}" for m in study["methods"]) or "none",
+        "quantization": "; ".join(f"{m}: {PRECISIONS[m].meaning}" for m in study["methods"]) or "none",
         "pruning": _axes(study),
         "latency": f"median in {', '.join(study['benchmark']['runtimes'])}; batch "
         f"{listed(study['benchmark']['batch_sizes'])}; {listed(threads)} thread{'s' * (threads != [1])}",

@@ -31,8 +31,8 @@ def collect(quality: Iterable[str | Path], speed: Iterable[str | Path]) -> pd.Da
     """
     left = pd.DataFrame([_row(path, _quality) for path in quality])
     right = pd.DataFrame([_row(path, _speed) for path in speed], columns=None)
-    table = left.merge(right, on=KEYS, how="left", validate="one_to_one") if len(right) else left
-    return _compared(_agreeing(table)).sort_values(KEYS, ignore_index=True)
+    table = left.merge(right, on=list(KEYS), how="left", validate="one_to_one") if len(right) else left
+    return _compared(_agreeing(table)).sort_values(list(KEYS), ignore_index=True)
 
 
 def _agreeing(table: pd.DataFrame) -> pd.DataFrame:

@@ -32,7 +32,7 @@ class Timed:
 
     def __str__(self) -> str:
         plural = "s" * (self.threads != 1)
-        return f"{RUNTIMES[self.runtime]}, batch {self.batch_size}, {self.threads} thread{plural}"
+        return f"{RUNTIMES[self.runtime].label}, batch {self.batch_size}, {self.threads} thread{plural}"
 
 
 def timed_configurations(columns: Iterable[str], kind: str = "latency") -> list[Timed]:

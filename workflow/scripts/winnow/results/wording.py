@@ -6,56 +6,30 @@ import pandas as pd
 
 from winnow.results.numbers import plain
 from winnow.results.timed import UNEVEN, UNSTEADY
-from winnow.study.vocabulary import DENSE, RUNTIMES, SCORED
-
-_CRITERIA = {
-    "l1": "smallest magnitude (l1)",
-    "l2": "smallest norm (l2)",
-    "taylor": "smallest effect on the loss (taylor)",
-    "snip": "smallest effect on the loss at initialization (snip)",
-    "random": "chance",
-}
-_SCOPES = {"global": "all layers ranked together", "local": "the same share of each layer"}
-_REWINDS = {
-    "none": "then fine-tuned",
-    "lr": "then trained again with the whole schedule, weights kept",
-    "init": "then rewound to the initial weights and trained again",
-    "random": "then trained again from fresh weights",
-}
-_PRECISIONS = {
-    "fp32": "32-bit floating point",
-    "dynamic": "int8 weights, activations scaled while running (dynamic quantization)",
-    "ptq": "int8 weights and activations, calibrated after training (PTQ)",
-    "qat": "int8 weights and activations, trained for it (QAT)",
-}
+from winnow.study.vocabulary import DENSE, RUNTIMES, SCOPES, SCORED, SHUFFLES, STRUCTURES, criterion, rewinding
 
 
 def pruning_words(row: pd.Series) -> str:
     """Say how a network was pruned, from its row of results.csv."""
     if row["run"] == DENSE:
         return "not pruned"
-    unit = "weights" if row["sparsity_unit"] == "weights" else "output channels"
+    units = STRUCTURES[row["structure"]].units
     rounds = "one round" if row["rounds"] == 1 else f"round {plain(row['round'])} of {plain(row['rounds'])}"
-    rewind = str(row["rewind"])
-    words = _REWINDS.get(rewind) or f"then rewound to the weights after epoch {rewind.removeprefix('epoch')}"
-    shuffled = "; what each layer loses is drawn at random" if row["shuffle"] == "layerwise" else ""
-    return (
-        f"{100 * row['achieved_sparsity']:.1f} % of the {unit} removed by {_CRITERIA[row['criterion']]}, "
-        f"{_SCOPES[row['scope']]}, {rounds}, {words}{shuffled}"
+    shuffled = SHUFFLES[row["shuffle"]].meaning
+    words = (
+        f"{100 * row['achieved_sparsity']:.1f} % of the {units} removed by {criterion(row['criterion']).meaning}, "
+        f"{SCOPES[row['scope']].meaning}, {rounds}, {rewinding(str(row['rewind']))}"
     )
-
-
-def precision_words(precision: str) -> str:
-    """Say in which numbers a network computes."""
-    return _PRECISIONS[precision]
+    return f"{words}; {shuffled}" if shuffled else words
 
 
 def disagreements(row: pd.Series) -> list[str]:
     """Say in which runtimes a network, a row of results.csv, is not what it is in ONNX Runtime: a sentence for each."""
     return [
-        f"**{RUNTIMES[runtime]} does not run it** ({row[f'{runtime}_failure']}): it is not timed or recommended there."
+        f"**{RUNTIMES[runtime].label} does not run it** ({row[f'{runtime}_failure']}): it is not timed or recommended "
+        "there."
         if pd.notna(row[f"{runtime}_failure"])
-        else f"**{RUNTIMES[runtime]} computes something else** than ONNX Runtime: logits differ by "
+        else f"**{RUNTIMES[runtime].label} computes something else** than ONNX Runtime: logits differ by "
         f"{row[f'{runtime}_difference']:.2g} of their spread. It is not recommended there, and its latency left out."
         for runtime in SCORED
         if row.get(f"{runtime}_agrees") == 0
@@ -64,7 +38,7 @@ def disagreements(row: pd.Series) -> list[str]:
 
 def float_words(row: pd.Series) -> list[str]:
     """Say what of a quantized network, a row of results.csv, stays in float, for each runtime: none or one sentence."""
-    found = {RUNTIMES[runtime]: row.get(f"{runtime}_left_in_float") for runtime in SCORED}
+    found = {RUNTIMES[runtime].label: row.get(f"{runtime}_left_in_float") for runtime in SCORED}
     found = {runtime: words for runtime, words in found.items() if pd.notna(words)}
     return [f"Left in float, of all multiply-accumulates, in {runtime}: {words}." for runtime, words in found.items()]
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from winnow.study.grid import runs
+from winnow.study.vocabulary import DENSE, FP32, PRECISIONS
 
-_QUANTIZED = {"dense": (), "last": (True,), "all": (True, False)}  # by apply_to: of last rounds or of others
+_QUANTIZED = {"dense": (), "last": (True,), "all": (True, False)}  # by APPLY_TO: of last rounds or of others
 
 
 @dataclass(frozen=True, order=True)
@@ -37,7 +38,9 @@ class Network:
     @property
     def history(self) -> str | None:
         """Return history.csv of the training that made it, below results/<study>/; None if none did."""
-        return {"fp32": f"{self.training}/history.csv", "qat": f"{self.folder}/history.csv"}.get(self.precision)
+        if not PRECISIONS[self.precision].trained:
+            return None
+        return f"{self.training if self.precision == FP32 else self.folder}/history.csv"
 
 
 def networks(study: Mapping[str, Any]) -> Iterator[Network]:
@@ -45,12 +48,12 @@ def networks(study: Mapping[str, Any]) -> Iterator[Network]:
     for dataset in study["datasets"]:
         for model in study["models"]:
             for seed in study["seeds"]:
-                for precision in ("fp32", *study["methods"]):
-                    yield Network(dataset, model, seed, "dense", precision)
+                for precision in (FP32, *study["methods"]):
+                    yield Network(dataset, model, seed, DENSE, precision)
     rounds = list(runs(study["strategies"]))
     for dataset, model in study["pruned"]:
         for seed in study["seeds"]:
             for run, last in rounds:
                 methods = study["methods"] if last in _QUANTIZED[study["apply_to"]] else ()
-                for precision in ("fp32", *methods):
+                for precision in (FP32, *methods):
                     yield Network(dataset, model, seed, run, precision)

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-AXES = ("criterion", "scope", "structure", "ratio", "rounds", "rewind", "shuffle")
+from winnow.study.vocabulary import AXES
+
 _WEIGHTS_REWOUND = ("init", "random")  # and every epoch: what is trained next does not depend on the last round
 
 

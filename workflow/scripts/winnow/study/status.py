@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from winnow.study.artifacts import Network, networks
+from winnow.study.vocabulary import FP32, PRECISIONS
 
 FAILED, STARTED, WAITING = "failed", "training", "not made yet"
 _ERROR = re.compile(r"^(?:\d\d:\d\d:\d\d )?(error: .*|\w[\w.]*(?:Error|Exception|Interrupt)\b.*)$")
-_MAKES = {"quantize_dynamic": "dynamic", "calibrate": "ptq", "train_quantized": "qat"}
+_MAKES = {precision.rule: precision.name for precision in PRECISIONS.values() if precision.method}
 _WRITES = {
     "check_network": "check.json",
     "train": "dense/weights.safetensors",
     "prune": "masks.safetensors",
     "retrain": "weights.safetensors",
 }
-_WRITES |= {"export": "fp32/model.onnx", "evaluate": "quality.json", "benchmark": "speed.json"}
+_WRITES |= {"export": f"{FP32}/model.onnx", "evaluate": "quality.json", "benchmark": "speed.json"}
 _WRITES |= {rule: f"{precision}/model.onnx" for rule, precision in _MAKES.items()}
 
 
