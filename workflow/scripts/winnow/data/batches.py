@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
 from winnow.data.dataset import ImageDataset
 from winnow.rng import generator
 
@@ -87,5 +89,3 @@ def augment(images: Tensor, *, padding: int, flip: bool, random: torch.Generator
         mirrored = (torch.rand(count, generator=random) < 0.5).to(images.device)
         images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
     return images
-
-

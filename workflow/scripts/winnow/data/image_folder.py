@@ -9,13 +9,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
 import numpy as np
 from PIL import Image, ImageOps
-from winnow.errors import WinnowError
 
+from winnow.errors import WinnowError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 _TEST_NAMES = ("test", "val", "valid", "validation")
+
+
 @dataclass(frozen=True)
 class _Member:
     split: str
@@ -158,5 +161,3 @@ def _decode(content: bytes, name: str, size: int, channels: int) -> np.ndarray:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise WinnowError(f"{name} is not a readable image ({error}); replace or remove it") from error
     return pixels.transpose(2, 0, 1) if channels == 3 else pixels[None]
-
-

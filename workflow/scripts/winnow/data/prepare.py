@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
-from winnow.errors import WinnowError
-from winnow.files import replacing, safetensors_metadata
+
 from winnow.config.settings import DatasetSettings
-from winnow.data.sources import Images, read_source
 from winnow.data.dataset import ImageDataset
+from winnow.data.sources import Images, read_source
+from winnow.errors import WinnowError
 
 
 def prepare(settings: DatasetSettings) -> ImageDataset:
@@ -93,5 +90,3 @@ def _channel_statistics(pixels: np.ndarray) -> tuple[Tensor, Tensor]:
         deviations.append(np.sqrt(np.average((values - mean) ** 2, weights=counts)))
     std = torch.tensor(deviations, dtype=torch.float32)
     return torch.tensor(means, dtype=torch.float32), std.clamp(min=1e-3)  # a constant channel stays finite
-
-

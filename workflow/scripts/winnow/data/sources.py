@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
 import numpy as np
 import torch
 from torch.nn import functional
-from winnow.errors import WinnowError
-from winnow.data.image_folder import read_image_folder
+
 from winnow.config.settings import DatasetSettings
+from winnow.data.image_folder import read_image_folder
+from winnow.errors import WinnowError
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ _MANUAL = {
     "mnist": "the four *-ubyte.gz files of MNIST, in MNIST/raw/",
     "fashion_mnist": "the four *-ubyte.gz files of Fashion-MNIST, in FashionMNIST/raw/",
 }
+
+
 def _torchvision(settings: DatasetSettings) -> tuple[Images, Images]:
     import torchvision
 
@@ -97,5 +101,3 @@ def _fitted(images: Images, settings: DatasetSettings) -> Images:
         chunks = [(chunk.float() * weights[:, None, None]).sum(1, keepdim=True).round() for chunk in pixels.split(4096)]
         pixels = torch.cat(chunks).to(torch.uint8)
     return Images(pixels.contiguous().numpy(), images.labels, images.classes)
-
-
