@@ -22,9 +22,9 @@ VIEWS = {
 }
 _SHARE = 0.25  # of all networks in the views of lowest and highest accuracy
 _TEXT = {  # axis: (label, its values in a sensible order)
-    "criterion": ("criterion", [*reversed(CRITERIA)]),
+    "criterion": ("criterion", [*CRITERIA][::-1]),
     "structure": ("structure", [*STRUCTURES]),
-    "scope": ("scope", [*reversed(SCOPES)]),
+    "scope": ("scope", [*SCOPES][::-1]),
     "rewind": ("rewind", [*REWINDS]),
     "shuffle": ("shuffle", [*SHUFFLES]),
     "precision": ("precision", [*PRECISIONS]),
