@@ -17,7 +17,7 @@ from winnow.analysis.training import training_curves_data
 from winnow.config.recommend import RecommendSettings
 from winnow.figures.catalog import FIGURES, figures_of
 from winnow.figures.draw import draw_figures, read_tables
-from winnow.figures.parallel import parallel_plot
+from winnow.figures.interactive import parallel_plot
 from winnow.figures.pareto import pareto
 from winnow.results.csv_files import read_csv, write_csv
 from winnow.results.not_measured import Missing
