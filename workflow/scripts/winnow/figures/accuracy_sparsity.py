@@ -15,10 +15,11 @@ from winnow.analysis.pruning import (
     rewinding_data,
     strategies_in_panels,
 )
+from winnow.analysis.words import present
 from winnow.figures import style
 from winnow.figures.looks import series_looks
 from winnow.results.numbers import plain
-from winnow.study.vocabulary import AXES, FP32
+from winnow.study.vocabulary import AXES, FP32, STRUCTURES
 
 _TICKS = 8
 _APART = 0.065  # part of the axis between two labels; nearer ones would run into each other
@@ -62,7 +63,8 @@ def _lines(results: pd.DataFrame, data: pd.DataFrame) -> Figure:
         counts.append(base[2])
     kept = {axis: data[axis].iloc[0] for axis in AXES if data[axis].nunique() == 1 and axis != "ratio"}
     fixed = ", ".join(f"{axis} {plain(value)}" for axis, value in kept.items() if plain(value) != "none")
-    text = f"{style.spread_note(counts)} {FP32}, after the last round; sparsity of weights or channels. All: {fixed}."
+    units = " or ".join(structure.unit for structure in present(STRUCTURES, data["structure"]))
+    text = f"{style.spread_note(counts)} {FP32}, after the last round; sparsity of {units}. All: {fixed}."
     style.note(figure, text, legend=panels[0])
     return figure
 
@@ -109,6 +111,7 @@ def _sparsity_axis(axes: Axes, sparsity: pd.Series, apart: float) -> None:
                 named.append(value)
         axes.set_xticks(named, [f"{value:g}" for value in named])
         axes.set_xticks([value for value in values if value not in named], minor=True)
+        axes.grid(visible=True, which="minor", axis="x")
     elif len(values) <= _TICKS:
         axes.set_xticks(values)
 

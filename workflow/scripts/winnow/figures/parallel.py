@@ -44,7 +44,7 @@ def parallel_static(results: pd.DataFrame, settings: RecommendSettings) -> Figur
         panel.set_title(f"{VIEWS[view]}: {len(data)} of {len(everything)} networks", loc="left")
         _draw(panel, data, coordinates(data, everything), whole, norm)
     extend = "min" if 100 * everything["top1"].min() < norm.vmin else "neither"
-    bar = {"label": "top-1 accuracy, test (%)", "extend": extend, "shrink": 0.7, "aspect": 40}
+    bar = {"label": "top-1 accuracy, test (%)", "extend": extend, "location": "bottom", "shrink": 0.7, "aspect": 40}
     figure.colorbar(ScalarMappable(norm, _MAP), ax=panels, **bar)
     empty = [title for view, title in VIEWS.items() if view not in views]
     without = f" No network was evaluated of: {listed(empty)}." if empty else ""

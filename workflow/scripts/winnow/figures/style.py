@@ -73,7 +73,7 @@ def note(figure: Figure, text: str, lines: Sequence[str] = (), legend: Axes | No
     handles, labels = legend.get_legend_handles_labels() if legend else ([], [])
     columns = legend_columns(labels, width)
     rows = -(-len(labels) // columns)
-    below = strip + mpl.rcParams["legend.fontsize"] * _LEGEND_LEADING * rows + (0.12 if rows else 0)
+    below = strip + _STYLE["legend.fontsize"] * _LEGEND_LEADING * rows + (0.12 if rows else 0)
     height = figure.get_figheight() + below
     figure.set_figheight(height)
     figure.get_layout_engine().set(rect=(0, below / height, 1, 1 - below / height))
@@ -87,7 +87,7 @@ def legend_columns(labels: Sequence[str], width: float) -> int:
     """Return how many columns a legend takes in some width, inches: its rows are few and about equally long."""
     if not labels:
         return 1
-    widest = (max(map(len, labels)) + 7) * mpl.rcParams["legend.fontsize"] * _CHARACTER
+    widest = (max(map(len, labels)) + 7) * _STYLE["legend.fontsize"] * _CHARACTER
     rows = -(-len(labels) // max(1, int(width / widest)))
     return -(-len(labels) // rows)
 
@@ -134,8 +134,17 @@ def words(text: str, title: str) -> Figure:
     return figure
 
 
+def _settle(figure: Figure) -> None:
+    """Lay a figure out once and for all, to a millionth: the layout's last digits differ from run to run."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(float(part), 6) for part in axes.get_position(original=True).bounds])
+
+
 def save(figure: Figure, stem: str | Path) -> None:
     """Write a figure as SVG and PNG, `stem` with either suffix; the same figure gives the same bytes."""
+    _settle(figure)
     for suffix in SUFFIXES:
         with replacing(f"{stem}{suffix}") as temporary:
             metadata = {"Date": None} if suffix == ".svg" else {}
