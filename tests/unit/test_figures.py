@@ -24,7 +24,6 @@ from winnow.analysis.pruning import (
 )
 from winnow.analysis.quantization import quantization_bars_data
 from winnow.analysis.training import retraining_data, training_curves_data
-from winnow.analysis.words import present
 from winnow.config.recommend import RecommendSettings
 from winnow.errors import WinnowError
 from winnow.figures.accuracy_sparsity import accuracy_sparsity
@@ -32,6 +31,7 @@ from winnow.figures.catalog import FIGURES, figures_of
 from winnow.figures.draw import draw_figures, read_tables
 from winnow.figures.interactive import parallel_plot
 from winnow.figures.layer_sqnr import layer_sqnr
+from winnow.figures.parallel import parallel_static
 from winnow.figures.pareto import pareto
 from winnow.figures.quantization_bars import quantization_bars
 from winnow.figures.training_curves import training_curves
@@ -244,6 +244,15 @@ def test_parallel_coordinates_show_every_network_in_its_view(results, settings):
     assert row["latency"] == pytest.approx(rows(results, "dense", "ptq")["latency_openvino_b1_t1_ms"].mean())
 
 
+def test_a_line_breaks_where_nothing_was_measured(results, settings):
+    worst = results.groupby(["run", "precision"])["top1"].mean().idxmin()
+    keys = pd.Series(list(zip(results["run"], results["precision"], strict=True)), index=results.index)
+    lost = results["latency_openvino_b1_t1_ms"].mask(keys == worst)
+    figures = [parallel_static(table, settings) for table in (results, results.assign(latency_openvino_b1_t1_ms=lost))]
+    whole, broken = ([line for line in figure.axes[0].lines if len(line.get_xdata())] for figure in figures)
+    assert len(broken) == len(whole) + 1
+
+
 def test_the_interactive_plot_holds_the_same_numbers_on_axes_that_can_be_brushed(results, settings):
     plot = parallel_plot(results, settings, None)["data"][0]
     data = parallel_data(results, settings)
@@ -353,7 +362,7 @@ def test_words_that_are_none_are_refused(study, settings):
 
 
 def test_words_are_shown_in_their_order_and_once():
-    assert [word.name for word in present(PRECISIONS, ["qat", "fp32", "qat"])] == ["fp32", "qat"]
+    assert [word.name for word in PRECISIONS.present(["qat", "fp32", "qat"])] == ["fp32", "qat"]
 
 
 def test_only_what_draws_loads_seaborn():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from winnow.analysis.words import present
 from winnow.results.not_measured import Missing
 from winnow.study.vocabulary import FP32, PRECISIONS
 
@@ -23,7 +22,7 @@ def confusion_difference_data(confusion: pd.DataFrame) -> tuple[str, pd.DataFram
     """
     base = confusion[confusion["precision"] == FP32]
     differences = {}
-    for precision in present(PRECISIONS, confusion["precision"]):
+    for precision in PRECISIONS.present(confusion["precision"]):
         if not precision.method:
             continue
         other = confusion[confusion["precision"] == precision.name]

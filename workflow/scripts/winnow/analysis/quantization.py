@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from winnow.analysis.words import present
 from winnow.results.not_measured import Missing
 from winnow.results.timed import energy_estimated, timed_configurations
 from winnow.study.vocabulary import DENSE, PRECISIONS
@@ -31,7 +30,7 @@ def quantization_bars_data(results: pd.DataFrame) -> pd.DataFrame:
         Missing: the dense network has not been evaluated, or in one precision only.
     """
     dense = results[results["run"] == DENSE]
-    precisions = present(PRECISIONS, dense["precision"])
+    precisions = PRECISIONS.present(dense["precision"])
     if len(precisions) < 2:
         raise Missing("This network was evaluated in one precision only; quantization.methods names the others.")
     estimated = ", estimate" if energy_estimated(dense) else ""

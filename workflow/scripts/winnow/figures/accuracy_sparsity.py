@@ -15,7 +15,6 @@ from winnow.analysis.pruning import (
     rewinding_data,
     strategies_in_panels,
 )
-from winnow.analysis.words import present
 from winnow.figures import style
 from winnow.figures.looks import series_looks
 from winnow.results.numbers import plain
@@ -63,7 +62,7 @@ def _lines(results: pd.DataFrame, data: pd.DataFrame) -> Figure:
         counts.append(base[2])
     kept = {axis: data[axis].iloc[0] for axis in AXES if data[axis].nunique() == 1 and axis != "ratio"}
     fixed = ", ".join(f"{axis} {plain(value)}" for axis, value in kept.items() if plain(value) != "none")
-    units = " or ".join(structure.unit for structure in present(STRUCTURES, data["structure"]))
+    units = " or ".join(structure.unit for structure in STRUCTURES.present(data["structure"]))
     text = f"{style.spread_note(counts)} {FP32}, after the last round; sparsity of {units}. All: {fixed}."
     style.note(figure, text, legend=panels[0])
     return figure
@@ -91,6 +90,7 @@ def _panel(axes: Axes, part: pd.DataFrame, data: pd.DataFrame, base: tuple[float
     )
     axes.get_legend().remove()
     axes.set(xlabel=None, ylabel=None)
+    axes.grid(visible=True, which="both", axis="x")  # also where there is no room for a number
 
 
 def _sparsity_axis(axes: Axes, sparsity: pd.Series, apart: float) -> None:
@@ -111,7 +111,6 @@ def _sparsity_axis(axes: Axes, sparsity: pd.Series, apart: float) -> None:
                 named.append(value)
         axes.set_xticks(named, [f"{value:g}" for value in named])
         axes.set_xticks([value for value in values if value not in named], minor=True)
-        axes.grid(visible=True, which="minor", axis="x")
     elif len(values) <= _TICKS:
         axes.set_xticks(values)
 

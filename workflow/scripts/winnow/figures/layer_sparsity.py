@@ -30,7 +30,7 @@ def layer_sparsity(layers: pd.DataFrame, results: pd.DataFrame) -> Figure:
         annot_kws={"fontsize": 7},
         xticklabels=False,
         yticklabels=True,
-        cbar_kws={"label": "weights removed (%)"},
+        cbar_kws={"label": "weights\nremoved (%)"},
         ax=axes,
     )
     style.layer_axis(axes.xaxis, np.arange(shown.shape[1]) + 0.5, list(shown.columns))

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from winnow.analysis.words import present
 from winnow.figures.style import GREY
 from winnow.study.vocabulary import PRECISIONS
 
@@ -43,7 +42,7 @@ def precision_looks(names: Iterable[str]) -> Looks:
     Raises:
         WinnowError: one of them is none.
     """
-    words = present(PRECISIONS, names)
+    words = PRECISIONS.present(names)
     return Looks(
         {word.name: word.color for word in words},
         {word.name: word.marker for word in words},

@@ -77,7 +77,7 @@ def _draw(panel: Axes, data: pd.DataFrame, axes: list[Coordinate], whole: list[C
         for value, text in texts:
             position = (place, (value - low) / (high - low))
             panel.annotate(text, position, fontsize=7, ha="center", va="center", zorder=5, bbox=box)
-    _plot(panel, pd.concat(lines).join(data[["precision", "top1"]], on="line"), norm)
+    _plot(panel, pd.concat(lines, ignore_index=True).join(data[["precision", "top1"]], on="line"), norm)
     labels = [axis.label.replace(" (", "\n(") for axis in axes]
     panel.set_xticks(range(len(axes)), labels, fontsize=7)
 

@@ -62,7 +62,8 @@ def pareto(
 def _points(axes: Axes, data: pd.DataFrame) -> None:
     looks = precision_looks(data["precision"])
     look = looks.points("precision") | {"x": "cost", "y": "accuracy", "ax": axes}
-    sns.scatterplot(data[~data["front"]], **look, s=22, alpha=0.35, linewidth=0, legend=False)
+    if not data["front"].all():
+        sns.scatterplot(data[~data["front"]], **look, s=22, alpha=0.35, linewidth=0, legend=False)
     # the legend shows every precision as it looks on the front, wherever its own points lie
     sns.scatterplot(data[data["front"]], **look, s=46, edgecolor="black", linewidth=1, zorder=4)
     axes.get_legend().remove()

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from winnow.analysis.pruning import speedup_data
-from winnow.analysis.words import present
 from winnow.figures import style
 from winnow.figures.looks import series_looks
 from winnow.study.vocabulary import FP32, STRUCTURES
@@ -17,7 +16,7 @@ from winnow.study.vocabulary import FP32, STRUCTURES
 def speedup(results: pd.DataFrame) -> Figure:
     """Draw a panel for each structure; on the diagonal, every removed multiplication would save its time."""
     data = speedup_data(results)
-    structures = present(STRUCTURES, data["structure"])
+    structures = STRUCTURES.present(data["structure"])
     low = min(0.9, data["measured"].min())
     high = max(data["theoretical"].max(), data["measured"].max()) * 1.1
     figure = style.new_figure(3.3)
