@@ -37,4 +37,4 @@ def retraining_data(data: pd.DataFrame) -> pd.DataFrame:
     """
     part = data[(data["run"] != DENSE) & (data["precision"] == FP32)]
     rounds = part["run"].str.extract(r"/round(\d+)$", expand=False).astype(float)
-    return part.assign(round=rounds).groupby(["run", "round", "epoch"], as_index=False)["accuracy"].mean()
+    return part.assign(round=rounds).groupby(["run", "round", "epoch"], as_index=False)[["accuracy"]].mean()

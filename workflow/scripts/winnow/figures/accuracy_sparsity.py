@@ -88,8 +88,7 @@ def _panel(axes: Axes, part: pd.DataFrame, data: pd.DataFrame, base: tuple[float
         markeredgecolor="auto",
         ax=axes,
     )
-    axes.get_legend().remove()
-    axes.set(xlabel=None, ylabel=None)
+    axes.set(xlabel="", ylabel="")
     axes.grid(visible=True, which="both", axis="x")  # also where there is no room for a number
 
 

@@ -33,7 +33,7 @@ def layer_sparsity(layers: pd.DataFrame, results: pd.DataFrame) -> Figure:
         cbar_kws={"label": "weights\nremoved (%)"},
         ax=axes,
     )
-    style.layer_axis(axes.xaxis, np.arange(shown.shape[1]) + 0.5, list(shown.columns))
+    style.layer_axis(axes.xaxis, [place + 0.5 for place in range(shown.shape[1])], list(shown.columns))
     axes.tick_params(axis="y", labelsize=8, labelrotation=0)
     axes.set_ylabel("")
     left_out = f" {len(shown)} of {len(data)} strategies, evenly by sparsity." if len(shown) < len(data) else ""

@@ -27,7 +27,6 @@ def layer_sqnr(layers: pd.DataFrame) -> Figure:
         err_kws={"capsize": 2, "elinewidth": 0.8},
         ax=axes,
     )
-    axes.get_legend().remove()
     style.layer_axis(axes.xaxis, list(names["position"]), list(names["layer"]))
     axes.set_ylabel("SQNR (dB), higher is better")
     counts = data.groupby(["precision", "position"]).size()

@@ -44,8 +44,9 @@ def parallel_static(results: pd.DataFrame, settings: RecommendSettings) -> Figur
         panel.set_title(f"{VIEWS[view]}: {len(data)} of {len(everything)} networks", loc="left")
         _draw(panel, data, coordinates(data, everything), whole, norm)
     extend = "min" if 100 * everything["top1"].min() < norm.vmin else "neither"
-    bar = {"label": "top-1 accuracy, test (%)", "extend": extend, "location": "bottom", "shrink": 0.7, "aspect": 40}
-    figure.colorbar(ScalarMappable(norm, _MAP), ax=panels, **bar)
+    shades = ScalarMappable(norm, _MAP)
+    bar = figure.colorbar(shades, ax=list(panels), extend=extend, location="bottom", shrink=0.7, aspect=40)
+    bar.set_label("top-1 accuracy, test (%)")
     empty = [title for view, title in VIEWS.items() if view not in views]
     without = f" No network was evaluated of: {listed(empty)}." if empty else ""
     style.note(
@@ -103,7 +104,7 @@ def _plot(panel: Axes, points: pd.DataFrame, norm: Normalize) -> None:
         legend=False,
         ax=panel,
     )
-    panel.set(xlabel=None, ylabel=None)
+    panel.set(xlabel="", ylabel="")
 
 
 def _short(choice: str) -> str:

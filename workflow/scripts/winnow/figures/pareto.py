@@ -66,7 +66,6 @@ def _points(axes: Axes, data: pd.DataFrame) -> None:
         sns.scatterplot(data[~data["front"]], **look, s=22, alpha=0.35, linewidth=0, legend=False)
     # the legend shows every precision as it looks on the front, wherever its own points lie
     sns.scatterplot(data[data["front"]], **look, s=46, edgecolor="black", linewidth=1, zorder=4)
-    axes.get_legend().remove()
 
 
 def _mark_references(axes: Axes, data: pd.DataFrame) -> None:
@@ -75,8 +74,8 @@ def _mark_references(axes: Axes, data: pd.DataFrame) -> None:
         axes.axhline(base["accuracy"].iloc[0], color=style.GREY, linestyle="--", linewidth=0.8, label=f"dense {FP32}")
     chosen = data[data["recommended"]]
     if len(chosen):
-        ring = {"s": 190, "facecolors": "none", "edgecolors": "#D55E00", "linewidths": 1.8, "zorder": 5}
-        axes.scatter(chosen["cost"], chosen["accuracy"], label="recommended", **ring)
+        ring = axes.scatter(chosen["cost"], chosen["accuracy"], s=190, zorder=5, label="recommended")
+        ring.set(facecolor="none", edgecolor="#D55E00", linewidth=1.8)
 
 
 def _zoom(axes: Axes, accuracy: pd.Series, front: pd.Series) -> None:

@@ -63,15 +63,15 @@ def _bars(axes: Axes, part: pd.DataFrame, precisions: list[str]) -> None:
     digits = _two_decimals if part["metric"].iloc[0] == "top1" else _three_digits
     for place, precision in enumerate(precisions):
         if precision in values.index:
-            mean, std = values.loc[precision]
+            mean, std = float(values["mean"][precision]), float(values["std"][precision])
             text = f"{digits(mean)} ± {std:.2g}" if std > 0 else digits(mean)
             end = mean + std if std > 0 else mean
             box = {"facecolor": "white", "edgecolor": "none", "pad": 0.2}  # over the line of the base
             axes.annotate(text, (end, place), (3, 0), textcoords="offset points", va="center", fontsize=8, bbox=box)
     if FP32 in values.index:
-        axes.axvline(values.loc[FP32, "mean"], color="black", linewidth=0.8, linestyle="--")
+        axes.axvline(float(values["mean"][FP32]), color="black", linewidth=0.8, linestyle="--")
     axes.set_title(part["label"].iloc[0], loc="left", fontsize=9)
-    axes.set(xlabel=None, ylabel=None, xticks=[], xlim=(0, 1.5 * values.sum(axis=1).max()))
+    axes.set(xlabel="", ylabel="", xticks=[], xlim=(0, 1.5 * values.sum(axis=1).max()))
     axes.spines["bottom"].set_visible(False)
 
 

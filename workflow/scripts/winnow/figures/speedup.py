@@ -42,5 +42,4 @@ def _points(axes: Axes, part: pd.DataFrame, configurations: list[str]) -> None:
     for configuration, points in part.groupby("configuration", sort=False):
         style.error_bars(axes, points, "theoretical", "measured", "measured_std", looks.colors[str(configuration)])
     sns.scatterplot(part, x="theoretical", y="measured", **looks.points("configuration"), s=28, ax=axes, zorder=3)
-    axes.get_legend().remove()
-    axes.set_ylabel(None)
+    axes.set_ylabel("")

@@ -17,12 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from winnow.files import replacing
 
 GREY = "#808080"
 SUFFIXES = (".svg", ".png")
-_WIDTH = 5.4  # inches; shown 360 pixels wide on a phone, text is still readable
+WIDTH = 5.4  # inches; shown 360 pixels wide on a phone, text is still readable
 _RESOLUTION = 160
 _NOTE = 8  # points, of the text below a figure
 _LEADING = 1.22 / 72  # inches a line takes for each point
@@ -48,7 +49,7 @@ _STYLE = (
 )
 
 
-def new_figure(height: float, width: float = _WIDTH) -> Figure:
+def new_figure(height: float, width: float = WIDTH) -> Figure:
     """Return an empty figure, sizes in inches; draw into it inside `styled()`."""
     return Figure(figsize=(width, height), layout="constrained")
 
@@ -76,10 +77,14 @@ def note(figure: Figure, text: str, lines: Sequence[str] = (), legend: Axes | No
     below = strip + _STYLE["legend.fontsize"] * _LEGEND_LEADING * rows + (0.12 if rows else 0)
     height = figure.get_figheight() + below
     figure.set_figheight(height)
-    figure.get_layout_engine().set(rect=(0, below / height, 1, 1 - below / height))
+    figure.set_layout_engine("constrained", rect=(0, below / height, 1, 1 - below / height))
     if rows:
-        anchor = {"loc": "lower center", "bbox_to_anchor": (0.5, strip / height), "borderpad": 0.2}
-        figure.legend(handles, labels, ncols=columns, **anchor).set_in_layout(False)  # its place is set aside above
+        for axes in figure.axes:
+            if own := axes.get_legend():  # which seaborn has put over the data
+                own.remove()
+        below_axes = figure.legend(handles, labels, ncols=columns, loc="lower center", borderpad=0.2)
+        below_axes.set_bbox_to_anchor((0.5, strip / height), figure.transFigure)
+        below_axes.set_in_layout(False)  # its place is set aside above
     figure.text(0.012, 0.06 / height, "\n".join(wrapped), fontsize=_NOTE, color="#404040", va="bottom")
 
 
@@ -139,7 +144,8 @@ def _settle(figure: Figure) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
-        axes.set_position([round(float(part), 6) for part in axes.get_position(original=True).bounds])
+        bounds = [round(float(part), 6) for part in axes.get_position(original=True).bounds]
+        axes.set_position(Bbox.from_bounds(*bounds))
 
 
 def save(figure: Figure, stem: str | Path) -> None:

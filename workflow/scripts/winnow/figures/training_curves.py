@@ -43,6 +43,6 @@ def _curves(axes: Axes, data: pd.DataFrame, column: str, looks: Looks, title: st
         return
     look = looks.lines(column) | {"markers": False}
     sns.lineplot(data, x="epoch", y="accuracy", **look, **statistics, err_kws={"alpha": 0.2, "linewidth": 0}, ax=axes)
-    columns = style.legend_columns(list(looks.colors), 0.8 * axes.figure.get_figwidth())
+    columns = style.legend_columns(list(looks.colors), 0.8 * style.WIDTH)
     place = {"bbox_to_anchor": (0, 1), "alignment": "left", "borderpad": 0}  # above, where it hides no data
     sns.move_legend(axes, "lower left", **place, ncols=columns, title=title)
