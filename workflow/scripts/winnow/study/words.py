@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -36,6 +36,15 @@ class Words(Mapping[str, W], Generic[W]):
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._words)}"
             raise WinnowError(f"{name!r} is no {self.kind} ({hint})")
         return self._words[name]
+
+    def present(self, names: Iterable[str]) -> list[W]:
+        """Return the words that occur among names, each once, in the order in which they are shown.
+
+        Raises:
+            WinnowError: one of the names is no such word.
+        """
+        found = {self[name].name for name in names}
+        return [word for name, word in self._words.items() if name in found]
 
     def __contains__(self, name: object) -> bool:
         return name in self._words
