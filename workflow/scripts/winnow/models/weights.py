@@ -43,7 +43,7 @@ def load_weights(path: str | Path, model: nn.Module) -> None:
 def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load a state dict into the class of network that it is of, in place.
 
-    Files keep names and tensors. What modules say of their own state beside that, as the versions by which torchvision's
+    Files keep names and tensors. What modules say of their state beside that, as the versions by which torchvision's
     MNASNet tells old checkpoints, is taken from the network.
 
     Raises:
