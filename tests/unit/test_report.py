@@ -14,8 +14,9 @@ from winnow.analysis import published, ranking
 from winnow.analysis.recommendation import recommend
 from winnow.config.recommend import RecommendSettings
 from winnow.errors import WinnowError
-from winnow.report.blocks import Bullets, Heading, Table, Text, to_html, to_markdown, to_rst
+from winnow.report.blocks import Bullets, Heading, Table, Text, to_markdown, to_rst
 from winnow.report.checklist import checklist
+from winnow.report.html import to_html
 from winnow.report.live import live_report
 from winnow.report.page import write_parts
 from winnow.report.quantization_table import quantization_table

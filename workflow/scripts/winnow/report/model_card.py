@@ -15,7 +15,8 @@ import pandas as pd
 from winnow.analysis.recommendation import EQUAL, Recommendation, as_record, timing_of
 from winnow.errors import WinnowError
 from winnow.files import replacing, write_json, write_text
-from winnow.report.blocks import Block, Bullets, Code, Heading, Table, Text, to_html, to_markdown
+from winnow.report.blocks import Block, Bullets, Code, Heading, Table, Text, to_markdown
+from winnow.report.html import to_html
 from winnow.results.numbers import counted, percent, times
 from winnow.results.timed import TOLERATED, timed_configurations, unsteady
 from winnow.results.wording import disagreements, float_words, pruning_words, unsteady_words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,9 @@ from winnow.analysis.parallel import VIEWS
 from winnow.figures.catalog import figures_of
 from winnow.figures.parallel import parallel_plot
 from winnow.files import write_text
-from winnow.report.blocks import Block, Heading, Image, Raw, Table, Text, to_html, to_rst
+from winnow.report.blocks import Block, Heading, Image, ParallelCoordinates, Table, Text, to_rst
 from winnow.report.checklist import checklist
+from winnow.report.html import to_html
 from winnow.report.pruning_table import pruning_table
 from winnow.report.pruning_table import shown as shown_pruning
 from winnow.report.quantization_table import quantization_table
@@ -25,18 +25,6 @@ from winnow.results.over_seeds import networks_of
 
 _FOLDED = 24  # rows from which on a table is folded away
 _KEYS = ("dataset", "data set", "model", "precision")
-_PLOT = """
-document.querySelectorAll("details.parallel").forEach(function (box) {
-  const plots = JSON.parse(box.querySelector("script").textContent), target = box.querySelector("div.plot");
-  const buttons = box.querySelectorAll("button");
-  function show(view) {
-    buttons.forEach(function (b) { b.setAttribute("aria-pressed", b.dataset.view === view); });
-    Plotly.react(target, plots[view].data, plots[view].layout, {displayModeBar: false, responsive: true});
-  }
-  buttons.forEach(function (b) { b.addEventListener("click", function () { show(b.dataset.view); }); });
-  box.addEventListener("toggle", function () { if (box.open) show(buttons[0].dataset.view); });
-});
-"""
 
 
 def write_report(outcome: Outcome, figures: Path, page: Path) -> None:
@@ -47,11 +35,8 @@ def write_report(outcome: Outcome, figures: Path, page: Path) -> None:
         page: where the HTML file goes.
     """
     title = f"Study {outcome.study['study']}"
-    start = start_page(outcome)
-    plots = list(_figures(outcome, figures))
-    interactive = any(isinstance(block, Raw) for block in plots)
-    blocks = [*start, *plots, *_tables(outcome), *_checklist(outcome)]
-    write_text(page, to_html(title, blocks, [*_plotly(), _PLOT] if interactive else []))
+    blocks = [*start_page(outcome), *_figures(outcome, figures), *_tables(outcome), *_checklist(outcome)]
+    write_text(page, to_html(title, blocks))
 
 
 def write_parts(outcome: Outcome, description: Path, tables: Path, checks: Path) -> None:
@@ -70,12 +55,6 @@ def write_parts(outcome: Outcome, description: Path, tables: Path, checks: Path)
     write_text(checks, to_html(f"{title}: checklist", list(_checklist(outcome))[1:]))
 
 
-def _plotly() -> Iterator[str]:
-    from plotly.offline import get_plotlyjs
-
-    yield get_plotlyjs()
-
-
 def _figures(outcome: Outcome, folder: Path) -> Iterator[Block]:
     for dataset, model in networks_of(outcome.results):
         yield Heading(f"Figures: {dataset} / {model}")
@@ -89,10 +68,10 @@ def _figures(outcome: Outcome, folder: Path) -> Iterator[Block]:
                 yield Heading(section, 3)
             yield Image(folder / f"{name}.svg", entry.title, entry.caption)
             if entry.name == "parallel_coordinates":
-                yield from _interactive(outcome, dataset, model)
+                yield _interactive(outcome, dataset, model)
 
 
-def _interactive(outcome: Outcome, dataset: str, model: str) -> Iterator[Block]:
+def _interactive(outcome: Outcome, dataset: str, model: str) -> ParallelCoordinates:
     results = outcome.results
     own = results[(results["dataset"] == dataset) & (results["model"] == model)]
     plots = {}
@@ -101,13 +80,7 @@ def _interactive(outcome: Outcome, dataset: str, model: str) -> Iterator[Block]:
             plots[label] = parallel_plot(own, outcome.settings, view)
         except Missing:
             continue
-    data = json.dumps(plots).replace("</", "<\\/")
-    buttons = "".join(f'<button type="button" data-view="{label}">{label}</button>' for label in plots)
-    yield Raw(
-        '<details class="parallel"><summary>The same, interactive: drag along an axis to choose a range, drag the name '
-        f'of an axis to move it</summary><script type="application/json">{data}</script>{buttons}'
-        '<div class="plot"></div></details>'
-    )
+    return ParallelCoordinates(plots)
 
 
 def _tables(outcome: Outcome) -> Iterator[Block]:
