@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from winnow.results.report_table import markdown_table
+
 
 class _Block:
     """A part of a page."""
@@ -109,7 +111,7 @@ def to_markdown(title: str, blocks: Sequence[Block]) -> str:
             case Bullets(items):
                 parts.append("\n".join(f"- {item}" for item in items))
             case Table(frame):
-                parts.append(frame.to_markdown(index=False, disable_numparse=True))
+                parts.append(markdown_table(frame))
             case Code(text):
                 parts.append(f"```python\n{text}\n```")
     return "\n\n".join(parts) + "\n"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from winnow.analysis import published, ranking
 from winnow.analysis.parallel import VIEWS
+from winnow.analysis.published import published_table
+from winnow.analysis.ranking import ranking_table
 from winnow.figures.catalog import figures_of
 from winnow.figures.parallel import parallel_plot
 from winnow.files import write_text
@@ -16,15 +17,13 @@ from winnow.report.blocks import Block, Heading, Image, ParallelCoordinates, Tab
 from winnow.report.checklist import checklist
 from winnow.report.html import to_html
 from winnow.report.pruning_table import pruning_table
-from winnow.report.pruning_table import shown as shown_pruning
 from winnow.report.quantization_table import quantization_table
-from winnow.report.quantization_table import shown as shown_quantization
 from winnow.report.start_page import Outcome, start_page
 from winnow.results.not_measured import Missing
+from winnow.results.numbers import counted
 from winnow.results.over_seeds import networks_of
 
 _FOLDED = 24  # rows from which on a table is folded away
-_KEYS = ("dataset", "data set", "model", "precision")
 
 
 def write_report(outcome: Outcome, figures: Path, page: Path) -> None:
@@ -84,36 +83,18 @@ def _interactive(outcome: Outcome, dataset: str, model: str) -> ParallelCoordina
 
 
 def _tables(outcome: Outcome) -> Iterator[Block]:
-    results = outcome.results
     yield Heading("Tables")
     yield Text("The same tables are in `tables/` as CSV and Markdown; every number is in `results.csv`.", "soft")
-    quantization, pruning = quantization_table(results), pruning_table(results)
-    parts: list[tuple[str, pd.DataFrame, str]] = []
-    if len(quantization):
-        parts.append(("Quantization", *shown_quantization(quantization)))
-    if len(pruning):
-        parts.append(("Pruning", *shown_pruning(pruning)))
-    ranked = ranking.ranking(results)
-    note = f"The {ranking.COUNT} best and the {ranking.COUNT} worst by mean test accuracy, ± one standard deviation."
-    parts.append(("Best and worst experiments", ranking.shown(ranked), note))
-    references = published.published_table(results)
-    if len(references):
-        note = "Setups differ: published values are for orientation, not for ranking."
-        parts.append(("Beside published values", published.shown(references), note))
-    for title, frame, note in parts:
-        yield Heading(title, 3)
-        frame, everywhere = _without_constants(frame)
-        if everywhere:
-            yield Text(everywhere, "soft")
-        yield Table(frame.astype(str), f"{len(frame)} rows" if len(frame) > _FOLDED else "")
-        for paragraph in note.split("\n\n"):
-            yield Text(paragraph, "soft")
-
-
-def _without_constants(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Leave out columns that say the same in every row, for room; return what they say, too."""
-    same = [name for name in _KEYS if name in frame and frame[name].nunique() == 1 and len(frame) > 1]
-    return frame.drop(columns=same), ", ".join(str(frame[name].iloc[0]) for name in same)
+    for make in (quantization_table, pruning_table, ranking_table, published_table):
+        table = make(outcome.results)
+        if table.shown.empty:
+            continue
+        yield Heading(table.title, 3)
+        frame, said = table.concise()
+        if said:
+            yield Text(said, "soft")
+        yield Table(frame, counted(len(frame), "row") if len(frame) > _FOLDED else "")
+        yield from (Text(note, "soft") for note in table.notes)
 
 
 def _checklist(outcome: Outcome) -> Iterator[Block]:
