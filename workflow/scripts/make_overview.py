@@ -18,7 +18,8 @@ with job(snakemake):
     results = read_csv(snakemake.input.results)
     chosen = recommend(results, RecommendSettings.of(study["recommend"]))
     lacking = absent(study, Path(files.page).parent)
-    outcome = Outcome(study, results, chosen, lacking, read_json(snakemake.input.undrawn))
+    checks = [read_json(path) for path in snakemake.input.checks]
+    outcome = Outcome(study, results, chosen, lacking, read_json(snakemake.input.undrawn), checks)
     write_report(outcome, Path(snakemake.input.undrawn).parent, Path(files.page))
     write_parts(outcome, Path(files.description), Path(files.tables), Path(files.checklist))
     ranking_table(results).write(files.ranking_csv, files.ranking)
