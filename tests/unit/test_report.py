@@ -105,7 +105,9 @@ def test_the_start_page_says_what_lost_channels_and_what_did_not(tmp_path):
         "Of the channels that can go, at most 90 % were removed; that is 99 % of the weights of the network and 99 % "
         "of its multiply-accumulates."
     ) in text
-    assert "These layers lose the same channels: conv1, conv2 (8 channels); 1 layer on its own." in text
+    assert (
+        "Channels are removed together where layers share them: conv1, conv2 (8 channels); 1 layer on its own." in text
+    )
     assert "Where channels were removed, these layers kept all of theirs: the classifier (fc)." in text
 
 

@@ -163,6 +163,6 @@ def _channels(results: pd.DataFrame) -> Iterator[str]:
         text += f" and {100 - 100 / most['theoretical_speedup']:.0f} % of its multiply-accumulates"
     yield f"{text}."
     for groups in narrow["channels_together"].dropna().unique()[:1]:
-        yield f"These layers lose the same channels: {groups}."
+        yield f"Channels are removed together where layers share them: {groups}."
     for reasons in narrow["channels_left_alone"].dropna().unique()[:1]:
         yield f"Where channels were removed, these layers kept all of theirs: {reasons}."

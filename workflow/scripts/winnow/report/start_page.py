@@ -79,8 +79,8 @@ def _ship(outcome: Outcome) -> Iterator[Block]:
     asked = listed(limits) if limits else "no limits"
     yield Text(
         f"Asked for (`recommend` in the configuration): {asked}; among what is left, "
-        f"{OBJECTIVES[settings.objective].meaning}. Latency and energy are those in {timing_of(settings)}. The choice is "
-        "made on validation images; the test accuracies below played no part in it.",
+        f"{OBJECTIVES[settings.objective].meaning}. Latency and energy are those in {timing_of(settings)}. The choice "
+        "is made on validation images; the test accuracies below played no part in it.",
         "soft",
     )
     if not outcome.recommendations:
