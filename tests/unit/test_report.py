@@ -29,7 +29,7 @@ from winnow.study.artifacts import networks
 from winnow.study.status import absent, failures
 
 SMALL = {"criterion": ["l1", "random"], "ratio": [0.5, 0.9], "rounds": [1], "rewind": ["init"]}
-"""Two sparsities by magnitude and by chance."""
+"""Two sparsities by magnitude and at random."""
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_the_start_page_says_what_lost_channels_and_what_did_not(tmp_path):
         "of its multiply-accumulates."
     ) in text
     assert (
-        "Channels are removed together where layers share them: conv1, conv2 (8 channels); 1 layer on its own." in text
+        "Channels are removed together where layers share them: conv1, conv2 (8 channels); 1 layer on its own" in text
     )
     assert "Where channels were removed, these layers kept all of theirs: the classifier (fc)." in text
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from winnow.analysis.recommendation import Recommendation, timing_of
+from winnow.config.choices import OBJECTIVES
 from winnow.config.recommend import RecommendSettings
 from winnow.report.blocks import Block, Bullets, Heading, Table, Text
 from winnow.report.findings import findings, ship_text
@@ -18,7 +19,7 @@ from winnow.results.numbers import counted, listed, percent
 from winnow.results.timed import energy_estimated
 from winnow.study.artifacts import networks
 from winnow.study.status import FAILED, STARTED, WAITING, Absent
-from winnow.study.vocabulary import OBJECTIVES, PRECISIONS
+from winnow.study.vocabulary import PRECISIONS
 
 _LISTED = 40  # networks that are missing; more are counted
 
