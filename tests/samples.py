@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from winnow.config.settings import DatasetSettings, ModelSettings, TrainingSettings
 from winnow.data.dataset import ImageDataset
 from winnow.study.training import Training
-from winnow.train.loop import Trainee, train
+from winnow.train.loop import Job, Trainee, train
 from winnow.train.resume import ResumeFile
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -46,12 +46,14 @@ def train_in(folder: Path, trainee: Trainee, data: ImageDataset, settings: Train
         trainee,
         data,
         settings,
-        run="net",
-        seed=0,
-        resume=ResumeFile(folder / "weights.resume", "k"),
-        history=folder / "history.csv",
-        snapshots={},
-        tdp_watts=65.0,
+        Job(
+            label="net",
+            seed=0,
+            resume=ResumeFile(folder / "weights.resume", "k"),
+            history=folder / "history.csv",
+            snapshots={},
+            tdp_watts=65.0,
+        ),
     )
 
 

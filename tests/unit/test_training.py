@@ -15,7 +15,7 @@ from winnow.errors import Interrupted, WinnowError
 from winnow.models.build import build_model
 from winnow.models.weights import load_weights
 from winnow.rng import generator
-from winnow.train.loop import Trainee, train
+from winnow.train.loop import Job, Trainee, train
 from winnow.train.optimizer import learning_rate, make_optimizer
 from winnow.train.resume import ResumeFile
 
@@ -31,12 +31,14 @@ def run(tmp_path, data, settings, *, name="a", seed=0, trainee=None, snapshots=N
         trainee,
         data,
         settings,
-        run=name,
-        seed=seed,
-        resume=ResumeFile(folder / "weights.resume", key),
-        history=folder / "history.csv",
-        snapshots={epoch: folder / file for epoch, file in (snapshots or {}).items()},
-        tdp_watts=65.0,
+        Job(
+            label=name,
+            seed=seed,
+            resume=ResumeFile(folder / "weights.resume", key),
+            history=folder / "history.csv",
+            snapshots={epoch: folder / file for epoch, file in (snapshots or {}).items()},
+            tdp_watts=65.0,
+        ),
     )
     with (folder / "history.csv").open() as file:
         return trainee.model, record, list(csv.DictReader(file))

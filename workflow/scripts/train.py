@@ -2,36 +2,24 @@
 
 from pathlib import Path
 
-from adapter import beside, job, parameters
+from adapter import job
+from training_adapter import training_job
 from winnow.config.settings import ModelSettings, TrainingSettings
 from winnow.data.dataset import load_dataset
 from winnow.models.build import build_model, check_same_again
 from winnow.models.weights import save_weights
 from winnow.train.loop import Trainee, train
-from winnow.train.resume import resume_file
 
-with job(snakemake) as run:
+with job(snakemake) as label:
+    files, seed = snakemake.output, int(snakemake.wildcards.seed)
     settings = TrainingSettings.of(snakemake.params.training)
-    seed = int(snakemake.wildcards.seed)
-    data = load_dataset(snakemake.input.data)
     network = ModelSettings.of(snakemake.params.model)
+    data = load_dataset(snakemake.input.data)
     model = build_model(network, data.task, seed=seed)
     check_same_again(model, network, data.task, seed=seed)
-    resume = resume_file(
-        beside(snakemake.output.weights, "weights.resume"), parameters(snakemake), [snakemake.input.data], seed
-    )
-    epochs = (0, *settings.rewind_epochs)
-    record = train(
-        Trainee(model),
-        data,
-        settings,
-        run=run,
-        seed=seed,
-        resume=resume,
-        history=Path(snakemake.output.history),
-        snapshots=dict(zip(epochs, map(Path, snakemake.output.snapshots), strict=True)),
-        tdp_watts=snakemake.params.tdp_watts,
-    )
-    save_weights(snakemake.output.weights, model)
-    record.write(snakemake.output.record)
-    resume.discard()
+    snapshots = dict(zip((0, *settings.rewind_epochs), map(Path, files.snapshots), strict=True))
+    run = training_job(snakemake, label, [snakemake.input.data], snapshots)
+    record = train(Trainee(model), data, settings, run)
+    save_weights(files.weights, model)
+    record.write(files.record)
+    run.resume.discard()

@@ -1,8 +1,7 @@
 """train_quantized: trained weights -> quantization-aware training -> int8 model.onnx and its float counterpart."""
 
-from pathlib import Path
-
-from adapter import beside, job, parameters
+from adapter import job
+from training_adapter import training_job
 from winnow.check.feasibility import ensure_checked
 from winnow.config.settings import CheckSettings, ModelSettings, QatSettings
 from winnow.data.dataset import load_dataset
@@ -12,35 +11,19 @@ from winnow.prune.masks import load_masks
 from winnow.quantize.aware import AwareTraining
 from winnow.study.training import Training
 from winnow.train.loop import train
-from winnow.train.resume import resume_file
 
-with job(snakemake) as run:
+with job(snakemake) as label:
+    files, results = snakemake.input, snakemake.output
     settings = QatSettings.of(snakemake.params.qat)
-    seed = int(snakemake.wildcards.seed)
-    data = load_dataset(snakemake.input.data)
-    ensure_checked(snakemake.input.checked, CheckSettings.of(snakemake.params.request), data, run)
-    model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)
-    masks = load_masks(snakemake.input.masks) if snakemake.input.masks else None
+    data = load_dataset(files.data)
+    ensure_checked(files.checked, CheckSettings.of(snakemake.params.request), data, label)
+    model = load_model(ModelSettings.of(snakemake.params.model), data.task, files.weights)
+    masks = load_masks(files.masks) if files.masks else None
     aware = AwareTraining(model, example_images(data), settings, masks)
-    resume = resume_file(
-        beside(snakemake.output.onnx, "weights.resume"),
-        parameters(snakemake),
-        [snakemake.input.data, snakemake.input.weights, *([snakemake.input.masks] if masks else [])],
-        seed,
-    )
-    record = train(
-        aware.trainee,
-        data,
-        settings.training,
-        run=run,
-        seed=seed,
-        resume=resume,
-        history=Path(snakemake.output.history),
-        snapshots={},
-        tdp_watts=snakemake.params.tdp_watts,
-    )
-    aware.check(run)
-    export_checked(aware.float_model(), data, snakemake.output.float, run=run, integer=False)
-    export_checked(aware.convert(), data, snakemake.output.onnx, run=run, integer=True)
-    record.after(Training.read(snakemake.input.record)).write(snakemake.output.record)
-    resume.discard()
+    run = training_job(snakemake, label, [files.data, files.weights, *([files.masks] if masks else [])])
+    record = train(aware.trainee, data, settings.training, run)
+    aware.check(label)
+    export_checked(aware.float_model(), data, results.float, run=label, integer=False)
+    export_checked(aware.convert(), data, results.onnx, run=label, integer=True)
+    record.after(Training.read(files.record)).write(results.record)
+    run.resume.discard()

@@ -39,7 +39,7 @@ from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.check import Check, Finding
 from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
-from winnow.train.loop import Trainee, train
+from winnow.train.loop import Job, Trainee, train
 from winnow.train.resume import ResumeFile
 
 log = logging.getLogger(__name__)
@@ -183,12 +183,14 @@ class _Check:
             trainee,
             data,
             settings,
-            run=self._label(what),
-            seed=self.settings.seed,
-            resume=ResumeFile(self._path(what).with_suffix(".resume"), what),
-            history=self._path(what).with_suffix(".csv"),
-            snapshots={},
-            tdp_watts=0.0,
+            Job(
+                label=self._label(what),
+                seed=self.settings.seed,
+                resume=ResumeFile(self._path(what).with_suffix(".resume"), what),
+                history=self._path(what).with_suffix(".csv"),
+                snapshots={},
+                tdp_watts=0.0,
+            ),
         )
 
     def _export_float(self, model: nn.Module, what: str) -> tuple[Path, dict[str, Any]]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
 from tqdm import tqdm
 
 from winnow.config.settings import TrainingSettings
@@ -24,9 +22,10 @@ from winnow.models.outputs import logits_of, training_loss
 from winnow.models.user_code import user_code
 from winnow.rng import generator, seed_all
 from winnow.study.training import Training
+from winnow.train.clock import Clock, Interruption
 from winnow.train.devices import autocast, make_deterministic, resolve_device, resolve_precision
 from winnow.train.history import Epoch, write_history
-from winnow.train.optimizer import learning_rate, make_optimizer
+from winnow.train.optimizer import learning_rate, make_optimizer, set_rate
 from winnow.train.progress import Progress, Snapshots, restore_progress, save_progress
 from winnow.train.resume import ResumeFile
 from winnow.train.validation import score
@@ -54,174 +53,149 @@ class Trainee:
     after_step: Callable[[], Any] = lambda: None
 
 
-def train(
-    trainee: Trainee,
-    data: ImageDataset,
-    settings: TrainingSettings,
-    *,
-    run: str,
-    seed: int,
-    resume: ResumeFile,
-    history: Path,
-    snapshots: Mapping[int, Path],
-    tdp_watts: float,
-    first_epoch: int = 0,
-) -> Training:
-    """Train a network in place, resuming from `resume` if an earlier attempt left its state there.
+@dataclass(frozen=True)
+class Job:
+    """Which training run this is, and where it leaves what.
 
-    Args:
-        run: the name errors and progress use.
+    Attributes:
+        label: the name that errors and progress use.
         seed: order and augmentation of the data are functions of (seed, epoch, step), and of nothing else.
+        resume: the state of an earlier attempt.
         history: CSV, rewritten after every epoch.
         snapshots: weights to save after that many epochs (rewind points).
         tdp_watts: see `EnergyMeter`.
-        first_epoch: complete epochs that the network's weights already stand for (a rewind point): schedule and
-            data order go on from there, with a fresh optimizer.
+        first_epoch: complete epochs that the network's weights already stand for (a rewind point): schedule and data
+            order continue from there, with a fresh optimizer.
+    """
+
+    label: str
+    seed: int
+    resume: ResumeFile
+    history: Path
+    snapshots: Mapping[int, Path]
+    tdp_watts: float
+    first_epoch: int = 0
+
+
+def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job: Job) -> Training:
+    """Train a network in place, resuming from `job.resume` if an earlier attempt left its state there.
 
     Raises:
         WinnowError: the loss is not finite, the network fails, there is only one image, or the device is not there.
-        Interrupted: SIGTERM came; the state is saved, and the same call goes on from it.
+        Interrupted: SIGTERM came; the state is saved, and the same call resumes from it.
     """
-    training = _Training(trainee, data, settings, run, seed, resume, history, snapshots, tdp_watts)
-    return training.complete(first_epoch)
-
-
-class _Training:
-    def __init__(self, trainee, data, settings, run, seed, resume, history, snapshots, tdp_watts):
-        self.settings, self.run, self.seed, self.resume = settings, run, seed, resume
-        self.history, self.snapshots = history, Snapshots(snapshots)
-        self.device = resolve_device(settings.device, run)
-        self.precision = resolve_precision(settings.precision, self.device)
-        make_deterministic()
-        self.trainee = trainee
-        self.model = trainee.model.to(self.device, memory_format=torch.channels_last)
-        self.forward = torch.compile(self.model) if settings.compile else self.model
-        self.optimizer = make_optimizer(self.model, settings)
-        self.data, self.validation = (Split.of(data, name, self.device) for name in ("train", "validation"))
-        if len(self.data) < 2:
-            raise WinnowError(
-                f"{run}: the training split has {len(self.data)} image; training needs at least 2: add images"
-            )
-        self.batches = training_batches(len(self.data), settings.batch_size)
-        self.steps = len(self.batches)
-        self.progress = Progress()
-        self.meter = EnergyMeter(self.device, tdp_watts)
-        self.stopping = False
-
-    def complete(self, first_epoch: int) -> Training:
-        state = (self.model, self.optimizer, self.snapshots)
-        self.progress = restore_progress(self.resume, *state, self.device, first_epoch)
-        self.trainee.after_step()
-        if self.progress.resumed:
-            log.info("%s: resuming at epoch %d, step %d", self.run, self.progress.epoch + 1, self.progress.step)
-        previous = signal.signal(signal.SIGTERM, self._stop)
-        try:
-            self.mark, self.saved = time.monotonic(), time.monotonic()
-            self.meter.start()
-            while self.progress.epoch < self.settings.epochs:
-                self._epoch()
-        finally:
-            signal.signal(signal.SIGTERM, previous)
-        self.trainee.set_mode(self.model, False)
-        progress = self.progress
-        seconds, energy = round(progress.seconds, 3), self.meter.record(progress.joules, progress.seconds)
-        return Training(
-            seconds=seconds,
-            energy=energy,
-            total_seconds=seconds,
-            total_joules=energy.joules,
-            energy_estimated=energy.estimated,
-            device=self.device.type,
-            precision=self.precision,
-            resumed=progress.resumed,
+    device = resolve_device(settings.device, job.label)
+    precision = resolve_precision(settings.precision, device)
+    make_deterministic()
+    model = trainee.model.to(device, memory_format=torch.channels_last)
+    forward = torch.compile(model) if settings.compile else model
+    optimizer = make_optimizer(model, settings)
+    images, validation = (Split.of(data, name, device) for name in ("train", "validation"))
+    if len(images) < 2:
+        raise WinnowError(
+            f"{job.label}: the training split has {len(images)} image; training needs at least 2: add images"
         )
+    batches = training_batches(len(images), settings.batch_size)
+    snapshots = Snapshots(job.snapshots)
+    progress = restore_progress(job.resume, model, optimizer, snapshots, device, job.first_epoch)
+    trainee.after_step()
+    if progress.resumed:
+        log.info("%s: resuming at epoch %d, step %d", job.label, progress.epoch + 1, progress.step)
 
-    def _stop(self, *_: Any) -> None:
-        self.stopping = True
+    def rate_at(step: int) -> float:
+        return learning_rate(progress.epoch + step / len(batches), settings)
 
-    def _save(self) -> None:
-        save_progress(self.resume, self.progress, self.model, self.optimizer, self.snapshots)
-        self.saved = time.monotonic()
+    def save() -> None:
+        clock.lap()
+        save_progress(job.resume, progress, model, optimizer, snapshots)
+        clock.saved()
 
-    def _clock(self) -> None:
-        """Add the time and energy since the last call to the progress."""
-        now = time.monotonic()
-        self.progress.seconds += now - self.mark
-        self.progress.epoch_seconds += now - self.mark
-        self.mark = now
-        self.progress.joules += self.meter.lap()
-
-    def _epoch(self) -> None:
-        progress, settings = self.progress, self.settings
-        self.trainee.before_epoch(progress.epoch)
-        self.trainee.set_mode(self.model, True)
-        order = epoch_order(len(self.data), self.seed, progress.epoch).to(self.device)
-        sums = torch.tensor([progress.loss_sum, progress.correct], dtype=torch.float64, device=self.device)
-        steps = range(progress.step, self.steps)
-        for step in tqdm(steps, desc=f"{self.run} {progress.epoch + 1}/{settings.epochs}", leave=False, disable=None):
-            sums += self._step(order[self.batches[step]], step)
-            progress.step = step + 1
-            due = self.stopping or time.monotonic() - self.saved > _RESUME_SECONDS
-            if due or progress.step % _CHECK_STEPS == 0 or progress.step == self.steps:
-                progress.loss_sum, progress.correct = sums[0].item(), int(sums[1].item())
-                self._check_finite()
-            if due:
-                self._clock()
-                self._save()
-            if self.stopping:
-                raise Interrupted(f"{self.run}: stopped by SIGTERM in epoch {progress.epoch + 1}, state saved")
-        self._end_epoch()
-
-    def _step(self, index: Tensor, step: int) -> Tensor:
-        """One optimizer step; returns float64 [summed loss, correct predictions]."""
-        settings, progress = self.settings, self.progress
-        random = generator(self.seed, progress.epoch, step)
-        seed_all(random.initial_seed())  # dropout takes no generator, and a network may draw from others
-        images = augment(self.data.images[index], padding=settings.crop_padding, flip=settings.flip, random=random)
-        labels = self.data.labels[index]
-        rate = learning_rate(progress.epoch + step / self.steps, settings)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        with user_code(self.run, f"a training step of {len(index)} images fails", _ADVICE, self.model):
-            with autocast(self.device, self.precision):
-                output = self.forward(self.data.normalized(images))
-            loss = training_loss(output, labels, label_smoothing=settings.label_smoothing)
-            loss.backward()
-        self.optimizer.step()
-        self.trainee.after_step()
-        correct = (logits_of(output).detach().argmax(1) == labels).sum()
-        return torch.stack((loss.detach().double() * len(index), correct.double()))
-
-    def _check_finite(self) -> None:
-        if not math.isfinite(self.progress.loss_sum):
-            self.resume.discard()  # its weights lead here again
-            epoch = self.progress.epoch
-            rate = learning_rate(epoch + (self.progress.step - 1) / self.steps, self.settings)
-            raise WinnowError(
-                f"{self.run}: the loss is not finite in epoch {epoch + 1}, step {self.progress.step} of {self.steps}, "
-                f"at learning rate {rate:.4g}; lower the learning rate, lengthen warmup_epochs, or use precision fp32"
+    with Interruption() as interruption:
+        clock = Clock(progress, EnergyMeter(device, job.tdp_watts))
+        while progress.epoch < settings.epochs:
+            trainee.before_epoch(progress.epoch)
+            trainee.set_mode(model, True)
+            order = epoch_order(len(images), job.seed, progress.epoch).to(device)
+            sums = torch.tensor([progress.loss_sum, progress.correct], dtype=torch.float64, device=device)
+            name = f"{job.label} {progress.epoch + 1}/{settings.epochs}"
+            for step in tqdm(range(progress.step, len(batches)), desc=name, leave=False, disable=None):
+                index, random = order[batches[step]], generator(job.seed, progress.epoch, step)
+                seed_all(random.initial_seed())  # dropout takes no generator, and a network may draw from others
+                set_rate(optimizer, rate_at(step))
+                with user_code(job.label, f"a training step of {len(index)} images fails", _ADVICE, model):
+                    sums += _step(forward, optimizer, images, index, random, settings, precision)
+                trainee.after_step()
+                progress.step = step + 1
+                due = interruption.came or clock.since_save() > _RESUME_SECONDS
+                if due or progress.step % _CHECK_STEPS == 0 or progress.step == len(batches):
+                    progress.loss_sum, progress.correct = sums[0].item(), int(sums[1].item())
+                    _check_finite(progress, len(batches), rate_at(step), job)
+                if due:
+                    save()
+                if interruption.came:
+                    raise Interrupted(f"{job.label}: stopped by SIGTERM in epoch {progress.epoch + 1}, state saved")
+            trainee.set_mode(model, False)
+            validation_loss, validation_accuracy = score(model, validation, device, precision)
+            clock.lap()
+            row = Epoch(
+                epoch=progress.epoch + 1,
+                train_loss=progress.loss_sum / len(images),
+                train_accuracy=progress.correct / len(images),
+                validation_loss=validation_loss,
+                validation_accuracy=validation_accuracy,
+                learning_rate=rate_at(len(batches) - 1),
+                seconds=progress.epoch_seconds,
+                images_per_second=len(images) / progress.epoch_seconds,
             )
+            log.info("%s: %s", job.label, row)
+            progress.end_epoch(asdict(row))
+            snapshots.take(progress.epoch, model)
+            write_history(job.history, progress.history)
+            save()
+    trainee.set_mode(model, False)
+    seconds, energy = round(progress.seconds, 3), clock.energy()
+    return Training(
+        seconds=seconds,
+        energy=energy,
+        total_seconds=seconds,
+        total_joules=energy.joules,
+        energy_estimated=energy.estimated,
+        device=device.type,
+        precision=precision,
+        resumed=progress.resumed,
+    )
 
-    def _end_epoch(self) -> None:
-        progress, count = self.progress, len(self.data)
-        self.trainee.set_mode(self.model, False)
-        validation_loss, validation_accuracy = score(self.model, self.validation, self.device, self.precision)
-        self._clock()
-        row = Epoch(
-            epoch=progress.epoch + 1,
-            train_loss=progress.loss_sum / count,
-            train_accuracy=progress.correct / count,
-            validation_loss=validation_loss,
-            validation_accuracy=validation_accuracy,
-            learning_rate=learning_rate(progress.epoch + (self.steps - 1) / self.steps, self.settings),
-            seconds=progress.epoch_seconds,
-            images_per_second=count / progress.epoch_seconds,
+
+def _step(
+    forward: Callable[[Tensor], Any],
+    optimizer: optim.Optimizer,
+    split: Split,
+    index: Tensor,
+    random: torch.Generator,
+    settings: TrainingSettings,
+    precision: str,
+) -> Tensor:
+    """Take one optimizer step on the images of `index`, int64 [N].
+
+    Returns:
+        float64 [2]: the sum of the losses, and the number of correct predictions.
+    """
+    images = augment(split.images[index], padding=settings.crop_padding, flip=settings.flip, random=random)
+    labels = split.labels[index]
+    optimizer.zero_grad(set_to_none=True)
+    with autocast(images.device, precision):
+        output = forward(split.normalized(images))
+    loss = training_loss(output, labels, label_smoothing=settings.label_smoothing)
+    loss.backward()
+    optimizer.step()
+    correct = (logits_of(output).detach().argmax(1) == labels).sum()
+    return torch.stack((loss.detach().double() * len(index), correct.double()))
+
+
+def _check_finite(progress: Progress, steps: int, rate: float, job: Job) -> None:
+    if not math.isfinite(progress.loss_sum):
+        job.resume.discard()  # its weights lead here again
+        raise WinnowError(
+            f"{job.label}: the loss is not finite in epoch {progress.epoch + 1}, step {progress.step} of {steps}, "
+            f"at learning rate {rate:.4g}; lower the learning rate, lengthen warmup_epochs, or use precision fp32"
         )
-        log.info("%s: %s", self.run, row)
-        progress.history.append(asdict(row))
-        progress.epoch, progress.step, progress.epoch_seconds = progress.epoch + 1, 0, 0.0
-        progress.loss_sum, progress.correct = 0.0, 0
-        self.snapshots.take(progress.epoch, self.model)
-        write_history(self.history, progress.history)
-        self._save()

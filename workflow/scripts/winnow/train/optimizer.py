@@ -27,6 +27,11 @@ def make_optimizer(model: nn.Module, settings: TrainingSettings) -> optim.Optimi
     return optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.momentum > 0, fused=True)
 
 
+def set_rate(optimizer: optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
 def learning_rate(epoch: float, settings: TrainingSettings) -> float:
     """Return the rate at a point in training.
 

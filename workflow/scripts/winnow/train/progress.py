@@ -34,6 +34,12 @@ class Progress:
     correct: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
+    def end_epoch(self, row: dict[str, float]) -> None:
+        """Add an epoch to the history, and begin the next one."""
+        self.history.append(row)
+        self.epoch, self.step, self.epoch_seconds = self.epoch + 1, 0, 0.0
+        self.loss_sum, self.correct = 0.0, 0
+
 
 @dataclass(frozen=True)
 class Snapshots:
