@@ -52,9 +52,6 @@ class Words(Mapping[str, W], Generic[W]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._words)
 
-    def __reversed__(self) -> Iterator[str]:
-        return reversed(self._words)
-
     def __len__(self) -> int:
         return len(self._words)
 
