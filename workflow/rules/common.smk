@@ -1,4 +1,5 @@
 # What the rules share: the resolved study, paths, digests and resources. The only .smk with functions.
+import dataclasses
 import difflib
 import shlex
 import sys
@@ -8,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
+from winnow.config.catalog import SOURCES
 from winnow.config.check_request import check_request
 from winnow.config.resolve import check_images, check_prepared, resolve
 from winnow.errors import WinnowError
@@ -15,7 +17,7 @@ from winnow.figures.catalog import figures_of
 from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
 from winnow.planning.snakemake_speedups import speed_up
-from winnow.planning.provenance import source_digest
+from winnow.planning.provenance import source_digest, user_digest
 from winnow.planning.slurm_limits import Request, check_requests, configured_partitions, partition_memory
 
 speed_up(workflow.sourcecache)
@@ -38,43 +40,30 @@ def study_of(configuration):
 
 DATA = "results/data"
 STUDY = study_of(config)
-RESULTS = f"results/{STUDY['study']}"
+RESULTS = f"results/{STUDY.study}"
 LOGS = f"{RESULTS}/logs"
 FIGURES = f"{RESULTS}/figures"
 START_PAGE = f"{RESULTS}/start_page.rst"
-# what the overview says of the configuration; the rest must not make it again
-REPORTED = {
-    key: STUDY[key]
-    for key in (
-        "study",
-        "seeds",
-        "datasets",
-        "models",
-        "methods",
-        "apply_to",
-        "strategies",
-        "pruned",
-        "training",
-    )
-    + ("benchmark", "recommend")
+REPORTED = STUDY.reported()
+# of the user's own modules: a change trains again what they build, and nothing else
+FACTORIES = {
+    name: user_digest(model["factory"]) if model["factory"] else "" for name, model in STUDY.models.items()
 }
-ALL_NETWORKS = list(networks(STUDY))
-NETWORKS = [[dataset, model] for dataset in STUDY["datasets"] for model in STUDY["models"]]
+ALL_NETWORKS = list(networks(REPORTED))
+NETWORKS = [[dataset, model] for dataset in STUDY.datasets for model in STUDY.models]
 RUN = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{run}}"
 DENSE = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/dense"
 PRUNED = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{pruning}}/round{{round}}"
-REWIND_EPOCHS = next(iter(STUDY["training"].values()))["rewind_epochs"]
-GPUS = int(any(training["device"] == "cuda" for training in STUDY["training"].values()))
+REWIND_EPOCHS = next(iter(STUDY.training.values()))["rewind_epochs"]
+GPUS = int(any(training["device"] == "cuda" for training in STUDY.training.values()))
 # On one machine all cores, so that no job runs beside a benchmark. On a cluster, which has no number of cores, the
 # profile asks for a whole node, and a job on it for no more threads than the scheduler was told.
-ALL_CORES = (not workflow.remote_exec and workflow.resource_settings.cores) or max(
-    STUDY["benchmark"]["threads"]
-)
+ALL_CORES = (not workflow.remote_exec and workflow.resource_settings.cores) or max(STUDY.benchmark["threads"])
 
 
 wildcard_constraints:
-    dataset="|".join(STUDY["datasets"]),
-    model="|".join(STUDY["models"]),
+    dataset="|".join(STUDY.datasets),
+    model="|".join(STUDY.models),
     seed=r"\d+",
     pruning=r"[a-z0-9][a-z0-9.+-]*",
     round=r"[1-9]\d*",
@@ -114,7 +103,7 @@ def histories():
 def figures():
     """Return (dataset, model, figure) for every figure of the study."""
     pairs = [tuple(pair) for pair in NETWORKS]
-    return [(*pair, figure) for pair in pairs for figure in figures_of(*pair, STUDY["pruned"])]
+    return [(*pair, figure) for pair in pairs for figure in figures_of(*pair, STUDY.pruned)]
 
 
 def onnx_models(wildcards):
@@ -124,11 +113,11 @@ def onnx_models(wildcards):
 
 def strategy_of(wildcards):
     """Look a strategy up by its slug."""
-    if wildcards.pruning not in STUDY["strategies"]:
-        near = difflib.get_close_matches(wildcards.pruning, STUDY["strategies"], n=3)
+    if wildcards.pruning not in STUDY.strategies:
+        near = difflib.get_close_matches(wildcards.pruning, STUDY.strategies, n=3)
         hint = f"near it: {', '.join(near)}" if near else "its pruning section has none like it"
-        raise WorkflowError(f"{wildcards.pruning} is no pruning strategy of study {STUDY['study']}; {hint}")
-    strategy = STUDY["strategies"][wildcards.pruning]
+        raise WorkflowError(f"{wildcards.pruning} is no pruning strategy of study {STUDY.study}; {hint}")
+    strategy = STUDY.strategies[wildcards.pruning]
     if int(wildcards.round) > strategy["rounds"]:
         raise WorkflowError(
             f"{wildcards.pruning} ends after round {strategy['rounds']}; there is no {wildcards.round}"
@@ -136,14 +125,20 @@ def strategy_of(wildcards):
     return strategy
 
 
+def prune_digest(wildcards):
+    """Of the code that prunes, and of the user's own criterion where it is what scores."""
+    criterion = strategy_of(wildcards)["criterion"]
+    return source_digest("prune") + (user_digest(criterion) if ":" in criterion else "")
+
+
 def request_of(wildcards, **changes):
     """What the study asks of a network."""
-    return check_request(STUDY | changes, wildcards.dataset, wildcards.model)
+    return check_request(dataclasses.replace(STUDY, **changes), wildcards.dataset, wildcards.model)
 
 
 def retraining_of(wildcards):
     """How a pruned network is trained: a function of where its weights were rewound to."""
-    return STUDY["retraining"][wildcards.model][strategy_of(wildcards)["rewind"]]
+    return STUDY.retraining[wildcards.model][strategy_of(wildcards)["rewind"]]
 
 
 def last_run(wildcards):
@@ -192,8 +187,8 @@ def sparsity_of(wildcards):
 
 def raw_images(wildcards):
     """The user's own folder or archive is an input; downloads and embedded data are not."""
-    dataset = STUDY["datasets"][wildcards.dataset]
-    return [dataset["path"]] if dataset["source"] == "image_folder" else []
+    dataset = STUDY.datasets[wildcards.dataset]
+    return [dataset["path"]] if SOURCES[dataset["source"]].own_files else []
 
 
 def training_record(wildcards):

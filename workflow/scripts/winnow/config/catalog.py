@@ -1,0 +1,78 @@
+"""Facts of the built-in data sets and networks that are known before anything is read or built.
+
+`module` holds what reads or builds it; it is loaded by name, so that a new one reruns nothing of the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from winnow.study.vocabulary import Choice, Words
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images come from.
+
+    Attributes:
+        module: with `read`; see `winnow.data.sources`.
+        image_size: pixels of a side where the configuration names none.
+        training_samples: images of the training split before validation images are set aside; None if only reading
+            them tells.
+        own_files: the user's own, which must exist before anything starts.
+    """
+
+    name: str
+    meaning: str
+    module: str
+    image_size: int
+    training_samples: int | None
+    own_files: bool = False
+
+
+_SETS = "winnow.data.torchvision_sets"
+SOURCES = Words(
+    "source",
+    Source("digits", "1,797 handwritten digits, embedded", "winnow.data.digits", 32, 1437),
+    Source("cifar10", "downloaded on first use", _SETS, 32, 50_000),
+    Source("cifar100", "downloaded on first use", _SETS, 32, 50_000),
+    Source("mnist", "downloaded on first use", _SETS, 28, 60_000),
+    Source("fashion_mnist", "downloaded on first use", _SETS, 28, 60_000),
+    Source("image_folder", "your own images", "winnow.data.image_folder", 32, None, own_files=True),
+)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A built-in network.
+
+    Attributes:
+        module: with `build`; see `winnow.models.build`.
+        smallest_image: pixels of a side that it needs at least.
+    """
+
+    name: str
+    meaning: str
+    module: str
+    smallest_image: int = 1
+
+
+_RESNET, _CIFAR_RESNET, _LENET = (f"winnow.models.{name}" for name in ("torchvision_resnet", "cifar_resnet", "lenet"))
+NETWORKS = Words(
+    "built-in network",
+    Network("resnet18", "torchvision", _RESNET),
+    Network("resnet34", "torchvision", _RESNET),
+    Network("resnet50", "torchvision", _RESNET),
+    Network("mobilenet_v2", "torchvision", "winnow.models.torchvision_mobilenet"),
+    Network("vgg16_bn", "torchvision, in the form for CIFAR", "winnow.models.torchvision_vgg", smallest_image=32),
+    Network("resnet20", "He et al. 2016, section 4.2", _CIFAR_RESNET),
+    Network("resnet56", "He et al. 2016, section 4.2", _CIFAR_RESNET),
+    Network("lenet_300_100", "fully connected, as in Han et al. 2015", _LENET),
+    Network("lenet5", "as in Han et al. 2015", _LENET, smallest_image=16),
+)
+STEMS = Words(
+    "stem",
+    Choice("imagenet", "as published"),
+    Choice("cifar", "without early downsampling: slower, more accurate on small images"),
+)
+SHORTCUTS = Words("shortcut", Choice("identity", "option A"), Choice("projection", "option B"))
