@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 
 from winnow.data.batches import Split
 from winnow.data.dataset import ImageDataset, load_dataset
-from winnow.deploy.runtimes import Network, load_openvino
+from winnow.deploy.openvino_runtime import load as load_openvino
+from winnow.deploy.runtimes import Network
 from winnow.measure import metrics
 from winnow.measure.machine import machine
 from winnow.quantize.static import calibration_batches
@@ -85,7 +86,7 @@ def main() -> None:
     header = "| batch | " + " | ".join(f"{name}, median (p95) ms" for name in networks) + " | calls each |"
     print(header, "|---" * (len(networks) + 2) + "|", sep="\n")
     for size in (1, 64):
-        images = np.random.default_rng(0).standard_normal((size, data.channels, data.size, data.size), dtype=np.float32)
+        images = np.random.default_rng(0).standard_normal((size, *data.task.shape), dtype=np.float32)
         times = alternate(networks, images, options.rounds, options.seconds)
         result[f"batch {size}"] = {
             name: {"median_ms": float(np.median(t)), "p95_ms": float(np.quantile(t, 0.95)), "calls": len(t)}

@@ -9,7 +9,19 @@ import yaml
 
 from samples import REPOSITORY
 from winnow.config import guide
-from winnow.config.catalog import NETWORKS, SHORTCUTS, SOURCES, STEMS
+from winnow.config.catalog import NETWORKS, SOURCES
+from winnow.config.choices import (
+    APPLY_TO,
+    ARITHMETIC,
+    DEVICES,
+    OBJECTIVES,
+    OBSERVERS,
+    OPTIMIZERS,
+    SCHEDULES,
+    SHORTCUTS,
+    STEMS,
+    TUNING_SCHEDULES,
+)
 from winnow.config.keys.pruning import Exclusion, Pruning
 from winnow.config.keys.section import is_section, item_of, without_null
 from winnow.config.keys.study import Configuration, Dataset
@@ -24,22 +36,7 @@ from winnow.config.settings import (
     TrainingSettings,
 )
 from winnow.errors import WinnowError
-from winnow.study.vocabulary import (
-    APPLY_TO,
-    ARITHMETIC,
-    CRITERIA,
-    DEVICES,
-    OBJECTIVES,
-    OBSERVERS,
-    OPTIMIZERS,
-    REWINDS,
-    RUNTIMES,
-    SCHEDULES,
-    SCOPES,
-    SHUFFLES,
-    STRUCTURES,
-    TUNING_SCHEDULES,
-)
+from winnow.study.vocabulary import CRITERIA, REWINDS, RUNTIMES, SCOPES, SHUFFLES, STRUCTURES
 
 SHIPPED = sorted((REPOSITORY / "config").glob("*.yaml"))
 

@@ -65,7 +65,7 @@ def test_limits_are_balanced_over_classes_and_a_function_of_the_seed():
 
 
 def test_images_are_resized_on_request():
-    assert prepare(dataset_settings("digits", image_size=20)).size == 20
+    assert prepare(dataset_settings("digits", image_size=20)).task.size == 20
 
 
 def test_a_folder_a_zip_and_a_tar_give_the_same_data(image_folder, tmp_path):

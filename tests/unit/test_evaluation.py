@@ -16,7 +16,8 @@ from torch import nn
 from samples import REPOSITORY, colored_squares, model_settings
 from winnow.config.settings import BenchmarkSettings, BoundsSettings
 from winnow.deploy.export import export_checked
-from winnow.deploy.runtimes import load_openvino, openvino_failure
+from winnow.deploy.openvino_runtime import failure as openvino_failure
+from winnow.deploy.openvino_runtime import load as load_openvino
 from winnow.errors import WinnowError
 from winnow.measure import metrics
 from winnow.measure.energy import EnergyMeter
@@ -40,7 +41,7 @@ def data():
 def files(data, tmp_path_factory):
     """lenet5 as fp32, dynamic and ptq."""
     folder = tmp_path_factory.mktemp("lenet5")
-    model = build_model(model_settings("lenet5"), data, seed=0).eval()
+    model = build_model(model_settings("lenet5"), data.task, seed=0).eval()
     paths = {kind: folder / f"{kind}.onnx" for kind in ("fp32", "dynamic", "ptq")}
     export_checked(model, data, paths["fp32"], run="r", integer=False)
     quantize_dynamic(paths["fp32"], paths["dynamic"])
@@ -73,7 +74,7 @@ def test_signals_arrive_after_openvino_has_let_networks_go(files):
     """Several of its plugins leave a freed signal stack behind: a crash, hence in a process of its own."""
     program = (
         "import os, signal, sys\n"
-        "from winnow.deploy.runtimes import load_openvino\n"
+        "from winnow.deploy.openvino_runtime import load as load_openvino\n"
         "networks = [load_openvino(path, threads=1) for path in sys.argv[1:]]\n"
         "while networks: networks.pop(0)\n"
         "signal.signal(signal.SIGTERM, lambda *_: print('handled'))\n"
@@ -226,7 +227,9 @@ def operators(path):
     return [node.op_type for node in onnx.load(path).graph.node]
 
 
-@pytest.mark.parametrize("network", [ChannelsLast, lambda: build_model(model_settings("resnet20"), colored(), seed=0)])
+@pytest.mark.parametrize(
+    "network", [ChannelsLast, lambda: build_model(model_settings("resnet20"), colored().task, seed=0)]
+)
 def test_the_memory_format_of_training_does_not_reach_a_file(network, tmp_path):
     data = colored()
     model = network().eval()
@@ -251,7 +254,7 @@ def test_a_runtime_that_computes_something_else_is_said_and_never_an_error(files
         network = real(path, threads)
         return lambda images: network(images)[:, ::-1]
 
-    monkeypatch.setattr("winnow.measure.quality.load_openvino", wrong)
+    monkeypatch.setattr("winnow.deploy.openvino_runtime.load", wrong)
     found = score(files, data, "ptq")["runtimes"]
     assert not found["openvino"]["agrees"]
     assert found["openvino"]["runs"]
@@ -272,7 +275,7 @@ def raising(_):
     ],
 )
 def test_what_openvino_cannot_run_is_said_and_never_an_error(network, reason, files, data, monkeypatch):
-    monkeypatch.setattr("winnow.measure.quality.load_openvino", lambda *_: network)
+    monkeypatch.setattr("winnow.deploy.openvino_runtime.load", lambda *_: network)
     found = score(files, data, "ptq")["runtimes"]["openvino"]
     assert found == {"runs": False, "reason": reason, "agrees": False}
 
@@ -292,7 +295,7 @@ def test_a_file_that_openvino_does_not_load_or_crashes_on_is_said(files, data, m
     assert "Unknown" in openvino_failure(unknown_operator(tmp_path / "unknown.onnx"))
     assert openvino_failure(files["fp32"]) is None
     crash = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
-    monkeypatch.setattr("winnow.deploy.runtimes._LOADING", crash)
+    monkeypatch.setattr("winnow.deploy.openvino_runtime._LOADING", crash)
     assert openvino_failure(files["fp32"]) == "crashes (SIGSEGV)"
     quality = score(files, data, "ptq")
     assert quality["runtimes"]["openvino"] == {"runs": False, "reason": "crashes (SIGSEGV)", "agrees": False}
@@ -319,7 +322,7 @@ def test_a_damaged_file_is_named(data, files, tmp_path):
 
 def test_every_configuration_is_timed(files, data):
     settings = BenchmarkSettings(("onnxruntime", "openvino", "torch"), (1, 4), (1, 2), 0.01, 0.05, 65.0)
-    eager = lambda: build_model(model_settings("lenet5"), data, seed=0)
+    eager = lambda: build_model(model_settings("lenet5"), data.task, seed=0)
     speed = benchmark(files["fp32"], eager, (3, 32, 32), settings)
     keys = [(t["runtime"], t["batch_size"], t["threads"]) for t in speed["timings"]]
     assert sorted(keys) == sorted(

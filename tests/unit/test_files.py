@@ -1,13 +1,10 @@
 """Files that are whole or absent, and which code a stage depends on."""
 
-import shutil
-
 import pytest
 
 from samples import REPOSITORY
 from winnow.errors import WinnowError
 from winnow.files import digest, read_json, replacing, safetensors_metadata, write_json
-from winnow.planning import provenance
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 
@@ -42,50 +39,3 @@ def test_what_is_no_safetensors_file_is_named(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"x" * 20)
     with pytest.raises(WinnowError, match=r"a.safetensors: not a safetensors file"):
         safetensors_metadata(tmp_path / "a.safetensors")
-
-
-@pytest.fixture
-def copied_scripts(tmp_path, monkeypatch):
-    shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(provenance, "_SCRIPTS", tmp_path / "scripts")
-
-    def digests():
-        provenance.source_digest.cache_clear()
-        provenance._imports.cache_clear()
-        return {path.stem: provenance.source_digest(path.stem) for path in (tmp_path / "scripts").glob("*.py")}
-
-    yield tmp_path / "scripts", digests
-    provenance.source_digest.cache_clear()
-    provenance._imports.cache_clear()
-
-
-@pytest.mark.parametrize(
-    ("module", "changed", "unchanged"),
-    [
-        (
-            "winnow/report/quantization_table.py",
-            {"make_quantization_table"},
-            {"train", "collect", "evaluate", "train_quantized"},
-        ),
-        (
-            "winnow/quantize/int8.py",
-            {"calibrate", "train_quantized"},
-            {"train", "export", "evaluate", "prepare_dataset"},
-        ),
-        (
-            "winnow/train/optimizer.py",
-            {"train", "train_quantized"},
-            {"prepare_dataset", "export", "benchmark", "collect"},
-        ),
-        ("winnow/errors.py", {"train", "collect", "prepare_dataset"}, set()),
-        ("evaluate.py", {"evaluate"}, {"train", "benchmark", "collect"}),
-    ],
-)
-def test_a_stage_depends_on_what_it_imports_and_nothing_else(copied_scripts, module, changed, unchanged):
-    scripts, digests = copied_scripts
-    before = digests()
-    with (scripts / module).open("a") as file:
-        file.write("\nNEW = 1\n")
-    after = digests()
-    assert all(before[name] != after[name] for name in changed)
-    assert all(before[name] == after[name] for name in unchanged)

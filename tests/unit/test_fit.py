@@ -29,7 +29,7 @@ def settings(name, **arguments):
 
 
 def build(name, seed=0, **arguments):
-    return build_model(settings(name, **arguments), DATA, seed=seed)
+    return build_model(settings(name, **arguments), DATA.task, seed=seed)
 
 
 def trained(model, data, folder, **changes):
@@ -56,13 +56,13 @@ def test_initial_weights_are_a_function_of_the_seed_wherever_they_are_drawn(name
     torch.manual_seed(5)
     assert same(one, build(name, seed=3))
     assert not same(one, build(name, seed=4))
-    check_same_again(one, settings(name), DATA, seed=3)
+    check_same_again(one, settings(name), DATA.task, seed=3)
 
 
 def test_weights_that_differ_between_two_builds_are_refused():
     message = r"^model from_nowhere: built twice with seed 0, it has other weights, first in 2\.weight; draw"
     with pytest.raises(WinnowError, match=message):
-        check_same_again(build("from_nowhere"), settings("from_nowhere"), DATA, seed=0)
+        check_same_again(build("from_nowhere"), settings("from_nowhere"), DATA.task, seed=0)
 
 
 # ---- whatever is raised is one line
@@ -105,7 +105,7 @@ def test_a_module_that_cannot_be_imported_for_any_reason(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     broken = model_settings("mine", name=None, factory="broken_networks:net")
     with pytest.raises(WinnowError, match=r"cannot import factory 'broken_networks:net' \(ZeroDivisionError: division"):
-        build_model(broken, DATA, seed=0)
+        build_model(broken, DATA.task, seed=0)
 
 
 def test_a_network_for_images_of_another_size():
@@ -124,7 +124,7 @@ def test_networks_with_further_outputs_are_trained_exported_and_quantized(kind, 
     save_weights(tmp_path / "w.safetensors", model)
     assert set(model.state_dict()) == names
     assert (model.aux.weight.grad is None) == (kind == "features")
-    loaded = load_model(settings("heads", kind=kind), DATA, tmp_path / "w.safetensors")
+    loaded = load_model(settings("heads", kind=kind), DATA.task, tmp_path / "w.safetensors")
     images = example_images(DATA)
     assert loaded(images).shape == (20, 4)
     export_onnx(loaded, images, tmp_path / "m.onnx", {})

@@ -29,13 +29,13 @@ def data(classes=10, **changes):
 
 
 def parameters(name, **changes):
-    model = build_model(model_settings(name), data(**changes), seed=0)
+    model = build_model(model_settings(name), data(**changes).task, seed=0)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize(("classes", "megabytes"), [(10, 42.73), (100, 42.90)])
 def test_resnet18_has_the_size_of_the_2023_study(classes, megabytes, tmp_path):
-    model = build_model(model_settings("resnet18"), data(classes), seed=0)
+    model = build_model(model_settings("resnet18"), data(classes).task, seed=0)
     save_weights(tmp_path / "weights.safetensors", model)
     assert round(state_bytes(tmp_path / "weights.safetensors") / MB, 2) == megabytes
 
@@ -51,13 +51,13 @@ def test_published_parameter_counts():
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(("channels", "classes"), [(3, 10), (1, 7)])
 def test_every_network_fits_the_data(name, channels, classes):
-    model = build_model(model_settings(name), data(classes, channels=channels), seed=0).eval()
+    model = build_model(model_settings(name), data(classes, channels=channels).task, seed=0).eval()
     assert model(torch.zeros(2, channels, 32, 32)).shape == (2, classes)
 
 
 @pytest.mark.parametrize(("name", "pixels"), [("resnet18", 4), ("mobilenet_v2", 4)])
 def test_the_cifar_stem_keeps_pixels(name, pixels):
-    model = build_model(model_settings(name, stem="cifar"), data(), seed=0).eval()
+    model = build_model(model_settings(name, stem="cifar"), data().task, seed=0).eval()
     seen = []
     last = model.layer4 if name == "resnet18" else model.features
     last.register_forward_hook(lambda *arguments: seen.append(arguments[2].shape[-1]))
@@ -67,7 +67,8 @@ def test_the_cifar_stem_keeps_pixels(name, pixels):
 
 def test_projection_shortcuts_add_convolutions():
     identity, projection = (
-        build_model(model_settings("resnet20", shortcut=kind), data(), seed=0) for kind in ("identity", "projection")
+        build_model(model_settings("resnet20", shortcut=kind), data().task, seed=0)
+        for kind in ("identity", "projection")
     )
     count = [sum(isinstance(m, torch.nn.Conv2d) for m in model.modules()) for model in (identity, projection)]
     assert count == [19, 21]
@@ -75,10 +76,10 @@ def test_projection_shortcuts_add_convolutions():
 
 def test_initial_weights_are_a_function_of_the_seed_alone():
     torch.manual_seed(1)
-    one = build_model(model_settings("lenet5"), data(), seed=3)
+    one = build_model(model_settings("lenet5"), data().task, seed=3)
     torch.manual_seed(2)
     before = torch.get_rng_state()
-    same, other = (build_model(model_settings("lenet5"), data(), seed=seed) for seed in (3, 4))
+    same, other = (build_model(model_settings("lenet5"), data().task, seed=seed) for seed in (3, 4))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(one[0].weight, same[0].weight)
     assert not torch.equal(one[0].weight, other[0].weight)
@@ -110,7 +111,7 @@ def own_module(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("own_module")
 def test_the_users_own_network_is_imported_from_the_working_directory():
     settings = model_settings("mine", name=None, factory="my_networks:small", arguments={"width": 6})
-    model = build_model(settings, data(), seed=0)
+    model = build_model(settings, data().task, seed=0)
     assert model[0].weight.shape == (6, 3, 3, 3)
 
 
@@ -127,19 +128,19 @@ def test_the_users_own_network_is_imported_from_the_working_directory():
 )
 def test_what_is_wrong_with_the_users_network_is_said(factory, arguments, message):
     with pytest.raises(WinnowError, match=message):
-        build_model(model_settings("mine", name=None, factory=factory, arguments=arguments), data(), seed=0)
+        build_model(model_settings("mine", name=None, factory=factory, arguments=arguments), data().task, seed=0)
 
 
 def test_a_network_too_deep_for_the_images():
     with pytest.raises(WinnowError, match=r"does not accept 3x16x16 images .*set image_size"):
-        build_model(model_settings("vgg16_bn"), data(size=16), seed=0)
+        build_model(model_settings("vgg16_bn"), data(size=16).task, seed=0)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
-    save_weights(path, build_model(model_settings("lenet5"), data(), seed=0))
+    save_weights(path, build_model(model_settings("lenet5"), data().task, seed=0))
     with pytest.raises(WinnowError, match=r"weights.safetensors: does not fit the network"):
-        load_model(model_settings("lenet_300_100"), data(), path)
+        load_model(model_settings("lenet_300_100"), data().task, path)
     path.write_bytes(b"\x01" * 50)
     with pytest.raises(WinnowError, match=r"not readable as safetensors"):
-        load_weights(path, build_model(model_settings("lenet5"), data(), seed=0))
+        load_weights(path, build_model(model_settings("lenet5"), data().task, seed=0))

@@ -13,7 +13,8 @@ from networks.record import AGREES, STAGES
 from networks.registry import NETWORKS, SIBLINGS
 from networks.table import PAGE, page
 from winnow.deploy.coverage import measure_coverage
-from winnow.deploy.runtimes import load_onnxruntime, load_openvino
+from winnow.deploy.onnx_runtime import load as load_onnxruntime
+from winnow.deploy.openvino_runtime import load as load_openvino
 from winnow.errors import WinnowError
 from winnow.measure.metrics import sqnr_db
 

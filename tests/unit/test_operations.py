@@ -98,7 +98,7 @@ def test_multiplications_are_those_counted_by_hand(network, data, tmp_path):
 
 
 def test_zeros_are_no_multiplications(data, tmp_path):
-    model = build_model(model_settings("lenet5"), data, seed=0).eval()
+    model = build_model(model_settings("lenet5"), data.task, seed=0).eval()
     with torch.no_grad():
         model[3].weight[:, :, :, 1:] = 0
     export_onnx(model, example_images(data), tmp_path / "model.onnx", {})

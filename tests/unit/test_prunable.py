@@ -28,11 +28,11 @@ def settings(name, **arguments):
 
 
 def found(name, **arguments):
-    return weights_of(build_model(settings(name, **arguments), DATA, seed=0), blank_image(DATA), "net")
+    return weights_of(build_model(settings(name, **arguments), DATA.task, seed=0), blank_image(DATA.task), "net")
 
 
 def pruned(folder, name, skip=(), strategy=STRATEGY, **arguments):
-    save_weights(folder / "w", build_model(settings(name, **arguments), DATA, seed=0))
+    save_weights(folder / "w", build_model(settings(name, **arguments), DATA.task, seed=0))
     files = Ancestors(folder / "w", None, None, folder / "w")
     options = replace(SETTINGS, skip_layers=skip)
     return prune(files, settings(name, **arguments), DATA, strategy, options, number=1, seed=0, run="net")
@@ -85,7 +85,7 @@ def test_the_sparsity_that_is_said_is_that_of_the_file(name, arguments, tmp_path
     assert step.sparsity["achieved"] == pytest.approx(0.8, abs=1 / step.sparsity["total"])
     step.masks.check(step.model, "net")
     save_weights(tmp_path / "start", step.model)
-    model = load_model(settings(name, **arguments), DATA, tmp_path / "start")
+    model = load_model(settings(name, **arguments), DATA.task, tmp_path / "start")
     export_checked(model, DATA, tmp_path / "m.onnx", run="net", integer=False)
     check_exported_zeros(tmp_path / "m.onnx", step.masks, "net")
     constants = [onnx.numpy_helper.to_array(c) for c in onnx.load(tmp_path / "m.onnx").graph.initializer]
@@ -95,7 +95,7 @@ def test_the_sparsity_that_is_said_is_that_of_the_file(name, arguments, tmp_path
 
 def test_the_whole_network_is_all_of_its_weights(tmp_path):
     step = pruned(tmp_path, "attention", skip=("attention.in_proj_weight",))
-    model = build_model(settings("attention"), DATA, seed=0)
+    model = build_model(settings("attention"), DATA.task, seed=0)
     shipped = [p.numel() for name, p in model.named_parameters() if p.dim() > 1 and not name.startswith("unused")]
     assert step.sparsity["whole_network"]["weights"] == sum(shipped)
     assert [entry["parameter"] for entry in step.sparsity["outside"]] == ["token", "position"]
@@ -122,7 +122,7 @@ def test_gradients_are_taken_of_every_weight(criterion, tmp_path):
 
 def test_a_file_without_the_zeros_of_a_mask_is_refused(tmp_path):
     """What weight standardization made of pruned weights before it was recognized."""
-    model = build_model(settings("standardized"), DATA, seed=0).eval()
+    model = build_model(settings("standardized"), DATA.task, seed=0).eval()
     masks = Masks({"2.weight": torch.arange(8 * 8 * 9).view(8, 8, 3, 3) % 5 == 0})
     masks.apply(model)
     export_checked(model, DATA, tmp_path / "m.onnx", run="net", integer=False)
@@ -130,7 +130,7 @@ def test_a_file_without_the_zeros_of_a_mask_is_refused(tmp_path):
         WinnowError, match=r"^net: .*m.onnx holds no constant with the 460 zeros of 2.weight: the network"
     ):
         check_exported_zeros(tmp_path / "m.onnx", masks, "net")
-    plain = build_model(settings("plain"), DATA, seed=0).eval()
+    plain = build_model(settings("plain"), DATA.task, seed=0).eval()
     masks.apply(plain)
     export_checked(plain, DATA, tmp_path / "m.onnx", run="net", integer=False)
     check_exported_zeros(tmp_path / "m.onnx", masks, "net")
@@ -140,7 +140,7 @@ def test_a_file_without_the_zeros_of_a_mask_is_refused(tmp_path):
 
 
 def test_masks_that_a_network_brings_along_are_kept(tmp_path):
-    model = build_model(settings("pruned"), DATA, seed=0)
+    model = build_model(settings("pruned"), DATA.task, seed=0)
     masked = model[2].parametrizations.weight[0].mask == 0
     assert masked.sum() == 288
     model(torch.randn(4, 3, 32, 32)).sum().backward()

@@ -15,11 +15,12 @@ from winnow.errors import Interrupted, WinnowError
 from winnow.models.build import blank_image, build_model, load_model
 from winnow.models.narrowing import cut_metadata, kept_places, read_cut
 from winnow.models.weights import read_state, save_weights
-from winnow.prune import step
+from winnow.prune import step as pruning_step
 from winnow.prune.criteria import weight_scores
 from winnow.prune.layers import prunable_weights, weights_of
 from winnow.prune.masks import Masks, load_masks, save_masks
 from winnow.prune.rewinding import check_rewound
+from winnow.prune.scoring import Scoring
 from winnow.prune.selection import check_count, density, select, shuffled
 from winnow.prune.step import Ancestors, prune
 from winnow.quantize.aware import AwareTraining
@@ -51,8 +52,8 @@ class Chain:
     def __init__(self, folder, data, name="lenet5", **changes):
         self.folder, self.data, self.settings = folder, data, model_settings(name, **changes)
         self.init, self.weights, self.masks = folder / "init.safetensors", folder / "dense.safetensors", None
-        save_weights(self.init, build_model(self.settings, data, seed=0))
-        save_weights(self.weights, build_model(self.settings, data, seed=1))
+        save_weights(self.init, build_model(self.settings, data.task, seed=0))
+        save_weights(self.weights, build_model(self.settings, data.task, seed=1))
 
     def prune(self, plan, number=1, settings=SETTINGS, snapshot=None):
         snapshot = (snapshot or self.init) if plan.rewind_epoch is not None else None
@@ -104,14 +105,14 @@ def test_ties_are_not_broken_by_position():
 
 
 def test_masks_agree_with_torch_prune(chain):
-    model = build_model(chain.settings, chain.data, seed=1)
+    model = build_model(chain.settings, chain.data.task, seed=1)
     keep = chain.prune(strategy(ratio=0.83)).masks.keep
     layers = [(module, "weight") for module in model if hasattr(module, "weight")]
     torch_prune.global_unstructured(layers, torch_prune.L1Unstructured, amount=0.83)
     for index, (module, _) in zip((0, 3, 7, 9), layers, strict=True):
         assert torch.equal(module.weight_mask.bool(), keep[f"{index}.weight"])
     local = chain.prune(strategy(ratio=0.83, scope="local")).masks.keep
-    weight = build_model(chain.settings, chain.data, seed=1)[7]
+    weight = build_model(chain.settings, chain.data.task, seed=1)[7]
     torch_prune.l1_unstructured(weight, "weight", amount=0.83)
     assert (weight.weight_mask.bool() ^ local["7.weight"]).sum() <= 1
 
@@ -152,15 +153,15 @@ def test_densities_of_rounds():
 def test_batch_norms_and_biases_are_never_pruned(tmp_path, squares):
     chain = Chain(tmp_path, squares, "resnet20")
     masks = chain.prune(strategy(ratio=0.98)).masks
-    state = build_model(chain.settings, squares, seed=0).state_dict()
+    state = build_model(chain.settings, squares.task, seed=0).state_dict()
     assert set(masks.keep) == {name for name, value in state.items() if value.ndim > 1}
     start = chain.prune(strategy(ratio=0.98)).model.state_dict()
     assert all(torch.equal(start[name], state[name]) for name in state if name not in masks.keep)
 
 
 def test_layers_are_spared_by_place_or_name(chain):
-    model = build_model(chain.settings, chain.data, seed=0)
-    layers = weights_of(model, blank_image(chain.data), "net")
+    model = build_model(chain.settings, chain.data.task, seed=0)
+    layers = weights_of(model, blank_image(chain.data.task), "net")
     assert list(layers) == ["0", "3", "7", "9"]
     assert list(prunable_weights(layers, ["first", "classifier"], "net")) == ["3", "7"]
     step = chain.prune(strategy(), settings=replace(SETTINGS, skip_layers=("first", "7")))
@@ -185,8 +186,9 @@ def test_layers_are_found_in_the_order_they_run():
 
 
 def test_gradient_scores_are_the_effect_on_the_loss(squares):
-    model = build_model(model_settings("lenet5"), squares, seed=0).eval()
-    scores = weight_scores("taylor", model, {"9": "9.weight"}, squares, samples=40, random=generator(0), run="net")["9"]
+    model = build_model(model_settings("lenet5"), squares.task, seed=0).eval()
+    scoring = Scoring("taylor", model, {"9": model[9].weight}, squares, samples=40, random=generator(0), run="net")
+    scores = weight_scores(scoring)["9"]
     split = Split.of(squares, "train", torch.device("cpu"))
     index = torch.randperm(len(split), generator=generator(1))[:40]
     images, labels = split.normalized(split.images[index]), split.labels[index]
@@ -194,7 +196,7 @@ def test_gradient_scores_are_the_effect_on_the_loss(squares):
     loss.backward()
     assert torch.allclose(scores, (model[9].weight * model[9].weight.grad).abs(), atol=1e-6)
     with pytest.raises(WinnowError, match=r"net: pruning.calibration_samples is 5000, but the training split has 96"):
-        weight_scores("snip", model, {"9": "9.weight"}, squares, samples=5000, random=generator(0), run="net")
+        weight_scores(replace(scoring, criterion="snip", samples=5000))
 
 
 def test_snip_scores_the_initial_weights_and_leaves_them_alone(tmp_path, squares):
@@ -206,7 +208,7 @@ def test_snip_scores_the_initial_weights_and_leaves_them_alone(tmp_path, squares
 
 def test_scores_that_are_not_finite_are_named(chain):
     state = read_state(chain.weights)
-    model = build_model(chain.settings, chain.data, seed=0)
+    model = build_model(chain.settings, chain.data.task, seed=0)
     state["3.weight"][0, 0, 0, 0] = torch.nan
     model.load_state_dict(state)
     save_weights(chain.weights, model)
@@ -227,7 +229,7 @@ def test_masks_survive_a_file_and_fit_only_their_network(tmp_path, chain):
     with pytest.raises(WinnowError, match=r"holds no masks"):
         load_masks(chain.weights)
     with pytest.raises(WinnowError, match=r"mask of 0.weight .* the network has"):
-        read.apply(build_model(model_settings("resnet20"), chain.data, seed=0))
+        read.apply(build_model(model_settings("resnet20"), chain.data.task, seed=0))
 
 
 def retrained(chain, step, tmp_path, *, hold=True, optimizer="sgd", name="a", first_epoch=0, **hooks):
@@ -280,7 +282,7 @@ def test_a_rewound_training_is_the_rest_of_the_original(chain, tmp_path):
     """Without pruning, momentum and statistics, rewinding to an epoch repeats what training did from there."""
     settings = training_settings(epochs=3, momentum=0.0)
     arguments = {"run": "r", "seed": 0, "history": tmp_path / "h.csv", "tdp_watts": 65.0}
-    model = build_model(chain.settings, chain.data, seed=0)
+    model = build_model(chain.settings, chain.data.task, seed=0)
     point = tmp_path / "rewind.safetensors"
     train(
         Trainee(model), chain.data, settings, resume=ResumeFile(tmp_path / "a", "k"), snapshots={1: point}, **arguments
@@ -323,7 +325,7 @@ def test_weights_that_are_not_those_of_the_snapshot_are_an_error(chain, monkeypa
         model.load_state_dict({name: value * (1 + 1e-6) for name, value in state.items()})
         return model.eval()
 
-    monkeypatch.setattr(step, "loaded", inexact)
+    monkeypatch.setattr(pruning_step, "loaded", inexact)
     with pytest.raises(WinnowError, match=r"net/round1: .* differ from those to go back to"):
         chain.prune(strategy())
     with pytest.raises(WinnowError, match=r"net/round1: .* differ from those to go back to"):
@@ -334,7 +336,7 @@ def test_a_wrong_number_of_weights_is_an_error(chain, monkeypatch):
     def careless(_scores, alive, *_, **__):  # the usual mistake: a threshold, and ties
         return {name: torch.ones_like(mask) for name, mask in alive.items()}
 
-    monkeypatch.setattr(step, "select", careless)
+    monkeypatch.setattr(pruning_step, "select", careless)
     with pytest.raises(WinnowError, match=r"net/round1: \d+ of \d+ weights stay, a sparsity of 0.0* where 0.90* was"):
         chain.prune(strategy())
 
@@ -348,16 +350,18 @@ def test_channels_are_gone_and_the_narrow_network_loads(tmp_path, name, scope):
     data = colored_squares(40, 4)
     chain = Chain(tmp_path, data, name, shortcut="projection")
     plan = strategy(structure="channels", ratio=0.5, rounds=2, scope=scope)
-    wide = sum(p.numel() for p in build_model(chain.settings, data, seed=0).parameters())
+    wide = sum(p.numel() for p in build_model(chain.settings, data.task, seed=0).parameters())
     for number in (1, 2):
         step = chain.round(plan, number)
         assert step.sparsity["unit"] == "channels"
         check_count(step.sparsity["kept"], step.sparsity["total"], density(0.5, number, 2), "net", "channels")
-        model = load_model(chain.settings, data, chain.weights)
+        model = load_model(chain.settings, data.task, chain.weights)
         assert model(example_images(data)[:2]).shape == (2, 4)
         assert sum(p.numel() for p in model.parameters()) < wide
         wide = sum(p.numel() for p in model.parameters())
-    places = kept_places(build_model(chain.settings, data, seed=0), read_cut(chain.weights), blank_image(data))
+    places = kept_places(
+        build_model(chain.settings, data.task, seed=0), read_cut(chain.weights), blank_image(data.task)
+    )
     init = read_state(chain.init)
     for key, value in read_state(chain.weights).items():
         if key in places:
@@ -367,7 +371,7 @@ def test_channels_are_gone_and_the_narrow_network_loads(tmp_path, name, scope):
 def test_the_weakest_filters_go(chain):
     state = read_state(chain.weights)
     state["0.weight"][[2, 5, 11]] *= 1e-3
-    model = build_model(chain.settings, chain.data, seed=0)
+    model = build_model(chain.settings, chain.data.task, seed=0)
     model.load_state_dict(state)
     save_weights(chain.weights, model)
     plan = strategy(structure="channels", ratio=3 / 570)
@@ -377,7 +381,7 @@ def test_the_weakest_filters_go(chain):
 def test_a_narrow_network_is_exported_and_quantized_like_any_other(tmp_path, squares):
     chain = Chain(tmp_path, squares, "resnet20", shortcut="projection")
     chain.round(strategy(structure="channels", ratio=0.5), 1)
-    model = load_model(chain.settings, squares, chain.weights)
+    model = load_model(chain.settings, squares.task, chain.weights)
     export_checked(model, squares, tmp_path / "model.onnx", run="net", integer=False)
     quantized = quantize_static(model, [example_images(squares)], "minmax")
     export_checked(quantized, squares, tmp_path / "int8.onnx", run="net", integer=True)
@@ -433,10 +437,10 @@ def test_a_damaged_list_of_channels_is_named(tmp_path, chain):
     step = chain.round(strategy(structure="channels", ratio=0.5), 1)
     save_weights(tmp_path / "bad.safetensors", step.model, {"removed_channels": "[[["})
     with pytest.raises(WinnowError, match=r"bad.safetensors: its list of removed channels is damaged"):
-        load_model(chain.settings, chain.data, tmp_path / "bad.safetensors")
+        load_model(chain.settings, chain.data.task, tmp_path / "bad.safetensors")
     save_weights(tmp_path / "other.safetensors", step.model, {"removed_channels": '[[["features.0", true, [1]]]]'})
     with pytest.raises(WinnowError, match=r"removed channels do not fit the network"):
-        load_model(chain.settings, chain.data, tmp_path / "other.safetensors")
+        load_model(chain.settings, chain.data.task, tmp_path / "other.safetensors")
 
 
 # ---- quantization

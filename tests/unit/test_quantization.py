@@ -13,8 +13,9 @@ from samples import colored_squares, model_settings, train_in, training_settings
 from winnow.config.settings import QatSettings
 from winnow.deploy.coverage import measure_coverage
 from winnow.deploy.export import example_images, export_checked
+from winnow.deploy.onnx_runtime import load as load_onnxruntime
+from winnow.deploy.openvino_runtime import load as load_openvino
 from winnow.deploy.operations import count_operations
-from winnow.deploy.runtimes import load_onnxruntime, load_openvino
 from winnow.errors import WinnowError
 from winnow.measure import metrics
 from winnow.models.build import build_model
@@ -48,7 +49,7 @@ def data():
 
 def settled(name, data, **changes):
     """A network whose batch norms have seen the data, as after training."""
-    model = build_model(model_settings(name, **changes), data, seed=0).train()
+    model = build_model(model_settings(name, **changes), data.task, seed=0).train()
     images = torch.cat(list(calibration_batches(data, 32)))
     with torch.no_grad():
         for module in model.modules():
@@ -258,7 +259,7 @@ def test_a_killed_aware_training_ends_in_the_same_network(data, tmp_path):
     settings = qat_settings(epochs=3, lr=0.01, warmup_epochs=0)
 
     def qat(folder, killed_before=None):
-        aware = AwareTraining(build_model(model_settings("resnet20"), data, seed=0), images, settings)
+        aware = AwareTraining(build_model(model_settings("resnet20"), data.task, seed=0), images, settings)
         begin = aware.trainee.before_epoch
 
         def before_epoch(epoch):

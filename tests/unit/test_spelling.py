@@ -10,7 +10,8 @@ from torch.nn.utils import prune
 from winnow.capture.exported import captured
 from winnow.capture.fx_graphs import WEIGHTED, calls
 from winnow.deploy.export import export_onnx
-from winnow.deploy.runtimes import load_onnxruntime, load_openvino
+from winnow.deploy.onnx_runtime import load as load_onnxruntime
+from winnow.deploy.openvino_runtime import load as load_openvino
 from winnow.errors import WinnowError
 from winnow.quantize.static import quantize_static
 

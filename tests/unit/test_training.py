@@ -25,7 +25,7 @@ def run(tmp_path, data, settings, *, name="a", seed=0, trainee=None, snapshots=N
     folder = tmp_path / name
     folder.mkdir(exist_ok=True)
     if trainee is None:
-        layers = build_model(model_settings("lenet5"), data, seed=seed)
+        layers = build_model(model_settings("lenet5"), data.task, seed=seed)
         trainee = Trainee(nn.Sequential(*list(layers)[:-1], nn.Dropout(0.3), list(layers)[-1]))
     record = train(
         trainee,
@@ -73,7 +73,7 @@ def test_a_killed_training_ends_in_the_same_bits(tmp_path, squares, stop_at, pre
     """SIGTERM in the middle of an epoch, at its end, and in the last step of all."""
     settings = training_settings(precision=precision)  # 6 steps in each of 2 epochs
     whole, _, rows = run(tmp_path, squares, settings, name="whole", snapshots={0: "init", 1: "one"})
-    layers = build_model(model_settings("lenet5"), squares, seed=0)
+    layers = build_model(model_settings("lenet5"), squares.task, seed=0)
     model = nn.Sequential(*list(layers)[:-1], nn.Dropout(0.3), list(layers)[-1])
     calls = []
 
@@ -131,7 +131,7 @@ def test_snapshots_are_the_weights_of_their_epoch(tmp_path, squares):
     one, _, _ = run(tmp_path, squares, replace(settings, epochs=1), name="one")
     fresh, loaded = (
         nn.Sequential(*list(m)[:-1], nn.Dropout(0.3), list(m)[-1])
-        for m in (build_model(model_settings("lenet5"), squares, seed=0) for _ in range(2))
+        for m in (build_model(model_settings("lenet5"), squares.task, seed=0) for _ in range(2))
     )
     load_weights(tmp_path / "two" / "init", loaded)
     assert same(loaded, fresh)

@@ -9,13 +9,14 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from winnow.config.catalog import SOURCES
+from winnow.config import catalog
 from winnow.config.check_request import check_request
 from winnow.config.resolve import check_images, check_prepared, resolve
 from winnow.errors import WinnowError
 from winnow.figures.catalog import figures_of
 from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
+from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED, criterion
 from winnow.planning.snakemake_speedups import speed_up
 from winnow.planning.provenance import source_digest, user_digest
 from winnow.planning.slurm_limits import Request, check_requests, configured_partitions, partition_memory
@@ -68,7 +69,7 @@ wildcard_constraints:
     pruning=r"[a-z0-9][a-z0-9.+-]*",
     round=r"[1-9]\d*",
     run=r"dense|[a-z0-9][a-z0-9.+-]*/round[1-9]\d*",
-    precision="fp32|dynamic|ptq|qat",
+    precision="|".join(PRECISIONS),
 
 
 # where snakemake runs, also with a cluster: jobs of seconds, and downloads, for compute nodes often have no network
@@ -125,12 +126,6 @@ def strategy_of(wildcards):
     return strategy
 
 
-def prune_digest(wildcards):
-    """Of the code that prunes, and of the user's own criterion where it is what scores."""
-    criterion = strategy_of(wildcards)["criterion"]
-    return source_digest("prune") + (user_digest(criterion) if ":" in criterion else "")
-
-
 def request_of(wildcards, **changes):
     """What the study asks of a network."""
     return check_request(dataclasses.replace(STUDY, **changes), wildcards.dataset, wildcards.model)
@@ -172,8 +167,8 @@ def rewind_point(wildcards):
 
 
 def initial_weights(wildcards):
-    """Snip scores them."""
-    return f"{DENSE}/init.safetensors" if strategy_of(wildcards)["criterion"] == "snip" else []
+    """Some criteria score them."""
+    return f"{DENSE}/init.safetensors" if criterion(strategy_of(wildcards)["criterion"]).initial else []
 
 
 def masks_of(wildcards):
@@ -188,7 +183,7 @@ def sparsity_of(wildcards):
 def raw_images(wildcards):
     """The user's own folder or archive is an input; downloads and embedded data are not."""
     dataset = STUDY.datasets[wildcards.dataset]
-    return [dataset["path"]] if SOURCES[dataset["source"]].own_files else []
+    return [dataset["path"]] if catalog.SOURCES[dataset["source"]].own_files else []
 
 
 def training_record(wildcards):
@@ -199,6 +194,30 @@ def training_record(wildcards):
 def counterpart(wildcards):
     """The float network that a quantized one stands for; the weights of quantization-aware training have moved on."""
     return f"{RUN}/qat/float.onnx" if wildcards.precision == "qat" else f"{RUN}/fp32/model.onnx"
+
+
+def source_of_images(wildcards):
+    """The code that prepares a data set, of its source alone."""
+    source = STUDY.datasets[wildcards.dataset]["source"]
+    return source_digest("prepare_dataset", catalog.SOURCES[source].module)
+
+
+def source_of_network(wildcards):
+    """The code that trains a network, with that of its family; the user's own is in FACTORIES."""
+    name = STUDY.models[wildcards.model]["name"]
+    return source_digest("train", *([catalog.NETWORKS[name].module] if name else []))
+
+
+def source_of_criterion(wildcards):
+    """The code that prunes, with that of its criterion, be it the user's own."""
+    scores = criterion(strategy_of(wildcards)["criterion"])
+    if scores.module:
+        return source_digest("prune", scores.module)
+    return source_digest("prune") + user_digest(scores.name)
+
+
+def runtime_modules(names):
+    return [RUNTIMES[name].module for name in names]
 
 
 def growing(amount):

@@ -16,6 +16,6 @@ rule prepare_dataset:
     params:
         dataset=lookup(dpath="{dataset}", within=STUDY.datasets),
         definition=lookup(dpath="{dataset}", within=STUDY.definitions),
-        source=source_digest("prepare_dataset"),
+        source=source_of_images,
     script:
         "../scripts/prepare_dataset.py"

@@ -21,14 +21,13 @@ rule evaluate:
         runtime=growing(30),
     params:
         bounds=STUDY.bounds,
-        source=source_digest("evaluate"),
+        source=source_digest("evaluate", *runtime_modules(SCORED)),
     script:
         "../scripts/evaluate.py"
 
 
 rule benchmark:
     input:
-        data=rules.prepare_dataset.output.data,
         onnx=f"{RUN}/{{precision}}/model.onnx",
         weights=f"{RUN}/weights.safetensors",
     output:
@@ -46,6 +45,6 @@ rule benchmark:
     params:
         model=lookup(dpath="{model}", within=STUDY.models),
         benchmark=STUDY.benchmark,
-        source=source_digest("benchmark"),
+        source=source_digest("benchmark", *runtime_modules(STUDY.benchmark["runtimes"])),
     script:
         "../scripts/benchmark.py"

@@ -24,7 +24,7 @@ rule prune:
         model=lookup(dpath="{model}", within=STUDY.models),
         strategy=strategy_of,
         pruning=STUDY.pruning,
-        source=prune_digest,
+        source=source_of_criterion,
     script:
         "../scripts/prune.py"
 

@@ -50,7 +50,7 @@ rule train:
         factory=lookup(dpath="{model}", within=FACTORIES),
         training=lookup(dpath="{model}", within=STUDY.training),
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=source_digest("train"),
+        source=source_of_network,
     script:
         "../scripts/train.py"
 

@@ -10,6 +10,6 @@ from winnow.quantize.static import calibration_batches, quantize_static
 with job(snakemake) as run:
     settings = PtqSettings.of(snakemake.params.ptq)
     data = load_dataset(snakemake.input.data)
-    model = load_model(ModelSettings.of(snakemake.params.model), data, snakemake.input.weights)
+    model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)
     quantized = quantize_static(model, calibration_batches(data, settings.calibration_samples), settings.observer)
     export_checked(quantized, data, snakemake.output.onnx, run=run, integer=True)

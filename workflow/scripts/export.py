@@ -10,7 +10,7 @@ from winnow.prune.masks import load_masks
 
 with job(snakemake) as run:
     data = load_dataset(snakemake.input.data)
-    model = load_model(ModelSettings.of(snakemake.params.model), data, snakemake.input.weights)
+    model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)
     export_checked(model, data, snakemake.output.onnx, run=run, integer=False)
     if snakemake.input.masks:
         check_exported_zeros(snakemake.output.onnx, load_masks(snakemake.input.masks), run)

@@ -18,7 +18,7 @@ with job(snakemake) as run:
     settings = RetrainingSettings.of(snakemake.params.retraining)
     seed = int(snakemake.wildcards.seed)
     data = load_dataset(files.data)
-    model = load_model(ModelSettings.of(snakemake.params.model), data, files.start)
+    model = load_model(ModelSettings.of(snakemake.params.model), data.task, files.start)
     masks = load_masks(files.masks)
     resume = resume_file(
         beside(snakemake.output.weights, "weights.resume"),

@@ -16,8 +16,8 @@ with job(snakemake) as run:
     seed = int(snakemake.wildcards.seed)
     data = load_dataset(snakemake.input.data)
     network = ModelSettings.of(snakemake.params.model)
-    model = build_model(network, data, seed=seed)
-    check_same_again(model, network, data, seed=seed)
+    model = build_model(network, data.task, seed=seed)
+    check_same_again(model, network, data.task, seed=seed)
     resume = resume_file(
         beside(snakemake.output.weights, "weights.resume"), parameters(snakemake), [snakemake.input.data], seed
     )

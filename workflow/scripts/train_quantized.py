@@ -19,7 +19,7 @@ with job(snakemake) as run:
     seed = int(snakemake.wildcards.seed)
     data = load_dataset(snakemake.input.data)
     ensure_checked(snakemake.input.checked, CheckSettings.of(snakemake.params.request), data, run)
-    model = load_model(ModelSettings.of(snakemake.params.model), data, snakemake.input.weights)
+    model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)
     masks = load_masks(snakemake.input.masks) if snakemake.input.masks else None
     aware = AwareTraining(model, example_images(data), settings, masks)
     resume = resume_file(

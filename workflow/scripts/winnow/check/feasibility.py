@@ -38,6 +38,7 @@ from winnow.prune.step import Ancestors, PrunedNetwork, prune
 from winnow.quantize.aware import AwareTraining
 from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
 from winnow.train.loop import Trainee, train
 from winnow.train.resume import ResumeFile
 
@@ -104,7 +105,7 @@ class _Check:
     def __init__(self, settings: CheckSettings, data: ImageDataset, run: str, folder: Path):
         self.settings, self.data, self.run, self.folder = settings, data, run, folder
         self.few = _few(data, settings.training.batch_size)
-        self.shape = (data.channels, data.size, data.size)
+        self.shape = data.task.shape
         self.found: list[Finding] = []
         self.exported: set[str] = set()  # structures of pruning
         self.model: nn.Module
@@ -136,8 +137,8 @@ class _Check:
         return f"{self.run}, {what}"
 
     def _weights(self) -> None:
-        self.model = build_model(self.settings.model, self.data, seed=self.settings.seed)
-        check_same_again(self.model, self.settings.model, self.data, seed=self.settings.seed)
+        self.model = build_model(self.settings.model, self.data.task, seed=self.settings.seed)
+        check_same_again(self.model, self.settings.model, self.data.task, seed=self.settings.seed)
 
     def _inference(self) -> None:
         check_inference(self.model.eval(), self._label("inference"), self.shape)
@@ -189,7 +190,7 @@ class _Check:
 
     def _export_pruned(self, step: PrunedNetwork, start: Path, what: str) -> None:
         save_weights(start, step.model, cut_metadata(step.cut))
-        narrow = load_model(self.settings.model, self.few, start)
+        narrow = load_model(self.settings.model, self.few.task, start)
         self._train(Trainee(copy.deepcopy(narrow)), self.few, self.settings.training, what)
         check_exported_zeros(self._export_float(narrow, what)[0], step.masks, self._label(what))
         if self.settings.qat and step.masks.keep:
@@ -225,9 +226,9 @@ class _Check:
         """Check that enough runs on integers, and say which share of the multiply-accumulates does."""
         details, path = self._run(what), self._path(what)
         graph, least = Graph(read_model(path).graph), self.settings.min_integer_macs
-        # OpenVINO turns dynamic operators back into float
-        in_openvino = what != "dynamic" and details["openvino"] is None
-        for runtime in ("onnxruntime", *["openvino"] * in_openvino):
+        for runtime in SCORED:
+            if details[runtime] is not None or not RUNTIMES[runtime].on_integers(PRECISIONS[what]):
+                continue
             coverage = measure_coverage(path, self.shape, runtime)
             check_coverage(coverage, graph, run=self._label(what), precision=what, least=least)
             details[f"integer_macs_{runtime}"] = coverage.macs
@@ -235,7 +236,8 @@ class _Check:
 
     def _run(self, what: str) -> dict[str, Any]:
         images, label = example_images(self.few), self._label(what)
-        return {"openvino": check_runs(self._path(what), images, len(self.data.classes), label)}
+        failures = check_runs(self._path(what), images, len(self.data.classes), label)
+        return {runtime: failures.get(runtime) for runtime in SCORED}
 
     def _path(self, what: str) -> Path:
         return self.folder / f"{what.replace(' ', '-')}.onnx"

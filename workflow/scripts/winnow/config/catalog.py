@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from winnow.study.vocabulary import Choice, Words
+from winnow.study.words import Words
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,3 @@ NETWORKS = Words(
     Network("lenet_300_100", "fully connected, as in Han et al. 2015", _LENET),
     Network("lenet5", "as in Han et al. 2015", _LENET, smallest_image=16),
 )
-STEMS = Words(
-    "stem",
-    Choice("imagenet", "as published"),
-    Choice("cifar", "without early downsampling: slower, more accurate on small images"),
-)
-SHORTCUTS = Words("shortcut", Choice("identity", "option A"), Choice("projection", "option B"))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from winnow.errors import WinnowError
 from winnow.files import replacing, safetensors_metadata
+from winnow.study.task import Task
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,8 @@ class ImageDataset:
     std: Tensor
 
     @property
-    def channels(self) -> int:
-        return self.train_images.shape[1]
-
-    @property
-    def size(self) -> int:
-        return self.train_images.shape[2]
+    def task(self) -> Task:
+        return Task(self.train_images.shape[1], self.train_images.shape[2], len(self.classes))
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
         """Return (images, labels) of `train`, `validation` or `test`."""

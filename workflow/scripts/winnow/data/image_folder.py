@@ -13,6 +13,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image, ImageOps
 
+from winnow.config.catalog import SOURCES
+from winnow.config.settings import DatasetSettings
+from winnow.data.images import Images
 from winnow.errors import WinnowError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
@@ -23,6 +26,13 @@ _TEST_NAMES = ("test", "val", "valid", "validation")
 class _Member:
     split: str
     label: str
+
+
+def read(settings: DatasetSettings) -> tuple[Images, Images]:
+    """Return the images of a folder or an archive; see `read_image_folder`."""
+    size, channels = settings.image_size or SOURCES[settings.source].image_size, settings.channels or 3
+    splits = read_image_folder(Path(settings.path), size=size, channels=channels)
+    return Images(*splits["train"]), Images(*splits["test"])
 
 
 def read_image_folder(

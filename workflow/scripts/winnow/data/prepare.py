@@ -10,7 +10,8 @@ from torch import Tensor
 
 from winnow.config.settings import DatasetSettings
 from winnow.data.dataset import ImageDataset
-from winnow.data.sources import Images, read_source
+from winnow.data.images import Images
+from winnow.data.sources import read_source
 from winnow.errors import WinnowError
 
 

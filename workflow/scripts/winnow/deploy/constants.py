@@ -12,8 +12,8 @@ import numpy as np
 from onnx import ModelProto, NodeProto
 from onnx.numpy_helper import from_array, to_array
 
-from winnow.deploy.executed import intermediate_values
 from winnow.deploy.graphs import Graph, inner_nodes
+from winnow.deploy.onnx_runtime import intermediate_values
 from winnow.deploy.operations import WEIGHTED
 from winnow.deploy.repeatable import RANDOM
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import onnx
 
-from winnow.deploy.executed import executed_layers, openvino_layers
 from winnow.deploy.graphs import Graph, read_model
 from winnow.deploy.operations import Operation, count_operations, count_weights
+from winnow.deploy.runtimes import shipping
 from winnow.errors import WinnowError
-from winnow.study.vocabulary import RUNTIMES, SCORED
+from winnow.study.vocabulary import FP32, RUNTIMES, SCORED
 
 log = logging.getLogger(__name__)
 # Products that the runtimes have integer kernels for; of OpenVINO the transposed convolution too.
@@ -46,7 +46,7 @@ class Coverage:
     """What one runtime does on integers.
 
     Attributes:
-        runtime: `onnxruntime` or `openvino`.
+        runtime: its name.
         operations: every operator with multiply-accumulates.
         integer: the names of the nodes that run on integers.
     """
@@ -87,13 +87,10 @@ def measure_coverage(path: str | Path, shape: Sequence[int], runtime: str) -> Co
 
     Args:
         shape: (C, H, W).
-        runtime: `onnxruntime` or `openvino`.
+        runtime: the name of one that ships.
     """
     operations = tuple(count_operations(path, shape))
-    if runtime == "onnxruntime":
-        executed = [(layer.name,) for layer in executed_layers(path, shape) if layer.integer]
-    else:
-        executed = [layer.names for layer in openvino_layers(path) if layer.integer]
+    executed = shipping(runtime).integer_layers(path, shape)
     known = _names(Graph(read_model(path).graph), operations)
     found = [next((known[name] for name in names if name in known), None) for names in executed]
     if None in found:
@@ -150,7 +147,7 @@ def check_coverage(coverage: Coverage, graph: Graph, *, run: str, precision: str
         WinnowError: it does not; the operators left in float are named, the largest first.
     """
     runtime = RUNTIMES[coverage.runtime].label
-    if precision == "fp32":
+    if precision == FP32:
         if coverage.integer:
             raise WinnowError(
                 f"{run}: {runtime} runs {coverage.layers} of {len(coverage.operations)} operators of an fp32 network "

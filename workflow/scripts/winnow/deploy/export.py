@@ -18,8 +18,8 @@ from winnow.data.batches import Split
 from winnow.data.dataset import ImageDataset
 from winnow.deploy.agreement import FLOAT, INT8_EXPORT, compared
 from winnow.deploy.constants import fold_weights, restore_names
+from winnow.deploy.onnx_runtime import load as load_onnxruntime
 from winnow.deploy.repeatable import check_repeatable
-from winnow.deploy.runtimes import load_onnxruntime
 from winnow.errors import WinnowError
 from winnow.files import replacing
 from winnow.models.user_code import cause_of

@@ -11,6 +11,7 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from winnow.errors import WinnowError
+from winnow.study.task import Task
 
 # These move, name or scale the values of a constant: what is behind them is still that constant.
 _CARRYING = {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "DequantizeLinear"}
@@ -31,6 +32,22 @@ def read_model(path: str | Path) -> ModelProto:
         return onnx.load(path)
     except Exception as error:  # protobuf's own exception is no ValueError
         raise WinnowError(f"{path}: not readable as ONNX ({error}); delete it and run again") from error
+
+
+def read_task(path: str | Path) -> Task:
+    """Return what the network in a file is built for, from the shapes of its input and output.
+
+    Raises:
+        WinnowError: it is damaged, or does not map square images to logits.
+    """
+    graph = read_model(path).graph
+    sizes = [
+        [size.dim_value for size in value.type.tensor_type.shape.dim] for value in (graph.input[0], graph.output[0])
+    ]
+    match sizes:
+        case [[_, channels, height, width], [_, classes]] if height == width and channels and height and classes:
+            return Task(channels, height, classes)
+    raise WinnowError(f"{path}: maps {sizes[0]} to {sizes[1]}, not square images to logits; delete it and run again")
 
 
 def every_node(model: ModelProto) -> Iterator[NodeProto]:

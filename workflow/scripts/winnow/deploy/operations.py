@@ -17,8 +17,8 @@ from onnx import ModelProto, NodeProto, TensorProto
 from onnx.helper import get_node_attr_value
 from onnx.numpy_helper import to_array
 
-from winnow.deploy.executed import intermediate_values
 from winnow.deploy.graphs import Graph, base_name, every_node, is_named, read_model
+from winnow.deploy.onnx_runtime import intermediate_values
 from winnow.errors import WinnowError
 
 Shape = tuple[int, ...]

@@ -11,7 +11,7 @@ from onnx.numpy_helper import to_array
 
 from winnow.deploy.agreement import FLOAT, INT8_RUNTIMES, compared
 from winnow.deploy.graphs import Graph, every_node, read_model
-from winnow.deploy.runtimes import load_onnxruntime
+from winnow.deploy.onnx_runtime import load as load_onnxruntime
 from winnow.errors import WinnowError
 
 _ALONE = 4  # images that are run one by one

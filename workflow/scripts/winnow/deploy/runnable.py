@@ -7,29 +7,34 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from winnow.deploy.runtimes import Network, load_onnxruntime, load_openvino, openvino_failure
+from winnow.deploy.runtimes import Network, shipping
 from winnow.errors import WinnowError
 from winnow.models.user_code import user_code
+from winnow.study.vocabulary import RUNTIMES, SCORED
 
 _ADVICE = "write the network for any batch size, in operators that this runtime knows"
 
 
-def check_runs(path: str | Path, images: Tensor, classes: int, label: str) -> str | None:
-    """Check that a file gives a row of finite logits for each image of a batch, in both runtimes.
+def check_runs(path: str | Path, images: Tensor, classes: int, label: str) -> dict[str, str]:
+    """Check that a file gives a row of finite logits for each image of a batch, in every runtime that ships.
 
     Args:
         images: float32 [N, C, H, W].
 
     Returns:
-        Why OpenVINO does not load the file, which every row of the study will say too; None if it does.
+        Why a runtime does not load the file, which every row of the study will say too; by runtime.
 
     Raises:
-        WinnowError: ONNX Runtime does not load it, or one of them fails; names the runtime and the size of the batch.
+        WinnowError: the first runtime does not load it, or one of them fails; names it and the size of the batch.
     """
-    _check_runtime(load_onnxruntime(path, 1), "ONNX Runtime", images, classes, label)
-    if (failure := openvino_failure(path)) is None:
-        _check_runtime(load_openvino(path, 1), "OpenVINO", images, classes, label)
-    return failure
+    failures = {}
+    for name in SCORED:
+        reason = None if name == SCORED[0] else shipping(name).failure(path)
+        if reason is None:
+            _check_runtime(shipping(name).load(path, 1), RUNTIMES[name].label, images, classes, label)
+        else:
+            failures[name] = reason
+    return failures
 
 
 def _check_runtime(network: Network, runtime: str, images: Tensor, classes: int, label: str) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto
 
-from winnow.deploy.executed import intermediate_values
 from winnow.deploy.graphs import Graph, base_name, is_named, read_model
+from winnow.deploy.onnx_runtime import intermediate_values
 from winnow.deploy.operations import WEIGHTED, layer_name, weights_of
 from winnow.measure.metrics import sqnr_db
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
+from winnow.study.vocabulary import RUNTIMES
+
 
 def machine() -> dict[str, Any]:
     """Describe where a measurement was taken: a number without it says little."""
-    packages = ("torch", "torchvision", "torchao", "onnxruntime", "openvino")
+    packages = (*(runtime.package for runtime in RUNTIMES.values()), "torchvision", "torchao")
     flags = torch.cpu.get_capabilities()
     return {
         "processor": _processor(),

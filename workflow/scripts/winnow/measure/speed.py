@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from winnow.config.settings import BenchmarkSettings
-from winnow.deploy.runtimes import Network, load_onnxruntime, load_openvino, load_torch, openvino_failure
+from winnow.deploy.runtimes import Network, load_module, shipping
 from winnow.measure.energy import EnergyMeter
 from winnow.measure.machine import machine
+from winnow.study.vocabulary import RUNTIMES
 
 log = logging.getLogger(__name__)
 _ROUNDS = 5
@@ -48,11 +49,11 @@ def benchmark(
 ) -> dict[str, Any]:
     """Time a model.onnx in every configured runtime, batch size and thread count.
 
-    The configurations take turns in several rounds, so that a slow spell of the machine falls on all of them. OpenVINO
+    The configurations take turns in several rounds, so that a slow spell of the machine falls on all of them. A runtime
     is left out where it does not load the file.
 
     Args:
-        model: builds the trained module for torch eager; None leaves that runtime out.
+        model: builds the trained module for torch eager; None leaves it out.
         shape: (C, H, W).
 
     Returns:
@@ -75,24 +76,28 @@ def benchmark(
 
 def _configurations(path, model, shape, settings: BenchmarkSettings) -> Iterator[_Timing]:
     random = np.random.default_rng(0)
-    absent = {"torch"} if model is None else set()
-    if "openvino" in settings.runtimes and (failure := openvino_failure(path)):
-        log.warning("%s: not timed in OpenVINO, which does not load it: %s", path, failure)
-        absent.add("openvino")
+    runtimes = [name for name in settings.runtimes if _loads(name, path, model)]
     for threads in settings.threads:
-        for runtime in settings.runtimes:
-            if runtime in absent:
-                continue
+        for runtime in runtimes:
             network = _load(runtime, path, model, threads)
             for size in settings.batch_sizes:
                 images = random.standard_normal((size, *shape), dtype=np.float32)
                 yield _Timing(runtime, threads, images, network)
 
 
+def _loads(runtime: str, path, model) -> bool:
+    if not RUNTIMES[runtime].ships:
+        return model is not None
+    reason = shipping(runtime).failure(path)
+    if reason is not None:
+        log.warning("%s: not timed in %s, which does not load it: %s", path, RUNTIMES[runtime].label, reason)
+    return reason is None
+
+
 def _load(runtime: str, path, model, threads: int) -> Network:
-    if runtime == "torch":
-        return load_torch(model(), threads)
-    return {"onnxruntime": load_onnxruntime, "openvino": load_openvino}[runtime](path, threads)
+    if RUNTIMES[runtime].ships:
+        return shipping(runtime).load(path, threads)
+    return load_module(runtime, model(), threads)
 
 
 def _summary(timing: _Timing, meter: EnergyMeter) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -38,6 +42,27 @@ def user_code(label: str, stage: str, advice: str, model: nn.Module | None = Non
         layer = running_layer(origin, model)
         where = f" in layer {layer}" if layer else ""
         raise WinnowError(f"{label}: {stage}{where} ({cause_of(origin)}); {advice}") from error
+
+
+def imported(path: str, label: str) -> Any:
+    """Return what an import path, `package.module:attribute`, leads to.
+
+    Args:
+        label: begins the message, e.g. `model mine: cannot import factory`.
+
+    Raises:
+        WinnowError: the module cannot be imported, or has no such attribute.
+    """
+    module, _, attribute = path.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # the user's package lies where snakemake was started
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # the user's module may raise anything
+        log.info("%s %s", label, path, exc_info=True)
+        raise WinnowError(
+            f"{label} {path!r} ({cause_of(error)}); looked on the Python path and in {Path.cwd()}"
+        ) from error
 
 
 def cause_of(error: BaseException) -> str:

@@ -17,9 +17,13 @@ from pathlib import Path
 from typing import Any
 
 _SCRIPTS = Path(__file__).resolve().parents[2]
-# they say what goes wrong, wait for a turn, show how far a training run is, or name things: no result depends on them
+# they refuse, say what goes wrong, wait for a turn, show progress, or name things: no result depends on them
 _WITHOUT_EFFECT = frozenset(
-    f"winnow.{name}" for name in ("errors", "study.vocabulary", "train.gpu_slots", "train.progress", "models.user_code")
+    f"winnow.{name}"
+    for name in (
+        *("check.feasibility", "errors", "config.catalog", "study.vocabulary", "study.words"),
+        *("models.user_code", "train.gpu_slots", "train.progress"),
+    )
 )
 _UNREAD = frozenset(("ctx", "kind", "type_comment", "type_ignores", "returns"))
 _DOCUMENTED = frozenset((ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))

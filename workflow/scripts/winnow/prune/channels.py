@@ -13,15 +13,12 @@ from torch import Tensor, nn
 from winnow.errors import WinnowError
 from winnow.models.narrowing import Removal, replay
 from winnow.prune.channel_groups import ChannelGroup
+from winnow.prune.criteria import combine
 from winnow.prune.cuts import fault, removals_of
-
-_MAGNITUDE = ("l1", "l2")
 
 
 def channel_scores(groups: Iterable[ChannelGroup], scores: Mapping[str, Tensor], criterion: str) -> dict[str, Tensor]:
     """Sum the scores of the weights of every channel, over all layers of its group.
-
-    Magnitudes are divided by their mean over the group: norms of wide and of narrow filters do not compare.
 
     Args:
         scores: of single weights, by layer (`criteria.weight_scores`).
@@ -34,11 +31,7 @@ def channel_scores(groups: Iterable[ChannelGroup], scores: Mapping[str, Tensor],
         total = torch.zeros(group.width)
         for layer, places, channels in group.members:
             total.index_add_(0, channels, scores[layer].flatten(1).sum(1)[places])
-        if criterion == "l2":
-            total = total.sqrt()
-        if criterion in _MAGNITUDE:
-            total = total / total.mean().clamp(min=torch.finfo(total.dtype).tiny)
-        result[group.root] = total
+        result[group.root] = combine(criterion, total)
     return result
 
 

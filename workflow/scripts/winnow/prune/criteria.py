@@ -1,82 +1,58 @@
 """How much a weight matters: one score for each weight, higher stays longer.
 
-l1, l2: magnitude (Han et al. 2015; Li et al. 2017). taylor: first-order effect on the loss of setting a weight
-to zero, |w g|, in the trained network (Molchanov et al. 2019). snip: the same at initialization (Lee et al.
-2019, connection sensitivity). random: a control.
+Each family of criteria is a module of its own, loaded by the name that the vocabulary gives; the user's own is a
+function given by its import path.
 """
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Mapping
+import importlib
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from winnow.data.batches import Split
-from winnow.data.dataset import ImageDataset
 from winnow.errors import WinnowError
-from winnow.models.outputs import training_loss
-from winnow.rng import generator
-
-GRADIENT = ("taylor", "snip")
-_BATCH = 64
+from winnow.models.user_code import imported
+from winnow.prune.scoring import Score, Scoring
+from winnow.study.vocabulary import criterion
 
 
-def weight_scores(
-    criterion: str,
-    model: nn.Module,
-    parameters: Mapping[str, str],
-    data: ImageDataset,
-    *,
-    samples: int,
-    random: torch.Generator,
-    run: str,
-) -> dict[str, Tensor]:
-    """Score the weights of layers.
-
-    Args:
-        model: in inference mode on the CPU; for `snip` the untrained network. It is not changed.
-        parameters: names of weights, by layer.
-        samples: training images that gradients are taken on.
+def weight_scores(scoring: Scoring) -> dict[str, Tensor]:
+    """Score the weights of layers by a criterion.
 
     Returns:
-        float32 by layer, in the shape of its weight; at least 0.
+        float32 by layer, in the shape of its weight.
 
     Raises:
-        WinnowError: too few training images, or a score that is not finite.
+        WinnowError: as the criterion says, a score that is not finite, or one of another shape than its weight.
     """
-    if criterion == "snip":  # the running statistics of an untrained network mean nothing
-        model = copy.deepcopy(model).train()
-    weights = {layer: model.get_parameter(name) for layer, name in parameters.items()}
-    if criterion == "random":
-        return {name: torch.rand(weight.shape, generator=random) for name, weight in weights.items()}
-    if criterion in GRADIENT:
-        scores = _sensitivity(model, weights, data, samples, run)
-    else:
-        scores = {name: w.detach().abs() if criterion == "l1" else w.detach() ** 2 for name, w in weights.items()}
-    for name, score in scores.items():
-        if not torch.isfinite(score).all():
-            raise WinnowError(f"{run}: {criterion} scores of layer {name} are not finite; train with a lower rate")
-    return scores
+    scores = {layer: score.detach().float() for layer, score in _function(scoring)(scoring).items()}
+    for layer, weight in scoring.weights.items():
+        if layer not in scores or scores[layer].shape != weight.shape:
+            found = tuple(scores[layer].shape) if layer in scores else "nothing"
+            raise WinnowError(
+                f"{scoring.run}: criterion {scoring.criterion} gives {found} for layer {layer}, whose weight is "
+                f"{tuple(weight.shape)}; return one score for each weight"
+            )
+        if not torch.isfinite(scores[layer]).all():
+            raise WinnowError(
+                f"{scoring.run}: {scoring.criterion} scores of layer {layer} are not finite; train with a lower rate"
+            )
+    return {layer: scores[layer] for layer in scoring.weights}
 
 
-def _sensitivity(
-    model: nn.Module, weights: dict[str, Tensor], data: ImageDataset, samples: int, run: str
-) -> dict[str, Tensor]:
-    """Return |w g| with the gradient of the mean loss over a fixed draw of training images."""
-    split = Split.of(data, "train", torch.device("cpu"))
-    if samples > len(split):
-        raise WinnowError(
-            f"{run}: pruning.calibration_samples is {samples}, but the training split has {len(split)} images; lower it"
-        )
-    chosen = torch.randperm(len(split), generator=generator(1))[:samples]
-    totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    for index in chosen.chunk(math.ceil(samples / _BATCH)):  # no batch of a single image: batch norm refuses it
-        output = model(split.normalized(split.images[index]))
-        loss = training_loss(output, split.labels[index], reduction="sum") / samples
-        gradients = torch.autograd.grad(loss, list(weights.values()))
-        for name, gradient in zip(weights, gradients, strict=True):
-            totals[name] += gradient
-    return {name: (weight.detach() * totals[name]).abs() for name, weight in weights.items()}
+def _function(scoring: Scoring) -> Score:
+    module = criterion(scoring.criterion).module
+    if module:
+        return importlib.import_module(module).score
+    return imported(scoring.criterion, f"{scoring.run}: cannot import criterion")
+
+
+def combine(name: str, total: Tensor) -> Tensor:
+    """Make sums of scores over the channels of a group, float32 [width], comparable with those of other groups."""
+    module = criterion(name).module
+    return getattr(importlib.import_module(module), "combine", _as_is)(name, total) if module else total
+
+
+def _as_is(_: str, total: Tensor) -> Tensor:
+    return total

@@ -39,7 +39,7 @@ def wide_state(
         return None
     if rewind == "random":
         fresh = generator(seed, _REINITIALIZATION).initial_seed()
-        return build_model(settings, data, seed=fresh).state_dict()
+        return build_model(settings, data.task, seed=fresh).state_dict()
     return read_state(snapshot)
 
 

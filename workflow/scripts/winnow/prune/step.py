@@ -20,14 +20,16 @@ from winnow.models.weights import read_state
 from winnow.prune.channel_groups import channel_groups
 from winnow.prune.channels import channel_scores, remove_channels
 from winnow.prune.criteria import weight_scores
-from winnow.prune.layers import Weight, check_zeros_stay, prunable_weights, weights_of
+from winnow.prune.layers import check_zeros_stay, prunable_weights, weights_of
 from winnow.prune.masks import Masks, load_masks
 from winnow.prune.rewinding import check_rewound, loaded, wide_state
+from winnow.prune.scoring import Scoring
 from winnow.prune.selection import check_count, density, select, shuffled
+from winnow.prune.sparsity import sparsity_of
 from winnow.rng import generator
+from winnow.study.vocabulary import STRUCTURES, criterion
 
 _ADVICE = "use another pruning.criterion, or leave this network out of pruning.models"
-_NOT_MULTIPLIED = "no layer multiplies activations by it"
 _SCORES, _TIES, _SHUFFLE = 3, 4, 5  # name streams of random numbers
 
 
@@ -89,18 +91,18 @@ class _Step:
     def __init__(self, files, model, data, strategy, settings, number, seed, run):
         self.files, self.model, self.data, self.strategy = files, model, data, strategy
         self.settings, self.number, self.seed, self.run = settings, number, seed, run
-        self.example = blank_image(data)
-        self.previous = load_model(model, data, files.weights)
+        self.example = blank_image(data.task)
+        self.previous = load_model(model, data.task, files.weights)
         self.cut = read_cut(files.weights)
         self.masks = load_masks(files.masks) if files.masks else Masks({})
-        self.wide = build_model(model, data, seed=0).eval()
+        self.wide = build_model(model, data.task, seed=0).eval()
         self.weights = weights_of(self.previous, self.example, run)
         self.layers = {name: weight for name, weight in self.weights.items() if weight.multiplied}
         self.prunable = prunable_weights(self.weights, settings.skip_layers, run)
         self.share = density(strategy.ratio, number, strategy.rounds)
 
     def result(self) -> PrunedNetwork:
-        if self.strategy.structure == "channels":
+        if STRUCTURES[self.strategy.structure].narrow:
             return self._channels()
         return self._unstructured()
 
@@ -118,7 +120,7 @@ class _Step:
         masks.apply(start)
         masks.check(start, self.run)
         check_rewound(_state(start), source, masks, None, self.run)
-        return PrunedNetwork(start, masks, [], self._sparsity(keep, start, masks, "weights"))
+        return PrunedNetwork(start, masks, [], self._sparsity(keep, start, masks))
 
     def _channels(self) -> PrunedNetwork:
         found = channel_groups(self.previous, self.example, self.prunable, self._spared_channels(), self.run)
@@ -147,7 +149,7 @@ class _Step:
             replay(start, cut, self.example)
         places = kept_places(wide, cut, self.example)
         check_rewound(start.state_dict(), source, Masks({}), places, self.run)
-        sparsity = self._sparsity(keep, start, Masks({}), "channels")
+        sparsity = self._sparsity(keep, start, Masks({}))
         sparsity["groups"] = [
             {
                 "root": group.root,
@@ -169,21 +171,27 @@ class _Step:
         return wide_state(self.strategy.rewind, self.files.snapshot, self.model, self.data, self.seed)
 
     def _scores(self, layers) -> dict[str, Tensor]:
-        network = self.previous
-        if self.strategy.criterion == "snip":
+        network, name = self.previous, self.strategy.criterion
+        if criterion(name).initial:
             network = loaded(copied(self.wide), read_state(self.files.init), self.run)
             replay(network, self.cut, self.example)
             self.masks.apply(network)
-        with user_code(self.run, f"the network cannot be scored by {self.strategy.criterion}", _ADVICE, network):
-            return weight_scores(
-                self.strategy.criterion,
-                network,
-                {layer: self.weights[layer].parameter for layer in layers},
-                self.data,
-                samples=self.settings.calibration_samples,
-                random=generator(self.seed, _SCORES, self.number),
-                run=self.run,
-            )
+        scoring = Scoring(
+            criterion=name,
+            model=network,
+            # in the order of the network, whatever that of `layers`: a random draw is a function of the seed
+            weights={
+                layer: network.get_parameter(weight.parameter)
+                for layer, weight in self.weights.items()
+                if layer in layers
+            },
+            data=self.data,
+            samples=self.settings.calibration_samples,
+            random=generator(self.seed, _SCORES, self.number),
+            run=self.run,
+        )
+        with user_code(self.run, f"the network cannot be scored by {name}", _ADVICE, network):
+            return weight_scores(scoring)
 
     def _select(self, scores: Mapping[str, Tensor], alive: Mapping[str, Tensor]) -> dict[str, Tensor]:
         keep = select(
@@ -199,6 +207,13 @@ class _Step:
             keep = shuffled(keep, alive, generator(self.seed, _SHUFFLE, self.number))
         return keep
 
+    def _sparsity(self, keep: Mapping[str, Tensor], start: nn.Module, masks: Masks) -> dict[str, Any]:
+        unit = STRUCTURES[self.strategy.structure].unit
+        spared = self.weights.keys() - self.prunable.keys()
+        found = sparsity_of(keep, self.weights, spared, self.wide, start, masks)
+        check_count(found["kept"], found["total"], self.share, self.run, unit)
+        return {"unit": unit, "requested": 1 - self.share} | found
+
     def _origin(self, roots: list[str]) -> dict[str, tuple[int, Tensor]]:
         """Return, by group, the number of channels of the wide network and which of them are left."""
         places = kept_places(self.wide, self.cut, self.example)
@@ -208,40 +223,6 @@ class _Step:
             first = places[f"{root}.weight"].flatten(1)[:, 0]
             origin[root] = len(weight), first // weight[0].numel()
         return origin
-
-    def _sparsity(self, keep: Mapping[str, Tensor], start: nn.Module, masks: Masks, unit: str) -> dict[str, Any]:
-        kept, total = sum(int(mask.sum()) for mask in keep.values()), sum(len(mask) for mask in keep.values())
-        check_count(kept, total, self.share, self.run, unit)
-        layers, outside = [], []
-        for name, weight in self.weights.items():
-            counts = self._counts(weight, start, masks)
-            if weight.multiplied:
-                layers.append({"layer": name, **counts, "spared": name not in self.prunable})
-            else:
-                outside.append({"parameter": weight.parameter, **counts, "reason": _NOT_MULTIPLIED})
-        everything, left = (sum(layer[key] for layer in (*layers, *outside)) for key in ("weights", "kept"))
-        return {
-            "unit": unit,
-            "requested": 1 - self.share,
-            "achieved": 1 - kept / total,
-            "kept": kept,
-            "total": total,
-            "whole_network": {"weights": everything, "kept": left, "sparsity": 1 - left / everything},
-            "layers": layers,
-            "outside": outside,
-        }
-
-    def _counts(self, weight: Weight, start: nn.Module, masks: Masks) -> dict[str, Any]:
-        before, now = (network.get_parameter(weight.parameter) for network in (self.wide, start))
-        mask = masks.keep.get(weight.parameter)
-        kept = now.numel() if mask is None else int(mask.sum())
-        return {
-            "weights": before.numel(),
-            "kept": kept,
-            "sparsity": 1 - kept / before.numel(),
-            "outputs": len(before),
-            "kept_outputs": len(now),
-        }
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import pandas as pd
 from winnow.errors import WinnowError
 from winnow.files import read_json
 from winnow.results.layer_names import left_alone, left_in_float, together
-from winnow.study.vocabulary import AXES, DENSE, KEYS, SCORED
+from winnow.study.vocabulary import AXES, DENSE, KEYS, RUNTIMES, SCORED
 
 _MB = 2**20
 
@@ -106,7 +106,7 @@ def _runtimes(content: dict[str, Any], coverage: dict[str, Any]) -> dict[str, An
     columns: dict[str, Any] = {}
     for runtime in SCORED:
         own, integer = content[runtime], coverage[runtime] or {"macs": None, "integer_layers": None}
-        prefix = "" if runtime == "onnxruntime" else f"{runtime}_"  # all other numbers are ONNX Runtime's
+        prefix = "" if runtime == SCORED[0] else f"{runtime}_"
         columns |= {
             f"{prefix}top1": own.get("top1"),
             f"{prefix}integer_macs": integer["macs"],
@@ -149,6 +149,7 @@ def _speed(content: dict[str, Any]) -> dict[str, Any]:
         columns[f"power_{where}_w"] = timing["energy_per_image"]["watts"]
     estimated = any(timing["energy_per_image"]["estimated"] for timing in content["timings"])
     machine = content["machine"]
-    versions = [f"{name} {machine[name]}" for name in ("onnxruntime", "openvino", "torch") if name in machine]
+    packages = (runtime.package for runtime in RUNTIMES.values())
+    versions = [f"{name} {machine[name]}" for name in packages if name in machine]
     columns |= {"inference_energy_estimated": estimated, "processor": machine["processor"]}
     return columns | {"logical_cpus": machine.get("logical_cpus"), "runtime_versions": ", ".join(versions) or None}

@@ -7,12 +7,9 @@ nothing that does not use it.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
 
-from winnow.errors import WinnowError
+from winnow.study.words import Choice, Words
 
 KEYS = ("dataset", "model", "seed", "run", "precision")
 """What identifies a network of a study: the first columns of every tidy table."""
@@ -20,51 +17,6 @@ AXES = ("criterion", "scope", "structure", "ratio", "rounds", "rewind", "shuffle
 """What a pruning strategy is a combination of."""
 DENSE = "dense"
 """The run that is not pruned."""
-
-
-class _Word(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-W = TypeVar("W", bound=_Word)
-
-
-class Words(Mapping[str, W], Generic[W]):
-    """Words of one kind by name, in the order in which they are shown."""
-
-    def __init__(self, kind: str, *words: W):
-        self.kind = kind
-        self._words = {word.name: word for word in words}
-
-    def __getitem__(self, name: str) -> W:
-        """Return a word.
-
-        Raises:
-            WinnowError: there is none of this name.
-        """
-        if name not in self._words:
-            near = difflib.get_close_matches(str(name), self._words, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._words)}"
-            raise WinnowError(f"{name!r} is no {self.kind} ({hint})")
-        return self._words[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._words
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._words)
-
-    def __len__(self) -> int:
-        return len(self._words)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A value of a key that needs no more than its meaning."""
-
-    name: str
-    meaning: str
 
 
 @dataclass(frozen=True)
@@ -155,6 +107,7 @@ class Runtime:
         package: whose version is recorded.
         ships: runs model.onnx, so that every file is scored in it and it can be asked for in `recommend`; else it
             runs the trained module, for comparison.
+        dynamic: has integer kernels for activations that are scaled while running.
     """
 
     name: str
@@ -162,11 +115,16 @@ class Runtime:
     module: str
     package: str
     ships: bool = True
+    dynamic: bool = False
+
+    def on_integers(self, precision: Precision) -> bool:
+        """Whether it should compute a network of this precision on integers."""
+        return precision.method and (precision.static or self.dynamic)
 
 
 RUNTIMES = Words(
     "runtime",
-    Runtime("onnxruntime", "ONNX Runtime", "winnow.deploy.onnx_runtime", "onnxruntime"),
+    Runtime("onnxruntime", "ONNX Runtime", "winnow.deploy.onnx_runtime", "onnxruntime", dynamic=True),
     Runtime("openvino", "OpenVINO", "winnow.deploy.openvino_runtime", "openvino"),
     Runtime("torch", "torch eager", "winnow.deploy.torch_eager", "torch", ships=False),
 )
@@ -258,39 +216,3 @@ def rewinding(value: str) -> str:
     if epoch != value and epoch.isdigit():
         return f"then rewound to the weights after epoch {epoch}"
     return REWINDS[value].meaning
-
-
-OBJECTIVES = Words(
-    "objective",
-    Choice("accuracy", "the smallest loss of accuracy"),
-    Choice("size", "the smallest file"),
-    Choice("latency", "the lowest latency"),
-    Choice("energy", "the lowest energy"),
-)
-APPLY_TO = Words(
-    "choice of apply_to",
-    Choice("dense", "those not pruned"),
-    Choice("last", "also the last round of every pruning strategy"),
-    Choice("all", "every round"),
-)
-OPTIMIZERS = Words("optimizer", Choice("sgd", "SGD with Nesterov momentum"), Choice("adamw", "AdamW"))
-SCHEDULES = Words(
-    "schedule",
-    Choice("one_cycle", "up to `lr` and down to nearly 0"),
-    Choice("cosine", "down to 0"),
-    Choice("multi_step", "drops at `milestones`"),
-)
-TUNING_SCHEDULES = Words("schedule", Choice("constant", "the same rate"), Choice("cosine", "down to 0"))
-ARITHMETIC = Words(
-    "precision of training",
-    Choice("auto", "bf16 where the device multiplies it natively"),
-    Choice(FP32, "32-bit floating point"),
-    Choice("bf16", "bf16 autocast"),
-)
-DEVICES = Words(
-    "device",
-    Choice("auto", "takes a GPU where it finds one"),
-    Choice("cpu", "never uses a GPU"),
-    Choice("cuda", "asks the scheduler for a GPU"),
-)
-OBSERVERS = Words("observer", Choice("histogram", "least expected error"), Choice("minmax", "all that was seen"))

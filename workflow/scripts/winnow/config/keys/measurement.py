@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from winnow.config.choices import OBJECTIVES
 from winnow.config.keys.kinds import OneOf, Real, Whole
 from winnow.config.keys.section import Section, key
-from winnow.study.vocabulary import OBJECTIVES, RUNTIMES, SCORED
+from winnow.study.vocabulary import RUNTIMES, SCORED
 
 
 class Benchmark(Section):

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
+from winnow.config.choices import TUNING_SCHEDULES
 from winnow.config.keys.kinds import IMPORT_PATH, OneOf, Real, Text, Whole
 from winnow.config.keys.section import Section, key
-from winnow.study.vocabulary import AXES, CRITERIA, REWINDS, SCOPES, SHUFFLES, STRUCTURES, TUNING_SCHEDULES
+from winnow.study.vocabulary import AXES, CRITERIA, REWINDS, SCOPES, SHUFFLES, STRUCTURES
 
 Criterion = Annotated[str, OneOf(CRITERIA, IMPORT_PATH)]
 Scope = Annotated[str, OneOf(SCOPES)]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from winnow.config.choices import APPLY_TO, OBSERVERS
 from winnow.config.keys.kinds import OneOf, Real, Whole
 from winnow.config.keys.section import Section, key
 from winnow.config.keys.training import Arithmetic, Epochs, Milestones, Rate, Schedule, Warmup
-from winnow.study.vocabulary import APPLY_TO, METHODS, OBSERVERS, PRECISIONS
+from winnow.study.vocabulary import METHODS, PRECISIONS
 
 
 class Ptq(Section):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from winnow.config.catalog import NETWORKS, SHORTCUTS, SOURCES, STEMS
+from winnow.config.catalog import NETWORKS, SOURCES
+from winnow.config.choices import SHORTCUTS, STEMS
 from winnow.config.keys.kinds import IMPORT_PATH, NAME, OneOf, Real, Text, Whole
 from winnow.config.keys.measurement import Benchmark, Recommend
 from winnow.config.keys.pruning import Pruning

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from winnow.config.choices import ARITHMETIC, DEVICES, OPTIMIZERS, SCHEDULES
 from winnow.config.keys.kinds import Flag, OneOf, Real, Whole
 from winnow.config.keys.section import Section, key
-from winnow.study.vocabulary import ARITHMETIC, DEVICES, OPTIMIZERS, SCHEDULES
 
 Epochs = Annotated[int, Whole(at_least=1, unit="epochs")]
 Rate = Annotated[float, Real(above=0)]

@@ -1,4 +1,4 @@
-"""What a runtime really executed: its layers, on integers or in float."""
+"""ONNX Runtime on the CPU: how it loads a file, and what of it runs on integers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,34 @@ import onnx
 import onnxruntime
 from onnx import ModelProto
 
-from winnow.deploy.runtimes import FLOAT, INTEGER, compiled, open_session, session_options
+from winnow.deploy.runtimes import Network
+from winnow.errors import WinnowError
 
+_FLOAT = {"Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv", "FusedGemm", "FusedMatMul"}
+_INTEGER = {"QLinearConv", "QGemm", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul"}
+_INTEGER |= {"MatMulIntegerToFloat"}
 _FUSED = re.compile(r"(_token_\d+|/.*)$")  # what fusions append to the name of a node
+
+
+def load(path: str | Path, threads: int) -> Network:
+    """Load model.onnx with all graph optimizations."""
+    session = _session(str(path), _options(threads), path)
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: images})[0]
+
+
+def failure(path: str | Path) -> str | None:
+    """Return in a line why it does not load a file; None if it does."""
+    try:
+        _session(str(path), _options(threads=1), path)
+    except WinnowError as error:
+        return str(error)
+    return None
+
+
+def integer_layers(path: str | Path, shape: Sequence[int]) -> list[tuple[str, ...]]:
+    """Return the names of the nodes that run on integers."""
+    return [(layer.name,) for layer in executed_layers(path, shape) if layer.integer]
 
 
 @dataclass(frozen=True)
@@ -28,7 +53,7 @@ class Layer:
 
     @property
     def integer(self) -> bool:
-        return self.operator in INTEGER
+        return self.operator in _INTEGER
 
 
 def executed_layers(path: str | Path, shape: Sequence[int], *, optimize: bool = True) -> list[Layer]:
@@ -42,18 +67,18 @@ def executed_layers(path: str | Path, shape: Sequence[int], *, optimize: bool = 
         optimize: as the runtime does it; else as the file has them.
     """
     with tempfile.TemporaryDirectory() as folder:
-        options = session_options(threads=1)
+        options = _options(threads=1)
         if not optimize:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.enable_profiling = True
         options.profile_file_prefix = f"{folder}/profile"
-        session = open_session(str(path), options, path)
+        session = _session(str(path), options, path)
         session.run(None, {session.get_inputs()[0].name: np.zeros((1, *shape), np.float32)})
         events = json.loads(Path(session.end_profiling()).read_text())
     return [
         Layer(_FUSED.sub("", event["name"].removesuffix("_kernel_time")), operator)
         for event in events
-        if event["name"].endswith("_kernel_time") and (operator := event["args"]["op_name"]) in FLOAT | INTEGER
+        if event["name"].endswith("_kernel_time") and (operator := event["args"]["op_name"]) in _FLOAT | _INTEGER
     ]
 
 
@@ -66,40 +91,23 @@ def intermediate_values(model: ModelProto, names: Sequence[str], images: np.ndar
     """
     outputs = {value.name for value in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names) if name not in outputs)
-    options = session_options(threads=1)
+    options = _options(threads=1)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = open_session(model.SerializeToString(), options, "a graph with all its values")
+    session = _session(model.SerializeToString(), options, "a graph with all its values")
     feed = {} if images is None else {session.get_inputs()[0].name: images}
     return dict(zip(names, session.run(list(names), feed), strict=True))
 
 
-@dataclass(frozen=True)
-class OpenVinoLayer:
-    """A convolution or matrix product as OpenVINO executes it.
-
-    Attributes:
-        names: of the nodes of the file that it was made of; OpenVINO renames some.
-        factors: the types of what it multiplies: `u8`, `i8`, `f32`, ... What OpenVINO calls its precision is that of
-            the weights, also where they are turned into float to be multiplied.
-    """
-
-    names: tuple[str, ...]
-    factors: tuple[str, ...]
-
-    @property
-    def integer(self) -> bool:
-        return set(self.factors) <= {"u8", "i8"}
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return options
 
 
-def openvino_layers(path: str | Path) -> list[OpenVinoLayer]:
-    """Return the convolutions and matrix products that OpenVINO executes, recurrent ones included, in their order."""
-    kinds = {"Convolution", "Deconvolution", "FullyConnected", "MatMul", "RNNSeq", "RNNCell"}
-    layers = []
-    for operation in compiled(path, threads=1).get_runtime_model().get_ordered_ops():
-        info = operation.get_rt_info()
-        if info["layerType"].astype(str) in kinds:
-            names = info["originalLayersNames"].astype(str).split(",")
-            names = tuple(dict.fromkeys(name.partition("/")[0] for name in names))
-            factors = tuple(value.get_element_type().get_type_name() for value in operation.inputs()[:2])
-            layers.append(OpenVinoLayer(names, factors))
-    return layers
+def _session(model: str | bytes, options: onnxruntime.SessionOptions, name: str | Path) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no base class but this
+        raise WinnowError(f"{name}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error

@@ -1,7 +1,7 @@
-"""Small networks of the literature that torchvision does not have.
+"""ResNets for 32x32 images (He et al. 2016, section 4.2).
 
-Every forward pass is a plain chain of modules and additions, so that `torch.export` and the int8 quantizer
-see convolutions, linears, ReLUs and adds only.
+Every forward pass is a plain chain of modules and additions, so that `torch.export` and the int8 quantizer see
+convolutions, linears, ReLUs and adds only.
 """
 
 from __future__ import annotations
@@ -9,6 +9,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from winnow.config.settings import ModelSettings
+from winnow.study.task import Task
+
+_DEPTHS = {"resnet20": 20, "resnet56": 56}
+
+
+def build(settings: ModelSettings, task: Task) -> nn.Module:
+    """Build the network of this name with fresh weights."""
+    return CifarResNet(_DEPTHS[settings.name], task.channels, task.classes, settings.shortcut)
 
 
 def _conv_bn(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.Module]:
@@ -74,45 +84,3 @@ class CifarResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(torch.flatten(self.pool(self.features(x)), 1))
-
-
-class VggBn(nn.Module):
-    """torchvision's VGG features with batch norm, global pooling and one linear classifier (the CIFAR form)."""
-
-    def __init__(self, features: nn.Module, classes: int):
-        super().__init__()
-        self.features = features
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(512, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(torch.flatten(self.pool(self.features(x)), 1))
-
-
-def lenet_300_100(channels: int, size: int, classes: int) -> nn.Module:
-    """LeNet-300-100: two hidden layers (LeCun et al. 1998, as pruned by Han et al. 2015)."""
-    return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(channels * size * size, 300),
-        nn.ReLU(),
-        nn.Linear(300, 100),
-        nn.ReLU(),
-        nn.Linear(100, classes),
-    )
-
-
-def lenet5(channels: int, size: int, classes: int) -> nn.Module:
-    """LeNet-5 in the form the pruning literature uses (20 and 50 5x5 filters, 500 units; Han et al. 2015)."""
-    side = ((size - 4) // 2 - 4) // 2
-    return nn.Sequential(
-        nn.Conv2d(channels, 20, 5),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(20, 50, 5),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(50 * side * side, 500),
-        nn.ReLU(),
-        nn.Linear(500, classes),
-    )

@@ -1,0 +1,194 @@
+"""A stage is made again for what can change its result, and for nothing else."""
+
+import shutil
+import textwrap
+
+import pytest
+
+from samples import REPOSITORY
+from winnow.planning import provenance
+from winnow.planning.provenance import source_digest, user_digest
+
+SCRIPTS = REPOSITORY / "workflow" / "scripts"
+RESNET, LENET = "winnow.models.torchvision_resnet", "winnow.models.lenet"
+
+
+def forget():
+    for function in (source_digest, user_digest, provenance._imports, provenance._tree, provenance._read):
+        function.cache_clear()
+
+
+@pytest.fixture
+def scripts(tmp_path, monkeypatch):
+    """A copy of workflow/scripts that digests are taken of."""
+    shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "_SCRIPTS", tmp_path / "scripts")
+    forget()
+    yield tmp_path / "scripts"
+    forget()
+
+
+def digests(scripts) -> dict[str, str]:
+    forget()
+    found = {path.stem: source_digest(path.stem) for path in scripts.glob("*.py")}
+    found |= {f"train {name}": source_digest("train", name) for name in (RESNET, LENET)}
+    sources = ("winnow.data.digits", "winnow.data.image_folder")
+    return found | {f"prepare {name}": source_digest("prepare_dataset", name) for name in sources}
+
+
+def changed(scripts, module: str, text: str = "NEW = 1\n") -> set[str]:
+    """Return what is made again when a line is added to a module."""
+    before = digests(scripts)
+    with (scripts / module).open("a") as file:
+        file.write(text)
+    after = digests(scripts)
+    return {name for name in before if before[name] != after[name]}
+
+
+@pytest.mark.parametrize(
+    ("module", "again", "kept"),
+    [
+        ("winnow/report/quantization_table.py", {"make_quantization_table"}, {"train", "collect", "evaluate"}),
+        ("winnow/quantize/int8.py", {"calibrate", "train_quantized"}, {"train", "export", "evaluate"}),
+        ("winnow/quantize/static.py", {"calibrate"}, {"train_quantized", "quantize_dynamic", "train"}),
+        ("winnow/quantize/dynamic.py", {"quantize_dynamic"}, {"train_quantized", "calibrate", "train"}),
+        ("winnow/quantize/aware.py", {"train_quantized"}, {"calibrate", "quantize_dynamic", "retrain"}),
+        (
+            "winnow/train/optimizer.py",
+            {"train", "retrain", "train_quantized"},
+            {"prepare_dataset", "export", "collect"},
+        ),
+        ("winnow/figures/speedup.py", {"make_figures"}, {"make_overview", "collect", "recommend"}),
+        ("winnow/data/prepare.py", {"prepare_dataset"}, {"train", "evaluate", "export", "calibrate"}),
+        ("evaluate.py", {"evaluate"}, {"train", "benchmark", "collect"}),
+    ],
+)
+def test_a_stage_depends_on_what_it_imports_and_nothing_else(scripts, module, again, kept):
+    found = changed(scripts, module)
+    assert again <= found
+    assert not kept & found
+
+
+def test_a_network_and_a_source_concern_only_those_who_use_them(scripts):
+    assert changed(scripts, "winnow/models/lenet.py") == {f"train {LENET}"}
+    assert changed(scripts, "winnow/data/image_folder.py") == {"prepare winnow.data.image_folder"}
+
+
+@pytest.mark.parametrize("module", ["winnow/errors.py", "winnow/study/vocabulary.py", "winnow/train/gpu_slots.py"])
+def test_what_no_result_depends_on_reruns_nothing(scripts, module):
+    assert not changed(scripts, module)
+
+
+def test_a_package_that_gets_content_counts(scripts):
+    assert {"train", "retrain"} <= changed(scripts, "winnow/train/__init__.py")
+
+
+ONE = '''"""A module."""
+from helper import scale
+
+
+def double(x):
+    """Twice."""
+    return scale(x, 2)
+'''
+SAME = '''# reformatted
+
+"""A module that says more of itself."""
+
+from helper import (
+    scale,  # what multiplies
+)
+
+
+def double(x: float) -> float:
+    return scale(
+        x,
+        2,
+    )
+'''
+
+
+def script(scripts, text: str) -> str:
+    (scripts / "new.py").write_text(text)
+    (scripts / "helper.py").write_text("def scale(x, factor):\n    return x * factor\n")
+    forget()
+    return source_digest("new")
+
+
+def test_comments_docstrings_annotations_and_layout_do_not_count(scripts):
+    assert script(scripts, ONE) == script(scripts, SAME)
+    assert script(scripts, ONE) != script(scripts, ONE.replace("2)", "3)"))
+    assert script(scripts, ONE) != script(scripts, ONE.replace("return scale", "print(x); return scale"))
+
+
+def test_a_string_that_is_no_docstring_counts(scripts):
+    assert script(scripts, "x = 'a'\n") != script(scripts, "x = 'b'\n")
+    assert script(scripts, "def f():\n    return None\n") != script(scripts, "def f():\n    return\n")
+
+
+def test_what_does_not_exist_is_an_error():
+    with pytest.raises(ValueError, match=r"no module winnow\.nowhere"):
+        source_digest("train", "winnow.nowhere")
+
+
+@pytest.fixture
+def user(tmp_path, monkeypatch):
+    """Return a function that writes a file of a user's package and returns the digest of `nets.main:net`."""
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "nets/__init__.py": "",
+        "nets/main.py": "from .blocks import block\nimport layers\n\n\ndef net():\n    return block(layers.one)\n",
+        "nets/blocks.py": "from . import parts\n\n\ndef block(x):\n    return parts.part(x)\n",
+        "nets/parts.py": "def part(x):\n    return x\n",
+        "nets/other.py": "x = 1\n",
+        "layers.py": "one = 1\n",
+        "unrelated.py": "y = 1\n",
+    }
+
+    def write(name: str = "", text: str = "") -> str:
+        for path, content in (files | ({name: textwrap.dedent(text)} if name else {})).items():
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            (tmp_path / path).write_text(content)
+        forget()
+        return user_digest("nets.main:net")
+
+    yield write
+    forget()
+
+
+@pytest.mark.parametrize("name", ["nets/main.py", "nets/blocks.py", "nets/parts.py", "nets/__init__.py", "layers.py"])
+def test_a_users_module_counts_with_all_that_it_imports(user, name):
+    assert user() != user(name, "z = 1\n")
+
+
+@pytest.mark.parametrize("name", ["nets/other.py", "unrelated.py"])
+def test_what_a_users_module_does_not_import_does_not_count(user, name):
+    assert user() == user(name, "z = 1\n")
+
+
+LOADER = "import importlib\n\n\ndef net():\n    return importlib.import_module('nets.other').x\n"
+
+
+def test_code_that_a_users_module_loads_by_name_counts(user, tmp_path):
+    first = user("nets/main.py", LOADER)
+    (tmp_path / "nets/other.py").write_text("x = 2\n")
+    forget()
+    assert user_digest("nets.main:net") != first
+
+
+def test_a_file_beside_a_users_module_that_it_names_counts(user, tmp_path):
+    user()
+    (tmp_path / "nets/kernel.cpp").write_text("int one() { return 1; }")
+    first = user("nets/main.py", "net = open('kernel.cpp')\n")
+    (tmp_path / "nets/kernel.cpp").write_text("int one() { return 2; }")
+    forget()
+    assert user_digest("nets.main:net") != first
+
+
+@pytest.mark.usefixtures("user")
+def test_an_installed_package_belongs_to_the_environment():
+    assert user_digest("torchvision.models:resnet18") == ""
+
+
+def test_a_module_that_does_not_parse_has_a_digest(user):
+    assert user("layers.py", "def (:\n") != user()

@@ -1,0 +1,47 @@
+"""Words that choose between settings: they appear in a configuration, and in no result."""
+
+from __future__ import annotations
+
+from winnow.study.vocabulary import FP32
+from winnow.study.words import Choice, Words
+
+OBJECTIVES = Words(
+    "objective",
+    Choice("accuracy", "the smallest loss of accuracy"),
+    Choice("size", "the smallest file"),
+    Choice("latency", "the lowest latency"),
+    Choice("energy", "the lowest energy"),
+)
+APPLY_TO = Words(
+    "choice of apply_to",
+    Choice("dense", "those not pruned"),
+    Choice("last", "also the last round of every pruning strategy"),
+    Choice("all", "every round"),
+)
+OPTIMIZERS = Words("optimizer", Choice("sgd", "SGD with Nesterov momentum"), Choice("adamw", "AdamW"))
+SCHEDULES = Words(
+    "schedule",
+    Choice("one_cycle", "up to `lr` and down to nearly 0"),
+    Choice("cosine", "down to 0"),
+    Choice("multi_step", "drops at `milestones`"),
+)
+TUNING_SCHEDULES = Words("schedule", Choice("constant", "the same rate"), Choice("cosine", "down to 0"))
+ARITHMETIC = Words(
+    "precision of training",
+    Choice("auto", "bf16 where the device multiplies it natively"),
+    Choice(FP32, "32-bit floating point"),
+    Choice("bf16", "bf16 autocast"),
+)
+DEVICES = Words(
+    "device",
+    Choice("auto", "takes a GPU where it finds one"),
+    Choice("cpu", "never uses a GPU"),
+    Choice("cuda", "asks the scheduler for a GPU"),
+)
+OBSERVERS = Words("observer", Choice("histogram", "least expected error"), Choice("minmax", "all that was seen"))
+STEMS = Words(
+    "stem",
+    Choice("imagenet", "as published"),
+    Choice("cifar", "without early downsampling: slower, more accurate on small images"),
+)
+SHORTCUTS = Words("shortcut", Choice("identity", "option A"), Choice("projection", "option B"))

@@ -1,0 +1,113 @@
+"""OpenVINO on the CPU: how it loads a file, and what of it runs on integers."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import openvino
+
+from winnow.deploy.runtimes import Network
+from winnow.errors import WinnowError
+
+_REASON = 200  # characters
+_LOADING = """
+import json, sys, numpy, openvino
+try:
+    network = openvino.Core().compile_model(sys.argv[1], "CPU", json.loads(sys.argv[2]))
+    shape = [size.get_length() if size.is_static else 2 for size in network.input(0).partial_shape]
+    network({0: numpy.zeros(shape, numpy.float32)})
+except RuntimeError as error:
+    print(str(error))
+    sys.exit(1)
+"""
+
+
+def load(path: str | Path, threads: int) -> Network:
+    """Load a file; what is not quantized is computed in fp32, not bf16."""
+    request = _compiled(path, threads).create_infer_request()
+    return lambda images: request.infer({0: images}, share_inputs=True)[0]
+
+
+def failure(path: str | Path) -> str | None:
+    """Return in a line why it does not load and run a file; None if it does.
+
+    Tried in a process of its own, for on some graphs OpenVINO crashes.
+    """
+    command = [sys.executable, "-c", _LOADING, str(path), json.dumps(_openvino_settings(threads=1))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return None
+    if done.returncode < 0:
+        return f"crashes ({signal.Signals(-done.returncode).name})"
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    return lines[-1][:_REASON] if lines else f"ends with code {done.returncode}"
+
+
+def integer_layers(path: str | Path, shape: Sequence[int]) -> list[tuple[str, ...]]:  # noqa: ARG001
+    """Return the names of the nodes that run on integers; the shape of an image is known from the file."""
+    return [layer.names for layer in executed_layers(path) if layer.integer]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution or matrix product as OpenVINO executes it.
+
+    Attributes:
+        names: of the nodes of the file that it was made of; OpenVINO renames some.
+        factors: the types of what it multiplies: `u8`, `i8`, `f32`, ... What OpenVINO calls its precision is that of
+            the weights, also where they are turned into float to be multiplied.
+    """
+
+    names: tuple[str, ...]
+    factors: tuple[str, ...]
+
+    @property
+    def integer(self) -> bool:
+        return set(self.factors) <= {"u8", "i8"}
+
+
+def executed_layers(path: str | Path) -> list[Layer]:
+    """Return the convolutions and matrix products that OpenVINO executes, recurrent ones included, in their order."""
+    kinds = {"Convolution", "Deconvolution", "FullyConnected", "MatMul", "RNNSeq", "RNNCell"}
+    layers = []
+    for operation in _compiled(path, threads=1).get_runtime_model().get_ordered_ops():
+        info = operation.get_rt_info()
+        if info["layerType"].astype(str) in kinds:
+            names = info["originalLayersNames"].astype(str).split(",")
+            names = tuple(dict.fromkeys(name.partition("/")[0] for name in names))
+            factors = tuple(value.get_element_type().get_type_name() for value in operation.inputs()[:2])
+            layers.append(Layer(names, factors))
+    return layers
+
+
+@cache
+def _core() -> openvino.Core:
+    """Return the one of this process.
+
+    Each CPU plugin replaces the process's signal stack and puts the last one back when it ends; plugins that end in
+    another order than they began leave a freed one behind, on which the next signal crashes the process.
+    """
+    return openvino.Core()
+
+
+def _openvino_settings(threads: int) -> dict[str, str | int]:
+    return {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+    }
+
+
+def _compiled(path: str | Path, threads: int) -> openvino.CompiledModel:
+    try:
+        return _core().compile_model(str(path), "CPU", _openvino_settings(threads))
+    except RuntimeError as error:
+        raise WinnowError(f"{path}: OpenVINO cannot load it ({str(error).splitlines()[0]})") from error

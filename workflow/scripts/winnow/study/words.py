@@ -1,0 +1,55 @@
+"""Words of one kind by name: a table that raises for what is not in it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from winnow.errors import WinnowError
+
+
+class _Word(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+W = TypeVar("W", bound=_Word)
+
+
+class Words(Mapping[str, W], Generic[W]):
+    """Words of one kind by name, in the order in which they are shown."""
+
+    def __init__(self, kind: str, *words: W):
+        self.kind = kind
+        self._words = {word.name: word for word in words}
+
+    def __getitem__(self, name: str) -> W:
+        """Return a word.
+
+        Raises:
+            WinnowError: there is none of this name.
+        """
+        if name not in self._words:
+            near = difflib.get_close_matches(str(name), self._words, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._words)}"
+            raise WinnowError(f"{name!r} is no {self.kind} ({hint})")
+        return self._words[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._words
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._words)
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value of a key that needs no more than its meaning."""
+
+    name: str
+    meaning: str
