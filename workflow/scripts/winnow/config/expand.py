@@ -98,7 +98,8 @@ def _retrained(pruning: Pruning, training: Plain, rewind: str, epoch: int | None
 
 def _final_rate(training: Plain) -> float:
     drops = training["gamma"] ** len(training["milestones"])
-    return training["lr"] * (drops if training["schedule"] == "multi_step" else _SMOOTH_FINAL)
+    final: float = training["lr"] * (drops if training["schedule"] == "multi_step" else _SMOOTH_FINAL)
+    return final
 
 
 def _sorted(value: Any) -> Any:

@@ -37,7 +37,8 @@ SECTIONS: dict[str, type[Section]] = {
     "recommend": Recommend,
 }
 """Sections by the place in the guide where their table stands."""
-_DEFINED = {kind: kind.__name__.lower() for kind in (*SECTIONS.values(), Exclusion) if kind is not Configuration}
+_WITHOUT_PLACE: list[type[Section]] = [Exclusion]
+_DEFINED = {kind: kind.__name__.lower() for kind in [*SECTIONS.values(), *_WITHOUT_PLACE] if kind is not Configuration}
 _TABLE = re.compile(r"(<!-- keys: (\S+) -->\n).*?(<!-- end of keys -->)", re.DOTALL)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from winnow.config.keys.section import Section, is_section, item_of, without_null
+from winnow.config.keys.section import is_section, item_of, without_null
 from winnow.config.keys.study import Configuration
 from winnow.errors import WinnowError
 
@@ -39,7 +39,7 @@ def _line(error: ErrorDetails, config: Any) -> str:
         case "winnow":
             return f"{where}{error['msg']}"
         case "extra_forbidden":
-            known = list(_section(tuple(above)).model_fields)
+            known = _known_keys(tuple(above))
             near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
             return f"unknown key {where!r}; {hint}"
@@ -65,9 +65,9 @@ def _given(path: _Path, config: Any) -> Iterator[int | str]:
         config = config[part]
 
 
-def _section(path: _Path) -> type[Section]:
-    """Return the section at a path: keys lead to sections, to lists of them, or to sections by name."""
+def _known_keys(path: _Path) -> list[str]:
+    """Return the keys of the section at a path: keys lead to sections, to lists of them, or to sections by name."""
     kind: Any = Configuration
     for part in path:
-        kind = without_null(kind.model_fields[part].annotation) if is_section(kind) else item_of(kind)
-    return kind
+        kind = without_null(kind.model_fields[str(part)].annotation) if is_section(kind) else item_of(kind)
+    return list(kind.model_fields)
