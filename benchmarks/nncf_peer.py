@@ -16,6 +16,7 @@ import json
 import random
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import nncf
@@ -61,7 +62,7 @@ def alternate(networks: dict[str, Network], images: np.ndarray, rounds: int, sec
 def accuracy(network: Network, data: ImageDataset) -> float:
     split = Split.of(data, "test", torch.device("cpu"))
     logits = np.concatenate([network(images.contiguous().numpy()).copy() for images, _ in split.batches(250)])
-    return metrics.classification(logits, split.labels.numpy())["top1"]
+    return metrics.classification(logits, split.labels.numpy()).top1
 
 
 def main() -> None:
@@ -81,7 +82,7 @@ def main() -> None:
     files = {"fp32": options.run / "fp32/model.onnx", "NNCF int8": peer}
     files |= {f"Winnow {kind}": options.run / kind / "model.onnx" for kind in ("ptq", "qat")}
     networks = {name: load_openvino(path, options.threads) for name, path in files.items() if path.exists()}
-    result = {"machine": machine() | {"nncf": importlib.metadata.version("nncf")}, "threads": options.threads}
+    result = {"machine": asdict(machine()) | {"nncf": importlib.metadata.version("nncf")}, "threads": options.threads}
     result["top1"] = {name: accuracy(network, data) for name, network in networks.items()}
     header = "| batch | " + " | ".join(f"{name}, median (p95) ms" for name in networks) + " | calls each |"
     print(header, "|---" * (len(networks) + 2) + "|", sep="\n")

@@ -10,7 +10,6 @@ with Snakemake, network by network, so that one that is refused does not stop th
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,11 @@ import yaml
 from torch import nn
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+from winnow.study.quality import Quality
+from winnow.study.vocabulary import METHODS
+
 NETWORKS = (
     "densenet121",
     "shufflenet_v2_x1_0",
@@ -40,8 +44,6 @@ _RATE = 0.001
 _RATES = {"squeezenet1_1": 0.0003}  # it has no norms
 _MOMENTUM = 0.1  # of batch norms: torchvision's 0.0003 to 0.1 are meant for more steps than are taken here
 _OPTIONS = {"googlenet": {"init_weights": True}}
-_METHODS = ("dynamic", "ptq", "qat")
-RUNTIMES = ("onnxruntime", "openvino")
 
 
 def build(channels: int, size: int, classes: int, name: str) -> nn.Module:
@@ -91,7 +93,7 @@ def study(name: str, images: str, samples: int, epochs: int) -> dict[str, Any]:
             "precision": "fp32",
         },
         "quantization": {
-            "methods": list(_METHODS),
+            "methods": list(METHODS),
             "ptq": {"calibration_samples": 256},
             "qat": {"epochs": 1, "lr": rate / 10, "warmup_epochs": 0},
         },
@@ -104,7 +106,7 @@ def run(configuration: dict[str, Any], cores: int) -> str | None:
     name = configuration["study"]
     (model,) = configuration["models"]
     files = [
-        f"results/{name}/cifar10-64/{model}/seed0/dense/{precision}/quality.json" for precision in ("fp32", *_METHODS)
+        f"results/{name}/cifar10-64/{model}/seed0/dense/{precision}/quality.json" for precision in ("fp32", *METHODS)
     ]
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(configuration, file)
@@ -141,23 +143,23 @@ def rows(name: str, refusal: str | None) -> list[str]:
     label = name.replace("_", "-")
     folder = ROOT / "results" / f"torchvision-{label}" / "cifar10-64" / label / "seed0" / "dense"
     lines = []
-    for precision in ("fp32", *_METHODS):
+    for precision in ("fp32", *METHODS):
         path = folder / precision / "quality.json"
-        cells = _cells(json.loads(path.read_text())) if path.exists() else [*[""] * 6, refusal or "not made"]
+        cells = _cells(Quality.read(path)) if path.exists() else [*[""] * 6, refusal or "not made"]
         lines.append("| " + " | ".join([name, precision, *cells]) + " |")
     return lines
 
 
-def _cells(quality: dict[str, Any]) -> list[str]:
-    validation = (quality["quantization"] or {}).get("validation", {})
-    openvino, coverage = quality["runtimes"]["openvino"], quality["coverage"]
-    left = {layer["reason"] for runtime in RUNTIMES for layer in (coverage[runtime] or {}).get("float_layers", [])}
+def _cells(quality: Quality) -> list[str]:
+    difference, openvino, coverage = quality.quantization, quality.runtimes["openvino"], quality.coverage.runtimes
+    found = difference.validation if difference else None
+    left = {layer.reason for covered in coverage.values() if covered for layer in covered.float_layers}
     return [
-        _percent(quality["test"]["top1"]),
-        f"{validation['sqnr_db']:.1f}" if validation.get("sqnr_db") else "",
-        _percent(validation.get("agreement")),
-        "agrees" if openvino["agrees"] else openvino["reason"] or f"differs by {openvino['difference']:.2g}",
-        *(_percent((coverage[runtime] or {}).get("macs")) for runtime in RUNTIMES),
+        _percent(quality.test.top1),
+        f"{found.sqnr_db:.1f}" if found and found.sqnr_db else "",
+        _percent(found.agreement if found else None),
+        "agrees" if openvino.agrees else openvino.reason or f"differs by {openvino.difference:.2g}",
+        *(_percent(covered.macs if covered else None) for covered in coverage.values()),
         "; ".join(sorted(left)),
     ]
 
@@ -179,7 +181,7 @@ def main() -> None:
     for name in arguments.networks:
         refusal = run(study(name, arguments.images, arguments.samples, arguments.epochs), arguments.cores)
         lines += rows(name, refusal)
-        print("\n".join(lines[-len(_METHODS) - 1 :]), flush=True)
+        print("\n".join(lines[-len(METHODS) - 1 :]), flush=True)
     arguments.table.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from winnow.config.settings import DatasetSettings, ModelSettings, TrainingSettings
 from winnow.data.dataset import ImageDataset
-from winnow.train.loop import Trainee, TrainingRecord, train
+from winnow.study.training import Training
+from winnow.train.loop import Trainee, train
 from winnow.train.resume import ResumeFile
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -39,7 +40,7 @@ def training_settings(**changes) -> TrainingSettings:
     return TrainingSettings.of(values | changes)
 
 
-def train_in(folder: Path, trainee: Trainee, data: ImageDataset, settings: TrainingSettings) -> TrainingRecord:
+def train_in(folder: Path, trainee: Trainee, data: ImageDataset, settings: TrainingSettings) -> Training:
     """Train, with state and history in a folder; a second call goes on from the state."""
     return train(
         trainee,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,15 @@ import torch
 from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
+import records
 from winnow.config.resolve import resolve
 from winnow.figures.draw import Tables
 from winnow.results.collect import collect
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 from winnow.study.artifacts import Network, networks
+from winnow.study.quality import LayerNoise, Quality, RuntimeCoverage, Sizes
+from winnow.study.sparsity import Group, LeftAlone, Sparsity
+from winnow.study.speed import Timing
 
 CLASSES = [f"class {letter}" for letter in "abcd"]
 LAYERS = ["conv1", "conv2", "fc"]
@@ -29,10 +34,7 @@ GRID = {
     "rewind": ["init", 2],
     "exclude": [{"structure": "channels", "rounds": 3}, {"criterion": "random", "rounds": 3}],
 }
-_GROUPS = [
-    {"root": "conv1", "members": ["conv1", "conv2"], "width": 8, "kept": 1},
-    {"root": "conv3", "members": ["conv3"], "width": 16, "kept": 2},
-]
+_GROUPS = (Group("conv1", ("conv1", "conv2"), width=8, kept=1), Group("conv3", ("conv3",), width=16, kept=2))
 _BITS = {"fp32": 4.0, "dynamic": 1.05, "ptq": 1.0, "qat": 1.0}
 _LOSS = {"fp32": 0.0, "dynamic": 0.004, "ptq": 0.012, "qat": 0.002}
 _SPEED = {"fp32": 1.0, "dynamic": 1.6, "ptq": 0.4, "qat": 0.4}
@@ -101,14 +103,14 @@ def _write_network(folder: Path, study: Mapping[str, Any], network: Network) -> 
     target.mkdir(parents=True)
     random = np.random.default_rng(abs(hash_of(network)))
     pruning = None if network.run == "dense" else _pruning(study, network.run)
-    identity = {key: getattr(network, key) for key in ("dataset", "model", "seed", "run", "precision")}
-    quality = identity | _quality(network.precision, pruning, network.seed, random)
-    (target / "quality.json").write_text(json.dumps(quality))
-    (target / "speed.json").write_text(json.dumps(identity | _speed(study, network.precision, pruning, random)))
+    identity = asdict(network)
+    quality = _quality(identity, pruning, random)
+    quality.write(target / "quality.json")
+    records.speed(*_timings(study, network.precision, pruning, random), **identity).write(target / "speed.json")
     if network.history:
         (folder / network.history).parent.mkdir(parents=True, exist_ok=True)
         (folder / network.history).write_text(_history(study["training"][network.model]["epochs"]))
-        (folder / network.history).with_name("training.json").write_text(json.dumps(quality["training"]))
+        quality.training.write((folder / network.history).with_name("training.json"))
     onnx.save(_graph(), target / "model.onnx")
 
 
@@ -117,100 +119,78 @@ def hash_of(network: Network) -> int:
     return sum(ord(letter) * (position + 1) for position, letter in enumerate(f"{network.folder}"))
 
 
-def _pruning(study: Mapping[str, Any], run: str) -> dict[str, Any]:
+def _pruning(study: Mapping[str, Any], run: str) -> Sparsity:
     slug, _, number = run.partition("/round")
     axes = dict(study["strategies"][slug])
-    gone = 1 - (1 - axes["ratio"]) ** (int(number) / axes["rounds"])
-    channels = axes["structure"] == "channels"
-    layers = [
-        {"layer": name, "sparsity": gone if axes["scope"] == "local" else min(0.999, gone * (0.6 + 0.2 * position))}
+    removed = 1 - (1 - axes["ratio"]) ** (int(number) / axes["rounds"])
+    layers = tuple(
+        records.layer_sparsity(
+            name, removed if axes["scope"] == "local" else min(0.999, removed * (0.6 + 0.2 * position))
+        )
         for position, name in enumerate(LAYERS)
-    ]
-    return {
-        "strategy": slug,
-        "round": int(number),
-        "axes": axes,
-        "unit": "channels" if channels else "weights",
-        "requested": gone,
-        "achieved": gone,
-        "whole_network": {"weights": 1000, "kept": 100, "sparsity": 1 - (1 - gone) ** 2 if channels else gone},
-        "layers": layers,
-    } | ({"groups": _GROUPS, "left_alone": [{"layer": "fc", "reason": "the classifier"}]} if channels else {})
+    )
+    pruning = records.sparsity(slug, int(number), axes, removed, layers=layers)
+    if axes["structure"] != "channels":
+        return pruning
+    whole = replace(pruning.whole_network, sparsity=1 - (1 - removed) ** 2)
+    left_alone = (LeftAlone("fc", "the classifier"),)
+    return replace(pruning, unit="channels", whole_network=whole, groups=_GROUPS, left_alone=left_alone)
 
 
-def _quality(precision: str, pruning, seed: int, random: np.random.Generator) -> dict[str, Any]:
+def _quality(identity: dict[str, Any], pruning: Sparsity | None, random: np.random.Generator) -> Quality:
+    precision, seed = identity["precision"], identity["seed"]
     top1, kept = 0.95 - _LOSS[precision] + 0.004 * random.standard_normal(), 1.0
     if pruning:
-        axes, kept = pruning["axes"], 1 - pruning["whole_network"]["sparsity"]
+        axes, kept = pruning.axes, 1 - pruning.whole_network.sparsity
         harm = {"l1": 0.06, "random": 0.2}[axes["criterion"]] * (0.6 if axes["rewind"] != "init" else 1)
-        top1 -= harm * pruning["achieved"] ** 6 * (0.7 if axes["rounds"] > 1 else 1)
-    narrow = kept if pruning and pruning["unit"] == "channels" else 1.0
+        top1 -= harm * pruning.achieved**6 * (0.7 if axes["rounds"] > 1 else 1)
+    narrow = kept if pruning and pruning.unit == "channels" else 1.0
     samples, right = 400, round(400 * top1)
     confusion = np.diag([right // 4] * 4)
     confusion[0, 1] += samples - confusion.sum() - 3
     confusion[2, 3] += 3
     size = int(2**20 * 0.6 * _BITS[precision] * narrow)
-    layers = [{"layer": name, "sqnr_db": 40.0 - 5 * place - seed} for place, name in enumerate(LAYERS)]
-    own = {"error": _LOSS[precision] * 10, "sqnr_db": 26.0, "agreement": 1.0, "samples": 200}
-    error = {"error": _LOSS[precision] * 10, "sqnr_db": 25.0, "validation": own, "layers": layers}
-    integer = lambda share: {"macs": float(share), "integer_layers": 3 * share, "float_layers": []}
-    return {
-        "test": {"top1": top1, "top5": None, "loss": 1 - top1, "samples": samples, "confusion": confusion.tolist()},
-        "validation": {"top1": top1 + 0.003 * random.standard_normal(), "top5": None, "loss": 0.2, "samples": 200},
-        "runtimes": {
-            "onnxruntime": {"runs": True, "reason": None, "top1": top1, "difference": 0.0, "agrees": True},
-            "openvino": {"runs": True, "reason": None, "top1": top1, "difference": 0.001, "agrees": True},
-        },
-        "quantization": None if precision == "fp32" else error,
-        "coverage": {
-            "total_macs": int(1e6 * narrow),
-            "nonzero_macs": int(1e6 * kept),
-            "parameters": float(precision != "fp32"),
-            "layers": 3,
-            "onnxruntime": integer(precision != "fp32"),
-            "openvino": integer(precision in ("ptq", "qat")),
-        },
-        "size": {
-            "onnx_bytes": size,
-            "gzip_bytes": int(size * 0.9),
-            "sparse_bytes": int(size * (0.03 + 0.97 * kept / narrow)),
-            "state_dict_bytes": int(2**20 * 2.4 * narrow),
-            "parameters": int(6e5 * narrow),
-            "nonzero_parameters": int(6e5 * kept),
-        },
-        "pruning": pruning,
-        "training": {
-            "total_seconds": 60.0 * (1 + bool(pruning) + (precision == "qat")),
-            "total_joules": 900.0,
-            "energy_estimated": True,
-            "device": "cpu",
-            "precision": "fp32",
-        },
-    }
+    noise = tuple(LayerNoise(name, 40.0 - 5 * place - seed) for place, name in enumerate(LAYERS))
+    integer = {"onnxruntime": precision != "fp32", "openvino": precision in ("ptq", "qat")}
+    return records.quality(
+        top1,
+        **identity,
+        test=records.scores(top1, samples, loss=1 - top1),
+        confusion=tuple(map(tuple, confusion.tolist())),
+        validation=records.scores(top1 + 0.003 * random.standard_normal(), 200, loss=0.2),
+        quantization=None if precision == "fp32" else records.quantization(_LOSS[precision] * 10, noise),
+        coverage=records.coverage(
+            float(precision != "fp32"),
+            runtimes={name: RuntimeCoverage(float(share), 3 * share, ()) for name, share in integer.items()},
+            total_macs=int(1e6 * narrow),
+            nonzero_macs=int(1e6 * kept),
+        ),
+        size=Sizes(
+            onnx_bytes=size,
+            gzip_bytes=int(size * 0.9),
+            sparse_bytes=int(size * (0.03 + 0.97 * kept / narrow)),
+            state_dict_bytes=int(2**20 * 2.4 * narrow),
+            parameters=int(6e5 * narrow),
+            nonzero_parameters=int(6e5 * kept),
+        ),
+        pruning=pruning,
+        training=records.training(60.0 * (1 + bool(pruning) + (precision == "qat")), 900.0),
+    )
 
 
-def _speed(study: Mapping[str, Any], precision: str, pruning, random: np.random.Generator) -> dict[str, Any]:
-    narrow = 1 - pruning["achieved"] if pruning and pruning["unit"] == "channels" else 1.0
-    timings = []
+def _timings(
+    study: Mapping[str, Any], precision: str, pruning: Sparsity | None, random: np.random.Generator
+) -> Iterator[Timing]:
+    narrow = 1 - pruning.achieved if pruning and pruning.unit == "channels" else 1.0
     for threads in study["benchmark"]["threads"]:
         for runtime in study["benchmark"]["runtimes"]:
             for size in study["benchmark"]["batch_sizes"]:
                 if runtime == "torch" and precision != "fp32":
                     continue
                 median = 0.05 * size**0.9 * _SPEED[precision] * narrow * (1 + 0.02 * random.standard_normal())
-                energy = {"joules": median / size * 0.03, "watts": 30.0, "estimated": True}
-                timings.append(
-                    {
-                        "runtime": runtime,
-                        "batch_size": size,
-                        "threads": threads,
-                        "median_ms": median,
-                        "p95_ms": median * 1.1,
-                        "energy_per_image": energy,
-                    }
-                )
-    machine = {"processor": "A processor", "logical_cpus": 2, "onnxruntime": "1.0", "openvino": "2.0", "torch": "3.0"}
-    return {"machine": machine, "timings": timings}
+                energy = replace(records.ENERGY, joules=median / size * 0.03, watts=30.0)
+                timing = records.timing(runtime, size, threads, median)
+                yield replace(timing, p95_ms=median * 1.1, energy_per_image=energy)
 
 
 def _history(epochs: int) -> str:

@@ -173,11 +173,11 @@ def test_layers_of_two_files_are_matched_by_their_weights(data, tmp_path):
     names = ["start", "block", "block (use 2)", "block (use 3)", "line", "token", "volume", "head"]
     for path, least in ((fp32, None), (tmp_path / "dynamic.onnx", 15)):
         layers = layer_sqnr(fp32, path, images)
-        assert [layer["layer"] for layer in layers] == names
-        assert all(layer["sqnr_db"] is None if least is None else layer["sqnr_db"] > least for layer in layers)
+        assert [layer.layer for layer in layers] == names
+        assert all(layer.sqnr_db is None if least is None else layer.sqnr_db > least for layer in layers)
 
 
 def test_layers_without_a_match_are_left_out(data, tmp_path):
     one = exported(Hourglass, data, tmp_path / "one.onnx")
     other = exported(Attention, data, tmp_path / "other.onnx")
-    assert [layer["layer"] for layer in layer_sqnr(one, other, example_images(data).numpy())] == ["head"]
+    assert [layer.layer for layer in layer_sqnr(one, other, example_images(data).numpy())] == ["head"]

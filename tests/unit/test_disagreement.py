@@ -1,9 +1,10 @@
 """What people read of networks that a runtime does not compute, or not wholly on integers."""
 
-import json
+from dataclasses import replace
 
 import pytest
 
+import records
 from studies import configuration, files, tables, write_study
 from winnow.analysis.recommendation import as_record, recommend
 from winnow.config.recommend import RecommendSettings
@@ -12,15 +13,16 @@ from winnow.report.findings import findings
 from winnow.report.model_card import reasons, write_all
 from winnow.report.quantization_table import as_markdown, quantization_table
 from winnow.results.layer_names import left_in_float
+from winnow.study.quality import FloatLayer, InRuntime, Quality, RuntimeCoverage
 
 SMALL = {"criterion": ["l1"], "ratio": [0.5, 0.9], "rounds": [1], "rewind": ["init"]}
-WRONG = {"runs": True, "reason": None, "top1": 0.25, "difference": 0.31, "agrees": False}
-CRASH = {"runs": False, "reason": "crashes (SIGSEGV)", "agrees": False}
-ROUNDED = [
-    {"layer": "up1", "operator": "ConvTranspose", "macs": 0.3, "reason": "ONNX Runtime has no integer kernel for it"},
-    {"layer": "scores", "operator": "MatMul", "macs": 0.05, "reason": "a product of two activations"},
-    {"layer": "up2", "operator": "ConvTranspose", "macs": 0.1, "reason": "ONNX Runtime has no integer kernel for it"},
-]
+WRONG = InRuntime(runs=True, agrees=False, scores=records.scores(0.25), difference=0.31)
+CRASH = InRuntime(runs=False, agrees=False, reason="crashes (SIGSEGV)")
+ROUNDED = (
+    FloatLayer("up1", "ConvTranspose", 0.3, "ONNX Runtime has no integer kernel for it"),
+    FloatLayer("scores", "MatMul", 0.05, "a product of two activations"),
+    FloatLayer("up2", "ConvTranspose", 0.1, "ONNX Runtime has no integer kernel for it"),
+)
 WORDS = (
     "40.0 % ConvTranspose: ONNX Runtime has no integer kernel for it (up1, up2); "
     "5.0 % MatMul: a product of two activations (scores)"
@@ -32,14 +34,15 @@ def broken(tmp_path):
     """A study in which OpenVINO miscomputes the dense ptq, which is partly in float, and crashes on the dense qat."""
     study = write_study(tmp_path, configuration(seeds=[0, 1], pruning=SMALL))
     for path in files(tmp_path, study)["quality"]:
-        content = json.loads(path.read_text())
-        if content["run"] == "dense" and content["precision"] in ("ptq", "qat"):
-            content["runtimes"]["openvino"] = WRONG if content["precision"] == "ptq" else CRASH
-        if content["run"] == "dense" and content["precision"] == "ptq":
-            content["coverage"]["onnxruntime"] = {"macs": 0.55, "integer_layers": 2, "float_layers": ROUNDED}
-        if content["precision"] == "qat":
-            content["coverage"]["openvino"] = None
-        path.write_text(json.dumps(content))
+        record = Quality.read(path)
+        runtimes, coverages = dict(record.runtimes), dict(record.coverage.runtimes)
+        if record.run == "dense" and record.precision in ("ptq", "qat"):
+            runtimes["openvino"] = WRONG if record.precision == "ptq" else CRASH
+        if record.run == "dense" and record.precision == "ptq":
+            coverages["onnxruntime"] = RuntimeCoverage(0.55, 2, ROUNDED)
+        if record.precision == "qat":
+            coverages["openvino"] = None
+        replace(record, runtimes=runtimes, coverage=replace(record.coverage, runtimes=coverages)).write(path)
     return tmp_path, study, tables(tmp_path, study)
 
 
@@ -50,7 +53,7 @@ def settings(study, **changes):
 def test_what_stays_in_float_is_grouped_by_reason_and_the_largest_comes_first():
     assert left_in_float(ROUNDED) == WORDS
     assert left_in_float([]) == ""
-    many = [{"layer": name, "operator": "LSTM", "macs": 0.01, "reason": "r"} for name in "abcde"]
+    many = [FloatLayer(name, "LSTM", 0.01, "r") for name in "abcde"]
     assert left_in_float(many) == "5.0 % LSTM: r (a, b, c and 2 more)"
 
 

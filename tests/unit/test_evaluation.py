@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic as onnx_quantize_dynamic
 from torch import nn
 
+import records
 from samples import REPOSITORY, colored_squares, model_settings
 from winnow.config.settings import BenchmarkSettings, BoundsSettings
 from winnow.deploy.export import export_checked
@@ -23,13 +24,18 @@ from winnow.measure import metrics
 from winnow.measure.energy import EnergyMeter
 from winnow.measure.layer_noise import layer_sqnr
 from winnow.measure.machine import machine
-from winnow.measure.quality import evaluate
+from winnow.measure.quality import Files, Origin, evaluate
 from winnow.measure.speed import benchmark
 from winnow.models.build import build_model
 from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.study.quality import InRuntime, RuntimeCoverage
+from winnow.study.record import Identity
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")}
+
+
+IDENTITY = Identity("d", "m", 0, "dense", "fp32")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +61,10 @@ def score(files, data, precision, path=None, **bounds):
     settings = BoundsSettings(**{"min_integer_macs": 1.0, "min_sqnr_db": 6.0, "min_agreement": 0.8} | bounds)
     float_file = files["fp32"]
     path = path or files[precision]
-    return evaluate(path, float_file, float_file, data, run="the/run", precision=precision, bounds=settings, threads=1)
+    identity = Identity("d", "m", 0, "dense", precision)
+    origin = Origin(state_dict_bytes=1000, training=records.training(), pruning=None)
+    found = Files(path, float_file, float_file)
+    return evaluate(found, data, identity, origin, settings, run="the/run", threads=1)
 
 
 def test_classification_scores():
@@ -63,11 +72,11 @@ def test_classification_scores():
     logits[np.arange(4), [1, 2, 3, 4]] = 5.0
     logits[2, 7] = 4.0
     scores = metrics.classification(logits, np.array([1, 2, 7, 9]))
-    assert scores["top1"] == 0.5
-    assert scores["top5"] >= 0.75
+    assert scores.top1 == 0.5
+    assert scores.top5 >= 0.75
     probability = math.exp(5) / (math.exp(5) + 24)
-    assert metrics.classification(logits[:1], np.array([1]))["loss"] == pytest.approx(-math.log(probability))
-    assert metrics.classification(np.eye(3), np.arange(3))["top5"] is None
+    assert metrics.classification(logits[:1], np.array([1])).loss == pytest.approx(-math.log(probability))
+    assert metrics.classification(np.eye(3), np.arange(3)).top5 is None
 
 
 def test_signals_arrive_after_openvino_has_let_networks_go(files):
@@ -87,7 +96,7 @@ def test_signals_arrive_after_openvino_has_let_networks_go(files):
 
 def test_confusion_counts_true_classes_in_rows():
     logits = np.eye(3)[[0, 1, 1, 2]]
-    assert metrics.confusion_matrix(logits, np.array([0, 1, 2, 2])) == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+    assert metrics.confusion_matrix(logits, np.array([0, 1, 2, 2])) == ((1, 0, 0), (0, 1, 0), (0, 1, 1))
 
 
 def test_sqnr_is_in_decibels():
@@ -108,44 +117,44 @@ def test_sizes_count_bytes_and_zeros(tmp_path):
         [numpy_helper.from_array(weight, "w")],
     )
     onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
-    size = metrics.file_sizes(tmp_path / "m.onnx")
-    assert size["onnx_bytes"] == (tmp_path / "m.onnx").stat().st_size
-    assert (size["parameters"], size["nonzero_parameters"]) == (1000, 100)
-    assert size["onnx_bytes"] - size["sparse_bytes"] == 4000 - (400 + 125)
-    assert size["gzip_bytes"] < 1000
+    size = metrics.file_sizes(tmp_path / "m.onnx", state_dict_bytes=7)
+    assert size.onnx_bytes == (tmp_path / "m.onnx").stat().st_size
+    assert (size.parameters, size.nonzero_parameters) == (1000, 100)
+    assert size.onnx_bytes - size.sparse_bytes == 4000 - (400 + 125)
+    assert size.gzip_bytes < 1000
 
 
 def test_fp32_is_scored_from_its_file(files, data):
     quality = score(files, data, "fp32")
-    assert quality["quantization"] is None
-    assert quality["coverage"]["onnxruntime"]["macs"] == quality["coverage"]["parameters"] == 0
-    assert quality["test"]["top5"] is not None
-    assert np.array(quality["test"]["confusion"]).sum() == quality["test"]["samples"] == 50
-    assert quality["validation"]["samples"] == 20
+    assert quality.quantization is None
+    assert quality.coverage.runtimes["onnxruntime"].macs == quality.coverage.parameters == 0
+    assert quality.test.top5 is not None
+    assert np.array(quality.confusion).sum() == quality.test.samples == 50
+    assert quality.validation.samples == 20
     for runtime in ("onnxruntime", "openvino"):
-        assert quality["runtimes"][runtime]["agrees"]
-        assert quality["runtimes"][runtime]["top1"] == quality["test"]["top1"]
-    assert quality["runtimes"]["onnxruntime"]["difference"] == 0 < quality["runtimes"]["openvino"]["difference"] < 1e-5
+        assert quality.runtimes[runtime].agrees
+        assert quality.runtimes[runtime].scores.top1 == quality.test.top1
+    assert quality.runtimes["onnxruntime"].difference == 0 < quality.runtimes["openvino"].difference < 1e-5
 
 
 @pytest.mark.parametrize("precision", ["dynamic", "ptq"])
 def test_quantized_networks_are_compared_with_their_source(files, data, precision):
     quality = score(files, data, precision)
-    difference = quality["quantization"]
-    assert 0 < difference["error"] < 0.05
-    assert difference["sqnr_db"] > 15
-    assert [layer["layer"] for layer in difference["layers"]] == ["0", "3", "7", "9"]
-    assert all(layer["sqnr_db"] > 15 for layer in difference["layers"])
-    assert difference["validation"]["sqnr_db"] > 15
-    assert difference["validation"]["agreement"] == 1
-    assert quality["runtimes"]["openvino"]["agrees"]
-    coverage = quality["coverage"]
-    assert coverage["onnxruntime"] == {"macs": 1, "integer_layers": 4, "float_layers": []}
-    assert coverage["openvino"]["integer_layers"] == (4 if precision == "ptq" else 0)
-    assert coverage["openvino"]["macs"] == (precision == "ptq")
+    difference = quality.quantization
+    assert 0 < difference.error < 0.05
+    assert difference.sqnr_db > 15
+    assert [layer.layer for layer in difference.layers] == ["0", "3", "7", "9"]
+    assert all(layer.sqnr_db > 15 for layer in difference.layers)
+    assert difference.validation.sqnr_db > 15
+    assert difference.validation.agreement == 1
+    assert quality.runtimes["openvino"].agrees
+    coverage = quality.coverage
+    assert coverage.runtimes["onnxruntime"] == RuntimeCoverage(1, 4, ())
+    assert coverage.runtimes["openvino"].integer_layers == (4 if precision == "ptq" else 0)
+    assert coverage.runtimes["openvino"].macs == (precision == "ptq")
     biases = 20 + 50 + 500 + 20  # which dynamic quantization leaves in float
     weights = 20 * 75 + 50 * 500 + 500 * 50 * 25 + 20 * 500
-    assert coverage["parameters"] == pytest.approx(weights / (weights + biases) if precision == "dynamic" else 1)
+    assert coverage.parameters == pytest.approx(weights / (weights + biases) if precision == "dynamic" else 1)
 
 
 def test_noise_in_one_layer_shows_from_there_on(files, tmp_path):
@@ -156,7 +165,7 @@ def test_noise_in_one_layer_shows_from_there_on(files, tmp_path):
     weight.CopyFrom(numpy_helper.from_array(noisy, weight.name))
     onnx.save(model, tmp_path / "noisy.onnx")
     images = np.random.default_rng(0).standard_normal((8, 3, 32, 32), dtype=np.float32)
-    sqnr = [layer["sqnr_db"] for layer in layer_sqnr(files["fp32"], tmp_path / "noisy.onnx", images)]
+    sqnr = [layer.sqnr_db for layer in layer_sqnr(files["fp32"], tmp_path / "noisy.onnx", images)]
     assert sqnr[:2] == [None, None]
     assert all(value < 10 for value in sqnr[2:])
 
@@ -173,10 +182,10 @@ def test_a_layer_left_in_floating_point_is_an_error_that_names_it(files, data, t
     )
     with pytest.raises(WinnowError, match=message):
         score(files, data, "dynamic", partly)
-    entry = score(files, data, "dynamic", partly, min_integer_macs=0.8)["coverage"]["onnxruntime"]
-    assert entry["macs"] == pytest.approx(share / 100)
-    assert [layer["layer"] for layer in entry["float_layers"]] == ["7", "9"]
-    assert sum(layer["macs"] for layer in entry["float_layers"]) == pytest.approx(1 - share / 100)
+    entry = score(files, data, "dynamic", partly, min_integer_macs=0.8).coverage.runtimes["onnxruntime"]
+    assert entry.macs == pytest.approx(share / 100)
+    assert [layer.layer for layer in entry.float_layers] == ["7", "9"]
+    assert sum(layer.macs for layer in entry.float_layers) == pytest.approx(1 - share / 100)
     with pytest.raises(WinnowError, match=r"the/run: ONNX Runtime runs 0 %"):
         score(files, data, "ptq", files["fp32"])
     with pytest.raises(WinnowError, match=r"the/run: OpenVINO runs 0 %"):
@@ -207,8 +216,8 @@ def test_a_network_that_computes_something_else_than_in_float_is_refused_with_th
         score(files, data, precision, wrong)
     with pytest.raises(WinnowError, match=r"% of decided predictions equal, quantization.min_agreement is 1"):
         score(files, data, precision, wrong, min_sqnr_db=-99.0, min_agreement=1.0)
-    found = score(files, data, precision, wrong, min_sqnr_db=-99.0, min_agreement=0.0)["quantization"]["validation"]
-    assert found["sqnr_db"] < 6
+    found = score(files, data, precision, wrong, min_sqnr_db=-99.0, min_agreement=0.0).quantization.validation
+    assert found.sqnr_db < 6
 
 
 class ChannelsLast(nn.Module):
@@ -255,11 +264,11 @@ def test_a_runtime_that_computes_something_else_is_said_and_never_an_error(files
         return lambda images: network(images)[:, ::-1]
 
     monkeypatch.setattr("winnow.deploy.openvino_runtime.load", wrong)
-    found = score(files, data, "ptq")["runtimes"]
-    assert not found["openvino"]["agrees"]
-    assert found["openvino"]["runs"]
-    assert found["openvino"]["difference"] > found["openvino"]["tolerance"]["difference"]
-    assert found["onnxruntime"]["agrees"]
+    found = score(files, data, "ptq").runtimes
+    assert not found["openvino"].agrees
+    assert found["openvino"].runs
+    assert found["openvino"].difference > found["openvino"].tolerance.difference
+    assert found["onnxruntime"].agrees
 
 
 def raising(_):
@@ -276,8 +285,8 @@ def raising(_):
 )
 def test_what_openvino_cannot_run_is_said_and_never_an_error(network, reason, files, data, monkeypatch):
     monkeypatch.setattr("winnow.deploy.openvino_runtime.load", lambda *_: network)
-    found = score(files, data, "ptq")["runtimes"]["openvino"]
-    assert found == {"runs": False, "reason": reason, "agrees": False}
+    found = score(files, data, "ptq").runtimes["openvino"]
+    assert found == InRuntime(runs=False, agrees=False, reason=reason)
 
 
 def unknown_operator(path):
@@ -298,11 +307,11 @@ def test_a_file_that_openvino_does_not_load_or_crashes_on_is_said(files, data, m
     monkeypatch.setattr("winnow.deploy.openvino_runtime._LOADING", crash)
     assert openvino_failure(files["fp32"]) == "crashes (SIGSEGV)"
     quality = score(files, data, "ptq")
-    assert quality["runtimes"]["openvino"] == {"runs": False, "reason": "crashes (SIGSEGV)", "agrees": False}
-    assert quality["coverage"]["openvino"] is None
+    assert quality.runtimes["openvino"] == InRuntime(runs=False, agrees=False, reason="crashes (SIGSEGV)")
+    assert quality.coverage.runtimes["openvino"] is None
     settings = BenchmarkSettings(("onnxruntime", "openvino"), (1,), (1,), 0.01, 0.02, 65.0)
-    timings = benchmark(files["ptq"], None, (3, 32, 32), settings)["timings"]
-    assert [timing["runtime"] for timing in timings] == ["onnxruntime"]
+    timings = benchmark(files["ptq"], None, (3, 32, 32), settings, IDENTITY).timings
+    assert [timing.runtime for timing in timings] == ["onnxruntime"]
 
 
 def test_logits_that_are_not_finite_are_an_error(files, data, tmp_path):
@@ -323,19 +332,19 @@ def test_a_damaged_file_is_named(data, files, tmp_path):
 def test_every_configuration_is_timed(files, data):
     settings = BenchmarkSettings(("onnxruntime", "openvino", "torch"), (1, 4), (1, 2), 0.01, 0.05, 65.0)
     eager = lambda: build_model(model_settings("lenet5"), data.task, seed=0)
-    speed = benchmark(files["fp32"], eager, (3, 32, 32), settings)
-    keys = [(t["runtime"], t["batch_size"], t["threads"]) for t in speed["timings"]]
+    speed = benchmark(files["fp32"], eager, (3, 32, 32), settings, IDENTITY)
+    keys = [(t.runtime, t.batch_size, t.threads) for t in speed.timings]
     assert sorted(keys) == sorted(
         (r, b, t) for r in ("onnxruntime", "openvino", "torch") for b in (1, 4) for t in (1, 2)
     )
-    for timing in speed["timings"]:
-        assert 0 < timing["median_ms"] <= timing["p95_ms"]
-        assert timing["repeats"] >= 10
-        assert timing["energy_per_image"]["joules"] > 0
-        assert timing["energy_per_image"]["estimated"] == (timing["energy_per_image"]["source"] == "estimate")
-    without = benchmark(files["ptq"], None, (3, 32, 32), settings)
-    assert {t["runtime"] for t in without["timings"]} == {"onnxruntime", "openvino"}
-    assert machine()["onnxruntime"]
+    for timing in speed.timings:
+        assert 0 < timing.median_ms <= timing.p95_ms
+        assert timing.repeats >= 10
+        assert timing.energy_per_image.joules > 0
+        assert timing.energy_per_image.estimated == (timing.energy_per_image.source == "estimate")
+    without = benchmark(files["ptq"], None, (3, 32, 32), settings, IDENTITY)
+    assert {t.runtime for t in without.timings} == {"onnxruntime", "openvino"}
+    assert machine().versions["onnxruntime"]
 
 
 def test_idle_power_is_subtracted(monkeypatch):
@@ -354,13 +363,8 @@ def test_idle_power_is_subtracted(monkeypatch):
     joules = meter.lap()
     record = meter.record(joules, 2.0, count=4)
     assert joules == pytest.approx(60)
-    assert record == {
-        "joules": pytest.approx(15),
-        "watts": pytest.approx(30),
-        "source": "rapl",
-        "estimated": False,
-        "idle_watts": pytest.approx(10),
-    }
+    assert (record.joules, record.watts) == (pytest.approx(15), pytest.approx(30))
+    assert (record.source, record.estimated, record.idle_watts) == ("rapl", False, pytest.approx(10))
 
 
 def test_without_a_counter_energy_is_an_estimate_and_says_so(monkeypatch):
@@ -371,4 +375,4 @@ def test_without_a_counter_energy_is_an_estimate_and_says_so(monkeypatch):
     meter = EnergyMeter(torch.device("cpu"), tdp_watts=100)
     meter.start()
     assert meter.lap() == pytest.approx(50)  # 2 CPU seconds at a quarter of 100 W
-    assert meter.record(50.0, 1.0)["source"] == "estimate"
+    assert meter.record(50.0, 1.0).source == "estimate"

@@ -1,26 +1,43 @@
 """The data of the figures against results.csv, and figures of studies in which something is missing."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from samples import REPOSITORY
 from studies import configuration, tables, write_study
 from winnow.analysis.confusion import confusion_difference_data
 from winnow.analysis.front import cost_column, pareto_data
 from winnow.analysis.layers import layer_sparsity_data, layer_sqnr_data
 from winnow.analysis.parallel import parallel_data
-from winnow.analysis.pruning import accuracy_sparsity_data, one_shot_iterative_data, rewinding_data, speedup_data
+from winnow.analysis.pruning import (
+    accuracy_sparsity_data,
+    accuracy_sparsity_seeds,
+    one_shot_iterative_data,
+    rewinding_data,
+    speedup_data,
+    strategies_in_panels,
+)
 from winnow.analysis.quantization import quantization_bars_data
-from winnow.analysis.training import training_curves_data
+from winnow.analysis.training import retraining_data, training_curves_data
 from winnow.config.recommend import RecommendSettings
+from winnow.errors import WinnowError
+from winnow.figures.accuracy_sparsity import accuracy_sparsity
 from winnow.figures.catalog import FIGURES, figures_of
 from winnow.figures.draw import draw_figures, read_tables
-from winnow.figures.parallel import parallel_plot
+from winnow.figures.interactive import parallel_plot
+from winnow.figures.layer_sqnr import layer_sqnr
+from winnow.figures.parallel import parallel_static
 from winnow.figures.pareto import pareto
+from winnow.figures.quantization_bars import quantization_bars
+from winnow.figures.training_curves import training_curves
 from winnow.results.csv_files import read_csv, write_csv
 from winnow.results.not_measured import Missing
+from winnow.study.vocabulary import PRECISIONS
 
 DENSE_FP32 = ("dense", "fp32")
 
@@ -51,15 +68,28 @@ def rows(results, run, precision="fp32"):
     return results[(results["run"] == run) & (results["precision"] == precision)]
 
 
+def curves(axes) -> list:
+    """Return the lines of a lineplot, without those straight across, ends of error bars and keys of the legend."""
+    return [line for line in axes.lines if line.get_linestyle() != "None" and len(line.get_xdata()) > 2]
+
+
 def test_bars_are_means_over_seeds_of_the_dense_network(results):
-    data = quantization_bars_data(results).set_index(["metric", "precision"])
-    for precision in ("fp32", "dynamic", "ptq", "qat"):
-        values = rows(results, "dense", precision)
-        assert data.loc[("top1", precision), "mean"] == pytest.approx(100 * values["top1"].mean())
-        assert data.loc[("top1", precision), "std"] == pytest.approx(100 * values["top1"].std(ddof=1))
-        assert data.loc[("size_mb", precision), "mean"] == pytest.approx(values["size_mb"].mean())
-        assert data.loc[("latency_openvino_b64_t1_ms", precision), "n"] == 3
-    assert ("latency_torch_b1_t1_ms", "ptq") not in data.index
+    data = quantization_bars_data(results)
+    seeds = data.groupby(["metric", "precision"]).size()
+    assert seeds["latency_openvino_b64_t1_ms"].to_dict() == dict.fromkeys(PRECISIONS, 3)
+    assert ("latency_torch_b1_t1_ms", "ptq") not in seeds.index
+    figure = quantization_bars(results)
+    panels = {panel.get_title(loc="left"): panel for panel in figure.axes if panel.get_visible()}
+    assert not any("torch" in title for title in panels)
+    for title, column, factor in (("top-1 accuracy, test (%)", "top1", 100), ("size of model.onnx (MB)", "size_mb", 1)):
+        bars = [bar for container in panels[title].containers for bar in container]
+        for bar, precision in zip(bars, PRECISIONS, strict=True):
+            values = factor * rows(results, "dense", precision)[column]
+            assert bar.get_width() == pytest.approx(values.mean())
+            assert bar.get_hatch() == PRECISIONS[precision].hatch
+    values = 100 * rows(results, "dense", "ptq")["top1"]
+    texts = {text.get_text() for text in panels["top-1 accuracy, test (%)"].texts}
+    assert f"{values.mean():.2f} ± {values.std(ddof=1):.2g}" in texts
 
 
 def test_a_point_of_accuracy_and_sparsity_is_a_strategy_after_its_last_round(results):
@@ -76,7 +106,31 @@ def test_a_point_of_accuracy_and_sparsity_is_a_strategy_after_its_last_round(res
     assert point["series"] == "l1, unstructured, 3 rounds, rewind init"
 
 
+def test_every_strategy_is_a_line_of_a_panel_that_can_be_read(results):
+    data = strategies_in_panels(accuracy_sparsity_seeds(results))
+    assert data["series"].nunique() > 8
+    assert data.groupby("panel")["line"].nunique().max() <= 8
+    assert data.groupby(["panel", "line"])["series"].nunique().max() == 1
+    assert set(data["criterion"][data["control"]]) == {"random"}
+    panels = {panel.get_title(): panel for panel in accuracy_sparsity(results).axes if panel.get_visible()}
+    assert panels.keys() == set(data["panel"])
+    for name, panel in panels.items():
+        own = data[data["panel"] == name]
+        for line, (_, points) in zip(curves(panel), own.groupby("line", sort=False), strict=True):
+            means = points.groupby("sparsity")["accuracy"].mean()
+            assert list(line.get_ydata()) == pytest.approx(list(means))
+
+
+def test_a_comparison_has_what_is_compared_in_one_panel(results):
+    data = strategies_in_panels(rewinding_data(results), "rewind")
+    assert set(data["line"]) == {"rewind init", "rewind epoch2"}
+    assert (data.groupby("panel")["line"].nunique() == 2).all()
+    alone = strategies_in_panels(one_shot_iterative_data(results), "rounds")
+    assert set(alone["panel"]) == {"rewind init", "rewind epoch2"}
+
+
 def test_comparisons_hold_only_what_can_be_compared(results):
+    assert set(one_shot_iterative_data(results)["rounds"]) == {1, 3}
     assert set(one_shot_iterative_data(results)["structure"]) == {"unstructured"}
     assert set(one_shot_iterative_data(results)["criterion"]) == {"l1"}
     assert set(rewinding_data(results)["rewind"]) == {"init", "epoch2"}
@@ -141,9 +195,13 @@ def test_costs_that_look_the_same_are_the_same(results, settings):
 
 def test_layers_are_means_over_seeds(study):
     layers, results = study[1].layers, study[1].results
-    sqnr = layer_sqnr_data(layers).set_index(["precision", "layer"])
-    assert sqnr.loc[("ptq", "conv2"), "mean"] == pytest.approx(35 - 1)
-    assert sqnr.loc[("ptq", "conv2"), "std"] == pytest.approx(1)
+    sqnr = layer_sqnr_data(layers).set_index(["precision", "layer", "seed"])["value"].sort_index()
+    assert sqnr["ptq", "conv2"].to_dict() == pytest.approx({0: 35, 1: 34, 2: 33})
+    axes = layer_sqnr(layers).axes[0]
+    assert [list(line.get_ydata()) for line in curves(axes)] == [pytest.approx([39, 34, 29])] * 3
+    bars = [segment for container in axes.containers for segment in container[2][0].get_segments()]
+    assert {tuple(bar[:, 1].round(6)) for bar in bars} == {(28, 30), (33, 35), (38, 40)}
+    assert [text.get_text() for text in axes.figure.legends[0].texts] == ["dynamic", "ptq", "qat"]
     wide = layer_sparsity_data(layers, results)
     assert list(wide.columns) == ["conv1", "conv2", "fc"]
     assert wide.loc["l1 channels init 90 %, one-shot", "fc"] == pytest.approx(90)
@@ -163,8 +221,14 @@ def test_the_confusion_difference_is_int8_minus_fp32(study):
 
 def test_training_curves_are_means_over_seeds(study):
     data = training_curves_data(study[1].history).set_index(["run", "precision", "epoch"])
-    assert data.loc[("dense", "fp32", 4), "accuracy"] == pytest.approx(85)
-    assert data.loc[("dense", "qat", 5), "n"] == 3
+    assert data.loc[("dense", "fp32", 4), "accuracy"].tolist() == pytest.approx([85] * 3)
+    assert set(data.loc[("dense", "qat", 5), "seed"]) == {0, 1, 2}
+    above, below = training_curves(study[1].history).axes
+    assert above.lines[0].get_ydata()[3] == pytest.approx(85)
+    rounds = retraining_data(training_curves_data(study[1].history))
+    median = rounds[(rounds["round"] == 1) & (rounds["epoch"] == rounds["epoch"].max())]["accuracy"].median()
+    assert below.lines[0].get_ydata()[-1] == pytest.approx(median)
+    assert "round 3 (6 strategies)" in {text.get_text() for text in below.get_legend().texts}
 
 
 def test_parallel_coordinates_show_every_network_in_its_view(results, settings):
@@ -178,6 +242,15 @@ def test_parallel_coordinates_show_every_network_in_its_view(results, settings):
     assert set(parallel_data(results, settings, "iterative")["rounds"]) == {3}
     row = everything[(everything["run"] == "dense") & (everything["precision"] == "ptq")].iloc[0]
     assert row["latency"] == pytest.approx(rows(results, "dense", "ptq")["latency_openvino_b1_t1_ms"].mean())
+
+
+def test_a_line_breaks_where_nothing_was_measured(results, settings):
+    worst = results.groupby(["run", "precision"])["top1"].mean().idxmin()
+    keys = pd.Series(list(zip(results["run"], results["precision"], strict=True)), index=results.index)
+    lost = results["latency_openvino_b1_t1_ms"].mask(keys == worst)
+    figures = [parallel_static(table, settings) for table in (results, results.assign(latency_openvino_b1_t1_ms=lost))]
+    whole, broken = ([line for line in figure.axes[0].lines if len(line.get_xdata())] for figure in figures)
+    assert len(broken) == len(whole) + 1
 
 
 def test_the_interactive_plot_holds_the_same_numbers_on_axes_that_can_be_brushed(results, settings):
@@ -265,7 +338,38 @@ def test_every_figure_has_a_caption():
 
 def test_the_same_results_give_the_same_bytes(tmp_path):
     for name in ("one", "other"):
-        drawn(tmp_path / name, configuration(seeds=[0], pruning=None))
+        drawn(tmp_path / name, configuration(seeds=[0, 1], pruning=SMALL))
     one, other = ((tmp_path / name / "figures/shapes/lenet5") for name in ("one", "other"))
-    for path in one.glob("*.svg"):
+    paths = [*one.glob("*.svg"), *one.glob("*.png")]
+    assert len(paths) == 2 * len(FIGURES)
+    for path in paths:
         assert path.read_bytes() == (other / path.name).read_bytes()
+
+
+def test_words_that_are_none_are_refused(study, settings):
+    tables = study[1]
+    strange = {name: getattr(tables, name).replace({"ptq": "int4"}) for name in ("results", "layers", "confusion")}
+    with pytest.raises(WinnowError, match="'int4' is no precision"):
+        quantization_bars(strange["results"])
+    with pytest.raises(WinnowError, match="'int4' is no precision"):
+        layer_sqnr(strange["layers"])
+    with pytest.raises(WinnowError, match="'int4' is no precision"):
+        confusion_difference_data(strange["confusion"])
+    with pytest.raises(WinnowError, match="'int4' is no precision"):
+        pareto(strange["results"], "size", settings)
+    with pytest.raises(WinnowError, match="'blocks' is no structure"):
+        parallel_plot(tables.results.replace({"channels": "blocks"}), settings, None)
+
+
+def test_words_are_shown_in_their_order_and_once():
+    assert [word.name for word in PRECISIONS.present(["qat", "fp32", "qat"])] == ["fp32", "qat"]
+
+
+def test_only_what_draws_loads_seaborn():
+    """Neither the analysis nor the page, which embeds finished figures, waits for it."""
+    analysis = sorted((REPOSITORY / "workflow/scripts/winnow/analysis").glob("[a-z]*.py"))
+    modules = [f"winnow.analysis.{path.stem}" for path in analysis] + ["winnow.report.page", "winnow.figures.catalog"]
+    code = f"import sys; import {', '.join(modules)}; print(*sys.modules)"
+    environment = {"PYTHONPATH": str(REPOSITORY / "workflow/scripts")}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert not {"seaborn", "matplotlib"} & set(found.stdout.split())

@@ -11,6 +11,7 @@ from winnow.analysis.layers import layer_sparsity_data, layer_sqnr_data
 from winnow.analysis.parallel import parallel_data
 from winnow.analysis.pruning import (
     accuracy_sparsity_data,
+    accuracy_sparsity_seeds,
     dense_accuracy,
     one_shot_iterative_data,
     rewinding_data,
@@ -72,6 +73,11 @@ def check(row, values: pd.Series, mean="mean", std="std") -> None:
     assert pd.isna(row[std]) == (len(values) == 1)
 
 
+def over_seeds(data: pd.DataFrame, keys: list[str], value: str = "value") -> pd.DataFrame:
+    """Average rows of single seeds, as seaborn does."""
+    return data.groupby(keys)[value].agg(["mean", "std", "size"]).rename(columns={"size": "n"}).reset_index()
+
+
 def last_rounds(results: pd.DataFrame) -> pd.DataFrame:
     return results[(results["round"] == results["rounds"]) & (results["precision"] == "fp32")]
 
@@ -81,7 +87,7 @@ def test_quantization_bars(study):
     if name == "no quantization":
         assert lacks(quantization_bars_data, found.results)
         return
-    data = quantization_bars_data(found.results)
+    data = over_seeds(quantization_bars_data(found.results), ["metric", "precision"])
     dense = found.results[found.results["run"] == "dense"]
     for _, row in data.iterrows():
         factor = 100 if row["metric"] == "top1" else 1
@@ -116,11 +122,11 @@ def test_comparisons_are_points_of_accuracy_against_sparsity(study):
     name, found, _ = study
     if name == "no pruning":
         return
-    everything = accuracy_sparsity_data(found.results)
+    everything = accuracy_sparsity_seeds(found.results)
     both, modes = one_shot_iterative_data(found.results), rewinding_data(found.results)
     for data in (both, modes):
         assert len(data.merge(everything)) == len(data)
-    assert set(both["criterion"]) == {"l1"}  # chance was tried in one go only
+    assert set(both["criterion"]) == {"l1"}  # the control was tried in one go only
     assert set(both["rounds"]) == {1, 2}
     assert set(modes["rewind"]) == {"init", "epoch2"}
 
@@ -176,7 +182,7 @@ def test_layers(study):
     assert lacks(layer_sparsity_data, layers, found.results) == (name == "no pruning")
     if name != "no quantization":
         dense = layers[(layers["run"] == "dense") & (layers["metric"] == "sqnr_db")]
-        for _, row in layer_sqnr_data(layers).iterrows():
+        for _, row in over_seeds(layer_sqnr_data(layers), ["precision", "layer"]).iterrows():
             own = dense[(dense["precision"] == row["precision"]) & (dense["layer"] == row["layer"])]
             check(row, own["value"])
     if name != "no pruning":
@@ -208,9 +214,9 @@ def test_the_confusion_difference(study):
 def test_training_curves(study):
     _, found, _ = study
     history = found.history
-    data = training_curves_data(history)
+    data = over_seeds(training_curves_data(history), ["run", "precision", "epoch"], "accuracy")
     assert len(data) == len(history.groupby(["run", "precision", "epoch"]))
     for _, row in data.iterrows():
         keys = ["run", "precision", "epoch"]
         own = history[(history[keys] == row[keys]).all(axis=1)]
-        check(row, 100 * own["validation_accuracy"], "accuracy", "accuracy_std")
+        check(row, 100 * own["validation_accuracy"])

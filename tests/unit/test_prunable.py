@@ -35,7 +35,7 @@ def pruned(folder, name, skip=(), strategy=STRATEGY, **arguments):
     save_weights(folder / "w", build_model(settings(name, **arguments), DATA.task, seed=0))
     files = Ancestors(folder / "w", None, None, folder / "w")
     options = replace(SETTINGS, skip_layers=skip)
-    return prune(files, settings(name, **arguments), DATA, strategy, options, number=1, seed=0, run="net")
+    return prune(files, settings(name, **arguments), DATA, strategy, options, slug="s", number=1, seed=0, run="net")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_layers_are_spared_by_the_module_around_them_and_by_each_name_they_have(
 )
 def test_the_sparsity_that_is_said_is_that_of_the_file(name, arguments, tmp_path):
     step = pruned(tmp_path, name, **arguments)
-    assert step.sparsity["achieved"] == pytest.approx(0.8, abs=1 / step.sparsity["total"])
+    assert step.sparsity.achieved == pytest.approx(0.8, abs=1 / step.sparsity.total)
     step.masks.check(step.model, "net")
     save_weights(tmp_path / "start", step.model)
     model = load_model(settings(name, **arguments), DATA.task, tmp_path / "start")
@@ -90,18 +90,18 @@ def test_the_sparsity_that_is_said_is_that_of_the_file(name, arguments, tmp_path
     check_exported_zeros(tmp_path / "m.onnx", step.masks, "net")
     constants = [onnx.numpy_helper.to_array(c) for c in onnx.load(tmp_path / "m.onnx").graph.initializer]
     zeros = sum(int((c == 0).sum()) for c in constants if c.ndim > 1)
-    assert zeros >= step.sparsity["whole_network"]["weights"] - step.sparsity["whole_network"]["kept"]
+    assert zeros >= step.sparsity.whole_network.weights - step.sparsity.whole_network.kept
 
 
 def test_the_whole_network_is_all_of_its_weights(tmp_path):
     step = pruned(tmp_path, "attention", skip=("attention.in_proj_weight",))
     model = build_model(settings("attention"), DATA.task, seed=0)
     shipped = [p.numel() for name, p in model.named_parameters() if p.dim() > 1 and not name.startswith("unused")]
-    assert step.sparsity["whole_network"]["weights"] == sum(shipped)
-    assert [entry["parameter"] for entry in step.sparsity["outside"]] == ["token", "position"]
-    assert {layer["layer"] for layer in step.sparsity["layers"] if layer["spared"]} == {"attention.in_proj_weight"}
+    assert step.sparsity.whole_network.weights == sum(shipped)
+    assert [entry.parameter for entry in step.sparsity.outside] == ["token", "position"]
+    assert {layer.layer for layer in step.sparsity.layers if layer.spared} == {"attention.in_proj_weight"}
     zeros = sum(int((p == 0).sum()) for name, p in step.model.named_parameters() if name in step.masks.keep)
-    assert zeros == step.sparsity["whole_network"]["weights"] - step.sparsity["whole_network"]["kept"]
+    assert zeros == step.sparsity.whole_network.weights - step.sparsity.whole_network.kept
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("standardized", {}), ("parametrized", {"kind": "orthogonal"})])
@@ -117,7 +117,7 @@ def test_weights_in_which_zeros_do_not_stay_are_refused(name, arguments, tmp_pat
 def test_gradients_are_taken_of_every_weight(criterion, tmp_path):
     strategy = replace(STRATEGY, criterion=criterion)
     assert "attention.in_proj_weight" in pruned(tmp_path, "attention", strategy=strategy).masks.keep
-    assert pruned(tmp_path, "heads", strategy=strategy, kind="inception").sparsity["achieved"] > 0.79
+    assert pruned(tmp_path, "heads", strategy=strategy, kind="inception").sparsity.achieved > 0.79
 
 
 def test_a_file_without_the_zeros_of_a_mask_is_refused(tmp_path):

@@ -58,7 +58,9 @@ class Chain:
     def prune(self, plan, number=1, settings=SETTINGS, snapshot=None):
         snapshot = (snapshot or self.init) if plan.rewind_epoch is not None else None
         files = Ancestors(self.weights, self.masks, snapshot, self.init)
-        return prune(files, self.settings, self.data, plan, settings, number=number, seed=0, run=f"net/round{number}")
+        return prune(
+            files, self.settings, self.data, plan, settings, slug="s", number=number, seed=0, run=f"net/round{number}"
+        )
 
     def round(self, plan, number):
         """Prune, and take what comes out as if it were trained."""
@@ -166,7 +168,7 @@ def test_layers_are_spared_by_place_or_name(chain):
     assert list(prunable_weights(layers, ["first", "classifier"], "net")) == ["3", "7"]
     step = chain.prune(strategy(), settings=replace(SETTINGS, skip_layers=("first", "7")))
     assert set(step.masks.keep) == {"3.weight", "9.weight"}
-    assert [layer["spared"] for layer in step.sparsity["layers"]] == [True, False, True, False]
+    assert [layer.spared for layer in step.sparsity.layers] == [True, False, True, False]
     with pytest.raises(WinnowError, match=r"net: pruning.skip_layers lists 'fc', .* its layers are 0, 3, 7, 9"):
         prunable_weights(layers, ["fc"], "net")
     with pytest.raises(WinnowError, match="leaves no layer to prune"):
@@ -353,8 +355,8 @@ def test_channels_are_gone_and_the_narrow_network_loads(tmp_path, name, scope):
     wide = sum(p.numel() for p in build_model(chain.settings, data.task, seed=0).parameters())
     for number in (1, 2):
         step = chain.round(plan, number)
-        assert step.sparsity["unit"] == "channels"
-        check_count(step.sparsity["kept"], step.sparsity["total"], density(0.5, number, 2), "net", "channels")
+        assert step.sparsity.unit == "channels"
+        check_count(step.sparsity.kept, step.sparsity.total, density(0.5, number, 2), "net", "channels")
         model = load_model(chain.settings, data.task, chain.weights)
         assert model(example_images(data)[:2]).shape == (2, 4)
         assert sum(p.numel() for p in model.parameters()) < wide
@@ -393,10 +395,10 @@ def test_what_is_removed_together_and_what_is_left_alone_is_recorded(tmp_path, s
     chain = Chain(tmp_path, squares, "resnet20")
     sparsity = chain.prune(strategy(structure="channels", ratio=0.5, scope="local")).sparsity
     inside = {f"features.{block}.residual.0" for block in range(3, 12)}
-    assert {group["root"] for group in sparsity["groups"]} == inside
-    assert all(group["kept"] * 2 == group["width"] for group in sparsity["groups"])
-    assert all(group["members"] == [group["root"]] for group in sparsity["groups"])
-    reasons = {entry["layer"]: entry["reason"] for entry in sparsity["left_alone"]}
+    assert {group.root for group in sparsity.groups} == inside
+    assert all(group.kept * 2 == group.width for group in sparsity.groups)
+    assert all(group.members == (group.root,) for group in sparsity.groups)
+    reasons = {entry.layer: entry.reason for entry in sparsity.left_alone}
     assert reasons["classifier"] == "the classifier, with an output for each class"
     assert "; padding adds channels to them" in reasons["features.0"]
 
@@ -412,9 +414,9 @@ def test_a_group_that_has_one_channel_left_still_counts(tmp_path, squares, monke
     chain, plan = Chain(tmp_path, squares, factory="thin:make"), strategy(structure="channels", ratio=0.7, rounds=2)
     for number, kept in ((1, 5), (2, 3)):
         sparsity = chain.round(replace(plan, scope="local"), number).sparsity
-        assert (sparsity["total"], sparsity["kept"]) == (10, kept)
-        assert {group["root"]: group["width"] for group in sparsity["groups"]} == {"0": 2, "2": 8}
-    assert {group["root"]: group["kept"] for group in sparsity["groups"]} == {"0": 1, "2": 2}
+        assert (sparsity.total, sparsity.kept) == (10, kept)
+        assert {group.root: group.width for group in sparsity.groups} == {"0": 2, "2": 8}
+    assert {group.root: group.kept for group in sparsity.groups} == {"0": 1, "2": 2}
 
 
 def test_what_cannot_lose_channels_is_refused(tmp_path, squares, monkeypatch):

@@ -1,11 +1,9 @@
 """results.csv of pruned networks, and what the pruning table says about them."""
 
-import json
-
 import pandas as pd
 import pytest
-from test_study import quality as dense_quality
 
+import records
 from winnow.report.pruning_table import as_markdown, pruning_table, write_table
 from winnow.results.collect import collect
 from winnow.results.csv_files import read_csv, write_csv
@@ -24,38 +22,20 @@ AXIS_VALUES = {
 
 def network(folder, seed=0, number=0, top1=0.9, nonzero=100, milliseconds=2.0, precision="fp32", **axes):
     """Write quality.json and speed.json of a dense network, or of a round of pruning."""
-    path = dense_quality(folder, seed=seed, top1=top1, precision=precision)
-    content = json.loads(path.read_text())
-    content["coverage"] |= {"total_macs": 100, "nonzero_macs": nonzero}
+    keys = {"seed": seed, "precision": precision}
+    pruning = None
     if number:
         values = AXIS_VALUES | axes
         slug = "-".join(str(value) for value in values.values())
-        density = (1 - values["ratio"]) ** (number / values["rounds"])
-        content["run"] = f"{slug}/round{number}"
-        content["pruning"] = {
-            "strategy": slug,
-            "round": number,
-            "axes": values,
-            "unit": "weights",
-            "requested": 1 - density,
-            "achieved": 1 - density,
-            "whole_network": {"weights": 10, "kept": 1, "sparsity": 0.9},
-        }
-    timing = {
-        "runtime": "openvino",
-        "batch_size": 64,
-        "threads": 1,
-        "median_ms": milliseconds,
-        "p95_ms": 3.0,
-        "energy_per_image": {"joules": 0.004, "watts": 2.0, "estimated": True},
-    }
-    keys = {key: content[key] for key in ("dataset", "model", "seed", "run", "precision")}
-    name = f"{content['run'].replace('/', '.')}.{seed}.{precision}"
-    path = folder / f"{name}.quality.json"
-    path.write_text(json.dumps(content))
-    speed = folder / f"{name}.speed.json"
-    speed.write_text(json.dumps(keys | {"machine": {"processor": "P"}, "timings": [timing]}))
-    return path, speed
+        removed = 1 - (1 - values["ratio"]) ** (number / values["rounds"])
+        pruning = records.sparsity(slug, number, values, removed)
+        keys["run"] = f"{slug}/round{number}"
+    name = f"{keys}".replace("/", ".")
+    quality, speed = folder / f"{name}.quality.json", folder / f"{name}.speed.json"
+    macs = records.coverage(total_macs=100, nonzero_macs=nonzero)
+    records.quality(top1, pruning=pruning, coverage=macs, **keys).write(quality)
+    records.speed(records.timing("openvino", 64, 1, milliseconds), **keys).write(speed)
+    return quality, speed
 
 
 def results(networks) -> pd.DataFrame:

@@ -5,71 +5,22 @@ import json
 import pandas as pd
 import pytest
 
+import records
 from winnow.errors import WinnowError
 from winnow.report.quantization_table import as_markdown, quantization_table, write_table
 from winnow.results.collect import collect
 from winnow.results.csv_files import read_csv, write_csv
 
 
-def quality(folder, dataset="d", model="m", seed=0, precision="fp32", top1=0.9, run="dense"):
-    content = {
-        "dataset": dataset,
-        "model": model,
-        "seed": seed,
-        "run": run,
-        "precision": precision,
-        "test": {"top1": top1, "top5": None, "loss": 0.1, "samples": 100},
-        "validation": {"top1": top1, "loss": 0.1},
-        "runtimes": {
-            "onnxruntime": {"reason": None, "top1": top1, "difference": 0.0, "agrees": True},
-            "openvino": {"reason": None, "top1": top1, "difference": 0.001, "agrees": True},
-        },
-        "quantization": None
-        if precision == "fp32"
-        else {"error": 0.05, "sqnr_db": 30.0, "validation": {"sqnr_db": 31.0, "agreement": 1.0}},
-        "coverage": {
-            "total_macs": 10,
-            "nonzero_macs": 10,
-            "parameters": 0.0,
-            "layers": 2,
-            "onnxruntime": {"macs": 0.0, "integer_layers": 0, "float_layers": []},
-            "openvino": {"macs": 0.0, "integer_layers": 0, "float_layers": []},
-        },
-        "size": {
-            "onnx_bytes": 2**21,
-            "gzip_bytes": 2**20,
-            "sparse_bytes": 2**20,
-            "state_dict_bytes": 2**21,
-            "parameters": 5,
-            "nonzero_parameters": 4,
-        },
-        "pruning": None,
-        "training": {
-            "total_seconds": 60.0,
-            "total_joules": 100.0,
-            "energy_estimated": True,
-            "device": "cpu",
-            "precision": "fp32",
-        },
-    }
-    path = folder / f"{dataset}.{model}.{seed}.{precision}.quality.json"
-    path.write_text(json.dumps(content))
+def quality(folder, precision="fp32", top1=0.9, **keys):
+    path = folder / f"{keys}.{precision}.quality.json"
+    records.quality(top1, precision=precision, **keys).write(path)
     return path
 
 
-def speed(folder, precision="fp32", seed=0, milliseconds=2.0):
-    timing = {
-        "runtime": "onnxruntime",
-        "batch_size": 1,
-        "threads": 2,
-        "median_ms": milliseconds,
-        "p95_ms": 3.0,
-        "energy_per_image": {"joules": 0.004, "watts": 2.0, "estimated": True},
-    }
-    keys = {"dataset": "d", "model": "m", "seed": seed, "run": "dense", "precision": precision}
-    content = keys | {"machine": {"processor": "P"}, "timings": [timing]}
+def speed(folder, precision="fp32", seed=0):
     path = folder / f"{seed}.{precision}.speed.json"
-    path.write_text(json.dumps(content))
+    records.speed(precision=precision, seed=seed).write(path)
     return path
 
 
@@ -94,7 +45,14 @@ def test_a_damaged_file_is_named(tmp_path):
     with pytest.raises(WinnowError, match=r"quality.json: not readable as JSON .*delete it"):
         collect([path], [])
     path.write_text("{}")
-    with pytest.raises(WinnowError, match=r"quality.json: lacks 'dataset'"):
+    with pytest.raises(WinnowError, match=r"quality.json: has schema None, not 1; delete it"):
+        collect([path], [])
+    content = json.loads(quality(tmp_path).read_text())
+    path.write_text(json.dumps(content | {"test": {"top1": "high"}}))
+    with pytest.raises(WinnowError, match=r"quality.json: test.top1: Input should be a valid number; delete it"):
+        collect([path], [])
+    path.write_text(json.dumps(content | {"more": 1}))
+    with pytest.raises(WinnowError, match=r"quality.json: more: .*; delete it"):
         collect([path], [])
     (tmp_path / "results.csv").write_text("a,b\n1,2\n")
     with pytest.raises(WinnowError, match=r"results.csv: lacks the columns dataset"):

@@ -53,8 +53,8 @@ def test_it_learns_and_writes_a_history(tmp_path, squares):
     assert [int(row["epoch"]) for row in history] == list(range(1, 11))
     assert float(history[0]["learning_rate"]) > float(history[-1]["learning_rate"])
     assert record.seconds == pytest.approx(sum(float(row["seconds"]) for row in history), rel=0.05)
-    assert record.energy["estimated"] is True
-    assert record.energy["joules"] > 0
+    assert record.energy.estimated is True
+    assert record.energy.joules > 0
 
 
 def test_the_same_seed_gives_the_same_bits(tmp_path, squares):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from winnow.errors import Interrupted, WinnowError
+from winnow.study.record import Identity
 
 logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # torchao's remark while it is imported
 
@@ -53,16 +54,16 @@ def run_name(wildcards: Any) -> str:
     return "/".join(part for part in parts if part) or "study"
 
 
-def identity(snakemake: Any) -> dict[str, Any]:
-    """Return the columns that identify a run in every result file."""
+def identity(snakemake: Any) -> Identity:
+    """Return which network of the study a job is about."""
     wildcards = snakemake.wildcards
-    return {
-        "dataset": wildcards.dataset,
-        "model": wildcards.model,
-        "seed": int(wildcards.seed),
-        "run": wildcards.run,
-        "precision": wildcards.precision,
-    }
+    return Identity(
+        dataset=wildcards.dataset,
+        model=wildcards.model,
+        seed=int(wildcards.seed),
+        run=wildcards.run,
+        precision=wildcards.precision,
+    )
 
 
 def parameters(snakemake: Any) -> dict[str, Any]:

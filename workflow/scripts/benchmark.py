@@ -5,7 +5,6 @@ from functools import partial
 from adapter import identity, job
 from winnow.config.settings import BenchmarkSettings, ModelSettings
 from winnow.deploy.graphs import read_task
-from winnow.files import write_json
 from winnow.measure.speed import benchmark
 from winnow.models.build import load_model
 from winnow.study.vocabulary import FP32
@@ -15,5 +14,6 @@ with job(snakemake):
     eager = None
     if snakemake.wildcards.precision == FP32:
         eager = partial(load_model, ModelSettings.of(snakemake.params.model), task, snakemake.input.weights)
-    speed = benchmark(snakemake.input.onnx, eager, task.shape, BenchmarkSettings.of(snakemake.params.benchmark))
-    write_json(snakemake.output.speed, identity(snakemake) | speed)
+    settings = BenchmarkSettings.of(snakemake.params.benchmark)
+    speed = benchmark(snakemake.input.onnx, eager, task.shape, settings, identity(snakemake))
+    speed.write(snakemake.output.speed)

@@ -1,14 +1,14 @@
 """check_network: a study's demands on a network, each tried once with random weights -> check.json."""
 
 from adapter import job
-from winnow.check.feasibility import check_network, raise_failures, summary
+from winnow.check.feasibility import check_network, raise_failures
 from winnow.config.settings import CheckSettings
 from winnow.data.dataset import load_dataset
-from winnow.files import write_json
+from winnow.study.check import Check
 
 with job(snakemake) as run:
-    settings = CheckSettings.of(snakemake.params.request)
-    findings = check_network(settings, load_dataset(snakemake.input.data), run)
-    place = {"dataset": snakemake.wildcards.dataset, "model": snakemake.wildcards.model}
-    write_json(snakemake.output.report, place | summary(findings))
+    wildcards, settings = snakemake.wildcards, CheckSettings.of(snakemake.params.request)
+    findings = tuple(check_network(settings, load_dataset(snakemake.input.data), run))
+    works = all(finding.works for finding in findings)
+    Check(wildcards.dataset, wildcards.model, works, findings).write(snakemake.output.report)
     raise_failures(findings)

@@ -1,24 +1,26 @@
-"""evaluate: model.onnx -> quality.json."""
+"""evaluate: model.onnx -> quality.json, in the runtimes that ship."""
 
 from adapter import identity, job
 from winnow.config.settings import BoundsSettings
 from winnow.data.dataset import load_dataset
-from winnow.files import read_json, write_json
-from winnow.measure.quality import evaluate
+from winnow.measure.quality import Files, Origin, evaluate
 from winnow.models.weights import state_bytes
+from winnow.study.sparsity import Sparsity
+from winnow.study.training import Training
 
 with job(snakemake) as run:
+    files = snakemake.input
     quality = evaluate(
-        snakemake.input.onnx,
-        snakemake.input.source,
-        snakemake.input.counterpart,
-        load_dataset(snakemake.input.data),
+        Files(files.onnx, files.source, files.counterpart),
+        load_dataset(files.data),
+        identity(snakemake),
+        Origin(
+            state_dict_bytes=state_bytes(files.weights),
+            training=Training.read(files.record),
+            pruning=Sparsity.read(files.sparsity) if files.sparsity else None,
+        ),
+        BoundsSettings.of(snakemake.params.bounds),
         run=run,
-        precision=snakemake.wildcards.precision,
-        bounds=BoundsSettings.of(snakemake.params.bounds),
         threads=snakemake.threads,
     )
-    quality["size"]["state_dict_bytes"] = state_bytes(snakemake.input.weights)
-    pruning = read_json(snakemake.input.sparsity) if snakemake.input.sparsity else None
-    result = identity(snakemake) | quality | {"training": read_json(snakemake.input.record), "pruning": pruning}
-    write_json(snakemake.output.quality, result)
+    quality.write(snakemake.output.quality)

@@ -3,7 +3,6 @@
 from adapter import job
 from winnow.config.settings import ModelSettings, PruningSettings, StrategySettings
 from winnow.data.dataset import load_dataset
-from winnow.files import write_json
 from winnow.models.narrowing import cut_metadata
 from winnow.models.weights import save_weights
 from winnow.prune.masks import save_masks
@@ -18,11 +17,11 @@ with job(snakemake) as run:
         load_dataset(files.data),
         strategy,
         PruningSettings.of(snakemake.params.pruning),
+        slug=wildcards.pruning,
         number=int(wildcards.round),
         seed=int(wildcards.seed),
         run=run,
     )
     save_weights(snakemake.output.start, pruned.model, cut_metadata(pruned.cut))
     save_masks(snakemake.output.masks, pruned.masks)
-    place = {"strategy": wildcards.pruning, "round": int(wildcards.round), "axes": snakemake.params.strategy}
-    write_json(snakemake.output.sparsity, place | pruned.sparsity)
+    pruned.sparsity.write(snakemake.output.sparsity)

@@ -9,8 +9,8 @@ from winnow.models.build import load_model
 from winnow.models.narrowing import cut_metadata, read_cut
 from winnow.models.weights import save_weights
 from winnow.prune.masks import load_masks
+from winnow.study.training import Training
 from winnow.train.loop import Trainee, train
-from winnow.train.record import write_training_record
 from winnow.train.resume import resume_file
 
 with job(snakemake) as run:
@@ -40,5 +40,6 @@ with job(snakemake) as run:
     )
     masks.check(model, run)
     save_weights(snakemake.output.weights, model, cut_metadata(read_cut(files.start)))
-    write_training_record(snakemake.output.record, record, ancestor=files.record or None)
+    ancestor = Training.read(files.record) if files.record else None
+    record.after(ancestor).write(snakemake.output.record)
     resume.discard()

@@ -8,7 +8,6 @@ from winnow.data.dataset import load_dataset
 from winnow.models.build import build_model, check_same_again
 from winnow.models.weights import save_weights
 from winnow.train.loop import Trainee, train
-from winnow.train.record import write_training_record
 from winnow.train.resume import resume_file
 
 with job(snakemake) as run:
@@ -34,5 +33,5 @@ with job(snakemake) as run:
         tdp_watts=snakemake.params.tdp_watts,
     )
     save_weights(snakemake.output.weights, model)
-    write_training_record(snakemake.output.record, record, ancestor=None)
+    record.write(snakemake.output.record)
     resume.discard()

@@ -10,8 +10,8 @@ from winnow.deploy.export import example_images, export_checked
 from winnow.models.build import load_model
 from winnow.prune.masks import load_masks
 from winnow.quantize.aware import AwareTraining
+from winnow.study.training import Training
 from winnow.train.loop import train
-from winnow.train.record import write_training_record
 from winnow.train.resume import resume_file
 
 with job(snakemake) as run:
@@ -42,5 +42,5 @@ with job(snakemake) as run:
     aware.check(run)
     export_checked(aware.float_model(), data, snakemake.output.float, run=run, integer=False)
     export_checked(aware.convert(), data, snakemake.output.onnx, run=run, integer=True)
-    write_training_record(snakemake.output.record, record, ancestor=snakemake.input.record)
+    record.after(Training.read(snakemake.input.record)).write(snakemake.output.record)
     resume.discard()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from winnow.results.not_measured import Missing
-from winnow.study.vocabulary import METHODS
+from winnow.study.vocabulary import FP32, PRECISIONS
 
 
 def confusion_difference_data(confusion: pd.DataFrame) -> tuple[str, pd.DataFrame]:
@@ -20,15 +20,17 @@ def confusion_difference_data(confusion: pd.DataFrame) -> tuple[str, pd.DataFram
     Raises:
         Missing: fp32 or all int8 forms have not been evaluated.
     """
-    base = confusion[confusion["precision"] == "fp32"]
+    base = confusion[confusion["precision"] == FP32]
     differences = {}
-    for precision in METHODS:
-        other = confusion[confusion["precision"] == precision]
+    for precision in PRECISIONS.present(confusion["precision"]):
+        if not precision.method:
+            continue
+        other = confusion[confusion["precision"] == precision.name]
         seeds = set(base["seed"]) & set(other["seed"])
         if seeds:
             classes = sorted(set(base["true"]) | set(base["predicted"]) | set(other["predicted"]))
             matrices = [_matrix(table[table["seed"].isin(seeds)], classes) for table in (base, other)]
-            differences[precision] = matrices[1] - matrices[0]
+            differences[precision.name] = matrices[1] - matrices[0]
     if not differences:
         raise Missing("The confusion matrices of fp32 and of an int8 form are needed; not both were evaluated.")
     most = max(differences, key=lambda precision: differences[precision].abs().to_numpy().sum())

@@ -28,8 +28,8 @@ def cost_column(results: pd.DataFrame, kind: str, settings: RecommendSettings) -
     for timed in [wanted, *timed_configurations(results)]:
         column = timed.column(kind)
         if column in results and results[column].notna().any():
-            estimate = kind == "energy" and energy_estimated(results)
-            return column, f"{label}{', estimate' * estimate}; {timed}"
+            estimate = ", estimate" if kind == "energy" and energy_estimated(results) else ""
+            return column, f"{label}{estimate}; {timed}"
     raise Missing(f"No {kind} was measured yet; the rule benchmark does it.")
 
 

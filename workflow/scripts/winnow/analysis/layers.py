@@ -6,17 +6,17 @@ import pandas as pd
 
 from winnow.results.names import short_names
 from winnow.results.not_measured import Missing
-from winnow.study.vocabulary import DENSE
+from winnow.study.vocabulary import DENSE, FP32
 
 
 def layer_sqnr_data(layers: pd.DataFrame) -> pd.DataFrame:
-    """Average the signal-to-quantization-noise ratio of each layer of the dense network over seeds.
+    """Return the signal-to-quantization-noise ratio of each layer of the dense network, one row for each seed.
 
     Args:
         layers: rows of layers.csv of one data set and network.
 
     Returns:
-        precision, position, layer, mean, std (dB; std missing for one seed), n.
+        precision, position, layer, seed, value (dB).
 
     Raises:
         Missing: the dense network was not quantized.
@@ -24,8 +24,7 @@ def layer_sqnr_data(layers: pd.DataFrame) -> pd.DataFrame:
     part = layers[(layers["run"] == DENSE) & (layers["metric"] == "sqnr_db")].dropna(subset=["value"])
     if part.empty:
         raise Missing("No quantized form of the dense network was evaluated; quantization.methods names them.")
-    grouped = part.groupby(["precision", "position", "layer"], sort=False)["value"]
-    return grouped.agg(["mean", "std", "count"]).rename(columns={"count": "n"}).reset_index()
+    return part[["precision", "position", "layer", "seed", "value"]].reset_index(drop=True)
 
 
 def layer_sparsity_data(layers: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
@@ -37,13 +36,13 @@ def layer_sparsity_data(layers: pd.DataFrame, results: pd.DataFrame) -> pd.DataF
     Raises:
         Missing: nothing was pruned, or not yet.
     """
-    last = results[(results["round"] == results["rounds"]) & (results["precision"] == "fp32")]
+    last = results[(results["round"] == results["rounds"]) & (results["precision"] == FP32)]
     part = layers[(layers["metric"] == "sparsity") & layers["run"].isin(last["run"])]
     if part.empty:
         raise Missing("No pruned network has been evaluated after its last round.")
     wide = 100 * part.pivot_table(index="run", columns=["position", "layer"], values="value", aggfunc="mean")
     wide.columns = [layer for _, layer in wide.columns]
     first = last.drop_duplicates("run").set_index("run", drop=False)
-    names = short_names(first).str.removesuffix(", fp32")
+    names = short_names(first).str.removesuffix(f", {FP32}")
     order = first.assign(name=names).sort_values(["achieved_sparsity", "name"])["name"]
     return wide.loc[order.index].set_axis(order, axis=0)

@@ -12,7 +12,17 @@ from winnow.results.not_measured import Missing
 from winnow.results.numbers import plain, three_digits
 from winnow.results.over_seeds import combinations
 from winnow.results.timed import Timed, timed_configurations
-from winnow.study.vocabulary import CRITERIA, DENSE, PRECISIONS, REWINDS, SCOPES, SHUFFLES, STRUCTURES
+from winnow.study.vocabulary import (
+    CRITERIA,
+    DENSE,
+    PRECISIONS,
+    REWINDS,
+    SCOPES,
+    SHUFFLES,
+    STRUCTURES,
+    criterion,
+    rewinding,
+)
 
 VIEWS = {
     "lowest": "lowest accuracy",
@@ -21,13 +31,13 @@ VIEWS = {
     "iterative": "iterative pruning",
 }
 _SHARE = 0.25  # of all networks in the views of lowest and highest accuracy
-_TEXT = {  # axis: (label, its values in a sensible order)
-    "criterion": ("criterion", [*reversed(CRITERIA)]),
-    "structure": ("structure", [*STRUCTURES]),
-    "scope": ("scope", [*reversed(SCOPES)]),
-    "rewind": ("rewind", [*REWINDS]),
-    "shuffle": ("shuffle", [*SHUFFLES]),
-    "precision": ("precision", [*PRECISIONS]),
+_TEXT = {  # axis: (its values in a sensible order, what raises for those that are none)
+    "criterion": ([*CRITERIA][::-1], criterion),
+    "structure": ([*STRUCTURES], STRUCTURES.__getitem__),
+    "scope": ([*SCOPES][::-1], SCOPES.__getitem__),
+    "rewind": ([*REWINDS], rewinding),
+    "shuffle": ([*SHUFFLES], SHUFFLES.__getitem__),
+    "precision": ([*PRECISIONS], PRECISIONS.__getitem__),
 }
 _STRATEGY = ("criterion", "structure", "scope", "rewind", "shuffle")
 _NUMBERS = {  # column: (label, factor)
@@ -104,15 +114,30 @@ def coordinates(data: pd.DataFrame, everything: pd.DataFrame) -> list[Coordinate
         if shown.nunique() < 2 or (column in _STRATEGY and values[values != DENSE].nunique() < 2):
             continue
         if column in _TEXT:
-            label, order = _TEXT[column]
-            known = {DENSE: -2} | {name: place for place, name in enumerate(order)}
-            choices = sorted(set(values), key=lambda name: (known.get(name, 99), name))
+            choices = sorted(set(values), key=lambda name: _place(column, name))
             codes = data[column].map({name: place for place, name in enumerate(choices)})
-            axes.append(Coordinate(column, label, codes.to_numpy(float), tuple(choices)))
+            axes.append(Coordinate(column, column, codes.to_numpy(float), tuple(choices)))
         else:
             label, factor = _NUMBERS[column]
             axes.append(Coordinate(column, label, factor * data[column].to_numpy(float)))
     return axes
+
+
+def _place(column: str, name: str) -> tuple[int, str]:
+    """Return what choices are sorted by: `dense`, those of the vocabulary in its order, then what users named."""
+    order, check = _TEXT[column]
+    if name == DENSE and column in _STRATEGY:
+        return -1, name
+    check(name)
+    return order.index(name) if name in order else len(order), name
+
+
+def accuracy_limits(everything: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of the colours, in % accuracy: networks that failed altogether do not make all others alike."""
+    accuracy = 100 * everything["top1"]
+    top, quarter = accuracy.max(), accuracy.quantile(0.25)
+    low = max(accuracy.min(), quarter - 2 * (top - quarter))
+    return (low, top) if top > low else (low, low + 1)
 
 
 def limits(axis: Coordinate, everything: Coordinate) -> tuple[float, float]:

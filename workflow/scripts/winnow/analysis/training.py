@@ -5,23 +5,36 @@ from __future__ import annotations
 import pandas as pd
 
 from winnow.results.not_measured import Missing
+from winnow.study.vocabulary import DENSE, FP32
 
 
 def training_curves_data(history: pd.DataFrame) -> pd.DataFrame:
-    """Average validation accuracy and training loss over seeds, for the dense and every pruned training.
+    """Return the validation accuracy of every training run after each epoch, one row for each seed.
 
     Args:
-        history: rows of history.csv of one data set and network; a training may still be running.
+        history: rows of history.csv of one data set and network; a training run may not be finished.
 
     Returns:
-        run, precision, epoch, accuracy (%), accuracy_std, loss, n.
+        run, precision, seed, epoch, accuracy (%).
 
     Raises:
         Missing: no epoch is complete.
     """
     if history.empty:
-        raise Missing("No training has finished an epoch yet.")
-    grouped = history.groupby(["run", "precision", "epoch"], sort=False)
-    data = grouped["validation_accuracy"].agg(["mean", "std", "count"]) * [100, 100, 1]
-    data = data.set_axis(["accuracy", "accuracy_std", "n"], axis=1).assign(loss=grouped["train_loss"].mean())
-    return data.astype({"n": int}).reset_index()
+        raise Missing("No training run has finished an epoch yet.")
+    data = history[["run", "precision", "seed", "epoch"]].assign(accuracy=100 * history["validation_accuracy"])
+    return data.reset_index(drop=True)
+
+
+def retraining_data(data: pd.DataFrame) -> pd.DataFrame:
+    """Average training runs after a round of pruning, in fp32, over seeds.
+
+    Args:
+        data: what `training_curves_data` returns.
+
+    Returns:
+        run, round, epoch, accuracy (%); no rows where nothing was retrained.
+    """
+    part = data[(data["run"] != DENSE) & (data["precision"] == FP32)]
+    rounds = part["run"].str.extract(r"/round(\d+)$", expand=False).astype(float)
+    return part.assign(round=rounds).groupby(["run", "round", "epoch"], as_index=False)[["accuracy"]].mean()

@@ -11,7 +11,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from winnow.deploy.export import check_agreement, example_images, export_checked
 from winnow.deploy.graphs import Graph, read_model
 from winnow.deploy.runnable import check_runs
 from winnow.errors import WinnowError
-from winnow.files import read_json
 from winnow.models.build import build_model, check_same_again, load_model
 from winnow.models.fit import check_inference
 from winnow.models.narrowing import cut_metadata
@@ -38,6 +37,7 @@ from winnow.prune.step import Ancestors, PrunedNetwork, prune
 from winnow.quantize.aware import AwareTraining
 from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.study.check import Check, Finding
 from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
 from winnow.train.loop import Trainee, train
 from winnow.train.resume import ResumeFile
@@ -45,25 +45,6 @@ from winnow.train.resume import ResumeFile
 log = logging.getLogger(__name__)
 _IMAGES = 8
 _ADVICE = "correct the network, or do not ask for this"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that a study asks for.
-
-    Attributes:
-        what: e.g. `weights`, `training`, `fp32`, `ptq`, `channels by l1`.
-        works: whether it does.
-        reason: one line that says why not.
-        seconds: what finding out took.
-        details: what else is known, e.g. the share of multiply-accumulates on integers.
-    """
-
-    what: str
-    works: bool
-    reason: str | None
-    seconds: float
-    details: dict[str, Any]
 
 
 def check_network(settings: CheckSettings, data: ImageDataset, run: str) -> list[Finding]:
@@ -78,18 +59,13 @@ def check_network(settings: CheckSettings, data: ImageDataset, run: str) -> list
         return _Check(settings, data, run, Path(folder)).findings()
 
 
-def summary(findings: Sequence[Finding]) -> dict[str, Any]:
-    """Return what check.json says."""
-    return {"works": all(finding.works for finding in findings), "checks": [asdict(finding) for finding in findings]}
-
-
 def ensure_checked(report: str | Path, settings: CheckSettings, data: ImageDataset, run: str) -> None:
     """Check what a study has come to ask of a network since check.json was written.
 
     Raises:
         WinnowError: one line for each thing that does not work.
     """
-    known = {entry["what"] for entry in read_json(report)["checks"]}
+    known = {entry.what for entry in Check.read(report).checks}
     methods = tuple(method for method in settings.methods if method not in known)
     if methods:
         raise_failures(check_network(replace(settings, methods=methods), data, run))
@@ -179,6 +155,7 @@ class _Check:
             self.few,
             strategy,
             settings,
+            slug=what,
             number=1,
             seed=self.settings.seed,
             run=self._label(what),
@@ -186,7 +163,7 @@ class _Check:
         if strategy.structure not in self.exported:
             self._export_pruned(step, start, what)
             self.exported.add(strategy.structure)
-        return {"sparsity": step.sparsity["whole_network"]["sparsity"]}
+        return {"sparsity": step.sparsity.whole_network.sparsity}
 
     def _export_pruned(self, step: PrunedNetwork, start: Path, what: str) -> None:
         save_weights(start, step.model, cut_metadata(step.cut))

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 
@@ -15,6 +14,8 @@ from winnow.deploy.graphs import Graph, read_model
 from winnow.deploy.operations import Operation, count_operations, count_weights
 from winnow.deploy.runtimes import shipping
 from winnow.errors import WinnowError
+from winnow.study.quality import Coverage as Recorded
+from winnow.study.quality import FloatLayer, RuntimeCoverage
 from winnow.study.vocabulary import FP32, RUNTIMES, SCORED
 
 log = logging.getLogger(__name__)
@@ -66,20 +67,20 @@ class Coverage:
         """How many operators run on integers."""
         return sum(operation.node in self.integer for operation in self.operations)
 
-    def left_in_float(self, graph: Graph) -> list[dict[str, Any]]:
+    def left_in_float(self, graph: Graph) -> tuple[FloatLayer, ...]:
         """Return what stays in float: layer, operator, share of all multiply-accumulates, and the reason."""
         total = max(sum(operation.macs for operation in self.operations), 1)
         nodes = {node.name: node for node in graph.nodes}
-        return [
-            {
-                "layer": operation.layer,
-                "operator": operation.operator,
-                "macs": operation.macs / total,
-                "reason": _reason(operation, nodes[operation.node], graph, RUNTIMES[self.runtime].label),
-            }
+        return tuple(
+            FloatLayer(
+                layer=operation.layer,
+                operator=operation.operator,
+                macs=operation.macs / total,
+                reason=_reason(operation, nodes[operation.node], graph, RUNTIMES[self.runtime].label),
+            )
             for operation in self.operations
             if operation.node not in self.integer
-        ]
+        )
 
 
 def measure_coverage(path: str | Path, shape: Sequence[int], runtime: str) -> Coverage:
@@ -156,10 +157,9 @@ def check_coverage(coverage: Coverage, graph: Graph, *, run: str, precision: str
         return
     if coverage.macs >= least:
         return
-    left = sorted(coverage.left_in_float(graph), key=lambda entry: -entry["macs"])
+    left = sorted(coverage.left_in_float(graph), key=lambda layer: -layer.macs)
     named = "; ".join(
-        f"{entry['layer']} ({entry['operator']}, {100 * entry['macs']:.3g} %): {entry['reason']}"
-        for entry in left[:_NAMED]
+        f"{layer.layer} ({layer.operator}, {100 * layer.macs:.3g} %): {layer.reason}" for layer in left[:_NAMED]
     )
     more = f"; and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
     raise WinnowError(
@@ -174,20 +174,25 @@ def _percent(share: float) -> str:
     return f"{int(1000 * share) / 10:g} %"
 
 
-def coverage_record(path: str | Path, coverages: Sequence[Coverage]) -> dict[str, Any]:
+def coverage_record(path: str | Path, source: Sequence[Operation], coverages: Sequence[Coverage]) -> Recorded:
     """Return what quality.json says of integers: the share of weights, and for each runtime of multiply-accumulates.
 
     Where nothing runs on integers, nothing was left in float.
+
+    Args:
+        source: the operators of the fp32 file.
     """
     graph, weights = Graph(read_model(path).graph), count_weights(path)
     operations = coverages[0].operations
-    record: dict[str, Any] = {
-        "layers": len(operations),
-        "parameters": weights.integer / max(weights.total, 1),
-        "operators": dict(Counter(operation.operator for operation in operations)),
-        **dict.fromkeys(SCORED),
-    }
+    runtimes: dict[str, RuntimeCoverage | None] = dict.fromkeys(SCORED)
     for coverage in coverages:
-        counted = {"macs": coverage.macs, "integer_layers": coverage.layers}
-        record[coverage.runtime] = counted | {"float_layers": coverage.left_in_float(graph) if coverage.layers else []}
-    return record
+        left = coverage.left_in_float(graph) if coverage.layers else ()
+        runtimes[coverage.runtime] = RuntimeCoverage(coverage.macs, coverage.layers, left)
+    return Recorded(
+        layers=len(operations),
+        parameters=weights.integer / max(weights.total, 1),
+        operators=dict(Counter(operation.operator for operation in operations)),
+        runtimes=runtimes,
+        total_macs=sum(operation.macs for operation in source),
+        nonzero_macs=sum(operation.nonzero_macs for operation in source),
+    )

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 
 from winnow.analysis.layers import layer_sqnr_data
 from winnow.figures import style
-from winnow.study.vocabulary import PRECISIONS
+from winnow.figures.looks import precision_looks
 
 
 def layer_sqnr(layers: pd.DataFrame) -> Figure:
     """Draw a line for each method over the layers in their order."""
     data = layer_sqnr_data(layers)
     names = data.drop_duplicates("position").sort_values("position")
-    figure = style.new_figure(3.6)
+    figure = style.new_figure(3.8)
     axes = figure.subplots()
-    for precision in PRECISIONS:
-        part = data[data["precision"] == precision].sort_values("position")
-        if len(part):
-            axes.errorbar(
-                part["position"],
-                part["mean"],
-                part["std"],
-                color=PRECISIONS[precision].color,
-                marker=PRECISIONS[precision].marker,
-                linestyle=PRECISIONS[precision].line,
-                label=precision,
-                capsize=2,
-                elinewidth=0.7,
-            )
-    axes.set_xticks(names["position"], names["layer"], rotation=90, fontsize=7 if len(names) < 30 else 5)
-    axes.set_xlabel("layer, from input to output")
+    sns.lineplot(
+        data,
+        x="position",
+        y="value",
+        **precision_looks(data["precision"]).lines("precision"),
+        errorbar="sd",
+        err_style="bars",
+        err_kws={"capsize": 2, "elinewidth": 0.8},
+        ax=axes,
+    )
+    style.layer_axis(axes.xaxis, list(names["position"]), list(names["layer"]))
     axes.set_ylabel("SQNR (dB), higher is better")
-    style.legend_below(axes)
-    style.note(figure, style.spread_note(data["n"]) + " The dense network; 10 dB more is a tenth of the noise.")
+    counts = data.groupby(["precision", "position"]).size()
+    text = f"{style.spread_note(counts)} The dense network; 10 dB more is a tenth of the noise."
+    style.note(figure, text, legend=axes)
     return figure

@@ -3,49 +3,81 @@
 from __future__ import annotations
 
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from winnow.analysis.quantization import quantization_bars_data
 from winnow.figures import style
+from winnow.figures.looks import precision_looks
 from winnow.results.numbers import plain, three_digits
-from winnow.study.vocabulary import PRECISIONS
+from winnow.study.vocabulary import FP32, PRECISIONS, RUNTIMES
+
+_COLUMNS = 2
 
 
 def quantization_bars(results: pd.DataFrame) -> Figure:
-    """Draw a panel of bars for each metric; the dashed line is the fp32 base."""
+    """Draw a panel of bars for each metric, with their numbers; the dashed line is the fp32 base."""
     data = quantization_bars_data(results)
-    metrics = list(dict.fromkeys(data["metric"]))
-    energy = [metric for metric in metrics if metric.startswith("energy_")]
-    left_out = ("latency_torch", *energy[1:])  # one panel of energy: it follows latency
-    shown = [metric for metric in metrics if not metric.startswith(left_out)]
-    columns = 3
-    rows = -(-len(shown) // columns)
-    figure = style.new_figure(0.5 + 1.75 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for panel in panels.flat[len(shown) :]:
-        panel.set_axis_off()
-    for panel, metric in zip(panels.flat, shown, strict=False):
-        part = data[data["metric"] == metric]
-        for position, row in enumerate(part.itertuples()):
-            panel.bar(
-                position,
-                row.mean,
-                yerr=None if pd.isna(row.std) else row.std,
-                color=PRECISIONS[row.precision].color,
-                hatch=PRECISIONS[row.precision].hatch,
-                edgecolor="white",
-                capsize=2,
-            )
-            text = f"{row.mean:.2f}" if metric == "top1" else plain(three_digits(row.mean))
-            place = (position, row.mean + (0 if pd.isna(row.std) else row.std))
-            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.2}  # over the line of the base
-            panel.annotate(text, place, (0, 2), textcoords="offset points", ha="center", fontsize=7, bbox=box)
-        base = part.loc[part["precision"] == "fp32", "mean"]
-        if len(base):
-            panel.axhline(base.iloc[0], color="black", linewidth=0.8, linestyle="--")
-        panel.set_xticks(range(len(part)), part["precision"], fontsize=7)
-        panel.set_title(part["label"].iloc[0], fontsize=8)
-        panel.margins(y=0.15)
-        panel.grid(axis="x", visible=False)
-    style.note(figure, style.spread_note(data["n"]) + " Dashed: the fp32 base.")
+    shown = _shown(list(data["metric"].unique()))
+    rows = -(-len(shown) // _COLUMNS)
+    figure = style.new_figure(0.1 + 1.3 * rows)
+    panels = figure.subplots(rows, _COLUMNS, sharey=True, squeeze=False).flatten()
+    for panel in panels[len(shown) :]:
+        panel.set_visible(False)
+    for panel, metric in zip(panels, shown, strict=False):
+        _bars(panel, data[data["metric"] == metric], list(precision_looks(data["precision"]).colors))
+    counts = data.groupby(["metric", "precision"]).size()
+    text = f"{style.spread_note(counts)} Dashed: the {FP32} base."
+    style.note(figure, text)
     return figure
+
+
+def _shown(metrics: list[str]) -> list[str]:
+    """Leave out runtimes that run no quantized file, and all panels of energy but one: it follows latency."""
+    energy = [metric for metric in metrics if metric.startswith("energy_")]
+    compared = [f"latency_{name}_" for name, runtime in RUNTIMES.items() if not runtime.ships]
+    left_out = (*compared, *energy[1:])
+    return [metric for metric in metrics if not metric.startswith(left_out)]
+
+
+def _bars(axes: Axes, part: pd.DataFrame, precisions: list[str]) -> None:
+    sns.barplot(
+        part,
+        x="value",
+        y="precision",
+        order=precisions,
+        **precision_looks(precisions).bars("precision"),
+        errorbar="sd",
+        err_kws={"linewidth": 1, "color": "black"},
+        capsize=0.3,
+        saturation=1,
+        edgecolor="white",
+        legend=False,
+        ax=axes,
+    )
+    for container, precision in zip(axes.containers, precisions, strict=True):
+        for bar in container:
+            bar.set_hatch(PRECISIONS[precision].hatch)
+    values = part.groupby("precision")["value"].agg(["mean", "std"])
+    digits = _two_decimals if part["metric"].iloc[0] == "top1" else _three_digits
+    for place, precision in enumerate(precisions):
+        if precision in values.index:
+            mean, std = float(values["mean"][precision]), float(values["std"][precision])
+            text = f"{digits(mean)} ± {std:.2g}" if std > 0 else digits(mean)
+            end = mean + std if std > 0 else mean
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.2}  # over the line of the base
+            axes.annotate(text, (end, place), (3, 0), textcoords="offset points", va="center", fontsize=8, bbox=box)
+    if FP32 in values.index:
+        axes.axvline(float(values["mean"][FP32]), color="black", linewidth=0.8, linestyle="--")
+    axes.set_title(part["label"].iloc[0], loc="left", fontsize=9)
+    axes.set(xlabel="", ylabel="", xticks=[], xlim=(0, 1.5 * values.sum(axis=1).max()))
+    axes.spines["bottom"].set_visible(False)
+
+
+def _two_decimals(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _three_digits(value: float) -> str:
+    return plain(three_digits(value))

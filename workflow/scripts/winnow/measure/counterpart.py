@@ -7,7 +7,6 @@ moved on, its own trained weights in float.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,25 +15,21 @@ from winnow.deploy.agreement import compared
 from winnow.errors import WinnowError
 from winnow.measure import metrics
 from winnow.measure.layer_noise import layer_sqnr
+from winnow.study.quality import Deviation
 
 
-def compare_with_float(expected: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
-    """Compare the logits [N, classes] of a quantized network with those of its float counterpart.
-
-    Returns:
-        `error` (mean absolute difference), `sqnr_db` (None where exact), `agreement` (share of the decided images that
-        get the same class, see `agreement.Agreement`; None if there is no decided one) and `samples`.
-    """
-    return {
-        "error": metrics.mean_absolute_error(expected, logits),
-        "sqnr_db": metrics.sqnr_db(expected, logits),
-        "agreement": compared(expected, logits).predictions,
-        "samples": len(logits),
-    }
+def compare_with_float(expected: np.ndarray, logits: np.ndarray) -> Deviation:
+    """Compare the logits [N, classes] of a quantized network with those of its float counterpart."""
+    return Deviation(
+        error=metrics.mean_absolute_error(expected, logits),
+        sqnr_db=metrics.sqnr_db(expected, logits),
+        agreement=compared(expected, logits).predictions,
+        samples=len(logits),
+    )
 
 
 def check_deviation(
-    found: dict[str, Any],
+    found: Deviation,
     path: str | Path,
     counterpart: str | Path,
     images: np.ndarray,
@@ -51,7 +46,7 @@ def check_deviation(
         WinnowError: the noise or the share of other predictions is beyond its bound; names the first layer from which
             on the noise is.
     """
-    sqnr, agreement = found["sqnr_db"], found["agreement"]
+    sqnr, agreement = found.sqnr_db, found.agreement
     misses = []
     if sqnr is not None and not sqnr >= bounds.min_sqnr_db:
         misses.append(f"SQNR of the logits {sqnr:.1f} dB, quantization.min_sqnr_db is {bounds.min_sqnr_db:g}")
@@ -62,18 +57,19 @@ def check_deviation(
         )
     if misses:
         raise WinnowError(
-            f"{run}: {path} deviates grossly from {counterpart} on {found['samples']} validation images "
+            f"{run}: {path} deviates grossly from {counterpart} on {found.samples} validation images "
             f"({'; '.join(misses)}); {_first_layer(path, counterpart, images, bounds.min_sqnr_db)}; leave "
             "this precision out for the network, or lower the bound if such a loss is wanted"
         )
 
 
 def _first_layer(path: str | Path, counterpart: str | Path, images: np.ndarray, bound: float) -> str:
-    layers = [layer for layer in layer_sqnr(counterpart, path, images) if layer["sqnr_db"] is not None]
+    noise = {entry.layer: entry.sqnr_db for entry in layer_sqnr(counterpart, path, images)}
+    layers = {layer: sqnr for layer, sqnr in noise.items() if sqnr is not None}
     if not layers:
         return "no layer of the two files could be compared"
-    first = next((layer for layer in layers if layer["sqnr_db"] < bound), None)
-    if first:
-        return f"it begins in layer {first['layer']} ({first['sqnr_db']:.1f} dB)"
-    worst = min(layers, key=lambda layer: layer["sqnr_db"])
-    return f"no layer is that noisy, the noisiest is {worst['layer']} ({worst['sqnr_db']:.1f} dB)"
+    first = next((layer for layer, sqnr in layers.items() if sqnr < bound), None)
+    if first is not None:
+        return f"it begins in layer {first} ({layers[first]:.1f} dB)"
+    worst = min(layers, key=layers.__getitem__)
+    return f"no layer is that noisy, the noisiest is {worst} ({layers[worst]:.1f} dB)"

@@ -9,9 +9,10 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import torch
+
+from winnow.study.energy import Energy
 
 _IDLE_SECONDS = 1.0
 
@@ -54,15 +55,15 @@ class EnergyMeter:
         self._last = now
         return max(0.0, joules - self._idle_watts * seconds)
 
-    def record(self, joules: float, seconds: float, count: int = 1) -> dict[str, Any]:
+    def record(self, joules: float, seconds: float, count: int = 1) -> Energy:
         """Describe a measurement: joules for each of `count` pieces of work, and mean watts over `seconds`."""
-        return {
-            "joules": joules / count,
-            "watts": joules / seconds if seconds else None,
-            "source": self.source,
-            "estimated": not self._counters,
-            "idle_watts": self._idle_watts if self._counters else None,
-        }
+        return Energy(
+            joules=joules / count,
+            watts=joules / seconds if seconds else None,
+            source=self.source,
+            estimated=not self._counters,
+            idle_watts=self._idle_watts if self._counters else None,
+        )
 
     def _read(self) -> tuple[float, float]:
         """Return (seconds, joules), both since some fixed point."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from onnx import NodeProto
@@ -14,6 +13,7 @@ from winnow.deploy.graphs import Graph, base_name, is_named, read_model
 from winnow.deploy.onnx_runtime import intermediate_values
 from winnow.deploy.operations import WEIGHTED, layer_name, weights_of
 from winnow.measure.metrics import sqnr_db
+from winnow.study.quality import LayerNoise
 
 log = logging.getLogger(__name__)
 _CLIPPING = {"Relu", "Clip"}
@@ -24,7 +24,7 @@ Key = tuple[str, int]
 """A weight by its name, and which of the nodes that read it (from 1)."""
 
 
-def layer_sqnr(source: str | Path, quantized: str | Path, images: np.ndarray) -> list[dict[str, Any]]:
+def layer_sqnr(source: str | Path, quantized: str | Path, images: np.ndarray) -> tuple[LayerNoise, ...]:
     """Compare the output of every layer with constant weights, its bias, ReLU and rounding included.
 
     Layers of the two files are matched by the weights that they read. This is a diagnosis: what has no match, such as
@@ -36,7 +36,7 @@ def layer_sqnr(source: str | Path, quantized: str | Path, images: np.ndarray) ->
         images: float32 [N, C, H, W].
 
     Returns:
-        [{"layer", "sqnr_db"}] in the order of the network; the value is None for an exact layer.
+        In the order of the network; the ratio is None for an exact layer.
     """
     reference, other = read_model(source), read_model(quantized)
     expected = _outputs(Graph(reference.graph))
@@ -45,15 +45,15 @@ def layer_sqnr(source: str | Path, quantized: str | Path, images: np.ndarray) ->
     if left_out := [layer_name(*key) for key in {**expected, **found} if key not in common]:
         log.info("%s: no match for %s, compared are %d layers", quantized, ", ".join(left_out), len(common))
     if not common:
-        return []
+        return ()
     values = intermediate_values(reference, list(dict.fromkeys(expected[key] for key in common)), images)
     others = intermediate_values(other, list(dict.fromkeys(found[key] for key in common)), images)
     pairs = {key: (values[expected[key]].ravel(), others[found[key]].ravel()) for key in common}
-    return [
-        {"layer": layer_name(*key), "sqnr_db": sqnr_db(value, noisy)}
+    return tuple(
+        LayerNoise(layer_name(*key), sqnr_db(value, noisy))
         for key, (value, noisy) in pairs.items()
         if value.size == noisy.size
-    ]
+    )
 
 
 def _outputs(graph: Graph, reference: dict[Key, str] | None = None) -> dict[Key, str]:

@@ -6,27 +6,27 @@ import importlib.metadata
 import os
 import platform
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from winnow.study.speed import Machine
 from winnow.study.vocabulary import RUNTIMES
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Machine:
     """Describe where a measurement was taken: a number without it says little."""
     packages = (*(runtime.package for runtime in RUNTIMES.values()), "torchvision", "torchao")
     flags = torch.cpu.get_capabilities()
-    return {
-        "processor": _processor(),
-        "logical_cpus": os.cpu_count(),
-        "vector_extensions": sorted(
-            name for name in ("avx2", "avx512_f", "avx512_vnni", "avx_vnni", "amx_int8", "neon") if flags.get(name)
+    return Machine(
+        processor=_processor(),
+        logical_cpus=os.cpu_count(),
+        vector_extensions=tuple(
+            name for name in ("amx_int8", "avx2", "avx512_f", "avx512_vnni", "avx_vnni", "neon") if flags.get(name)
         ),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        **{package: importlib.metadata.version(package) for package in packages},
-    }
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        versions={package: importlib.metadata.version(package) for package in packages},
+    )
 
 
 def _processor() -> str:

@@ -5,25 +5,23 @@ from __future__ import annotations
 import gzip
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from winnow.study.quality import Scores, Sizes
+
 _TOP5_CLASSES = 20
 
 
-def classification(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def classification(logits: np.ndarray, labels: np.ndarray) -> Scores:
     """Score predictions.
 
     Args:
         logits: float [N, classes].
         labels: int [N].
 
-    Returns:
-        `top1` and, from 20 classes on, `top5` (shares between 0 and 1; else None), `loss` (mean cross-entropy
-        in nats), `samples`.
     """
     logits = logits.astype(np.float64)
     shifted = logits - logits.max(1, keepdims=True)
@@ -33,19 +31,19 @@ def classification(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     if logits.shape[1] >= _TOP5_CLASSES:
         best = np.argpartition(-logits, 5, axis=1)[:, :5]
         top5 = float((best == labels[:, None]).any(1).mean())
-    return {
-        "top1": float((logits.argmax(1) == labels).mean()),
-        "top5": top5,
-        "loss": float(-log_probability[truth].mean()),
-        "samples": len(labels),
-    }
+    return Scores(
+        top1=float((logits.argmax(1) == labels).mean()),
+        top5=top5,
+        loss=float(-log_probability[truth].mean()),
+        samples=len(labels),
+    )
 
 
-def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> list[list[int]]:
+def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> tuple[tuple[int, ...], ...]:
     """Return counts [true class][predicted class]."""
     classes = logits.shape[1]
     counts = np.bincount(labels * classes + logits.argmax(1), minlength=classes**2)
-    return counts.reshape(classes, classes).tolist()
+    return tuple(tuple(row) for row in counts.reshape(classes, classes).tolist())
 
 
 def mean_absolute_error(reference: np.ndarray, value: np.ndarray) -> float:
@@ -63,13 +61,14 @@ def sqnr_db(reference: np.ndarray, value: np.ndarray) -> float | None:
     return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
 
 
-def file_sizes(path: str | Path) -> dict[str, int]:
+def file_sizes(path: str | Path, state_dict_bytes: int) -> Sizes:
     """Measure what a model.onnx takes.
 
-    Returns:
-        `onnx_bytes`; `gzip_bytes` (level 9); `sparse_bytes`, where each tensor is stored as a bit mask and its
-        non-zero values if that is smaller; `parameters` and `nonzero_parameters`, the values of the constants
-        of at least one dimension.
+    Compressed is gzip at level 9. In the sparse encoding each tensor is a bit mask and its non-zero values, if that is
+    smaller. Parameters are the values of the constants of at least one dimension.
+
+    Args:
+        state_dict_bytes: of the trained network; see `models.weights.state_bytes`.
     """
     content = Path(path).read_bytes()
     dense = sparse = parameters = nonzero = 0
@@ -82,10 +81,11 @@ def file_sizes(path: str | Path) -> dict[str, int]:
         nonzero += kept
         dense += values.nbytes
         sparse += min(values.nbytes, kept * values.itemsize + math.ceil(values.size / 8))
-    return {
-        "onnx_bytes": len(content),
-        "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),
-        "sparse_bytes": len(content) - dense + sparse,
-        "parameters": parameters,
-        "nonzero_parameters": nonzero,
-    }
+    return Sizes(
+        onnx_bytes=len(content),
+        gzip_bytes=len(gzip.compress(content, 9, mtime=0)),
+        sparse_bytes=len(content) - dense + sparse,
+        state_dict_bytes=state_dict_bytes,
+        parameters=parameters,
+        nonzero_parameters=nonzero,
+    )

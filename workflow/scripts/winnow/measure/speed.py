@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,8 @@ from winnow.config.settings import BenchmarkSettings
 from winnow.deploy.runtimes import Network, load_module, shipping
 from winnow.measure.energy import EnergyMeter
 from winnow.measure.machine import machine
+from winnow.study.record import Identity
+from winnow.study.speed import Speed, Timing
 from winnow.study.vocabulary import RUNTIMES
 
 log = logging.getLogger(__name__)
@@ -45,8 +46,12 @@ class _Timing:
 
 
 def benchmark(
-    path: str | Path, model: Callable[[], nn.Module] | None, shape: tuple[int, int, int], settings: BenchmarkSettings
-) -> dict[str, Any]:
+    path: str | Path,
+    model: Callable[[], nn.Module] | None,
+    shape: tuple[int, int, int],
+    settings: BenchmarkSettings,
+    identity: Identity,
+) -> Speed:
     """Time a model.onnx in every configured runtime, batch size and thread count.
 
     The configurations take turns in several rounds, so that a slow spell of the machine falls on all of them. A runtime
@@ -55,10 +60,6 @@ def benchmark(
     Args:
         model: builds the trained module for torch eager; None leaves it out.
         shape: (C, H, W).
-
-    Returns:
-        `machine` (processor and versions) and `timings`, each with median, p95 and mean in ms per batch, the
-        number of repeats, and energy per image.
     """
     timings = list(_configurations(path, model, shape, settings))
     meter = EnergyMeter(torch.device("cpu"), settings.tdp_watts)
@@ -71,7 +72,8 @@ def benchmark(
             meter.lap()
             timing.run(settings.seconds / _ROUNDS, repeats=_MIN_REPEATS // _ROUNDS)
             timing.joules += meter.lap()
-    return {"machine": machine(), "timings": [_summary(timing, meter) for timing in timings]}
+    summaries = tuple(_summary(timing, meter) for timing in timings)
+    return Speed(**asdict(identity), machine=machine(), timings=summaries)
 
 
 def _configurations(path, model, shape, settings: BenchmarkSettings) -> Iterator[_Timing]:
@@ -100,17 +102,17 @@ def _load(runtime: str, path, model, threads: int) -> Network:
     return load_module(runtime, model(), threads)
 
 
-def _summary(timing: _Timing, meter: EnergyMeter) -> dict[str, Any]:
+def _summary(timing: _Timing, meter: EnergyMeter) -> Timing:
     times, size = np.array(timing.milliseconds), len(timing.images)
     energy = meter.record(timing.joules, times.sum() / 1000, count=len(times) * size)
-    return {
-        "runtime": timing.runtime,
-        "batch_size": size,
-        "threads": timing.threads,
-        "median_ms": float(np.median(times)),
-        "p95_ms": float(np.quantile(times, 0.95)),
-        "mean_ms": float(times.mean()),
-        "repeats": len(times),
-        "images_per_second": float(size / (np.median(times) / 1000)),
-        "energy_per_image": energy,
-    }
+    return Timing(
+        runtime=timing.runtime,
+        batch_size=size,
+        threads=timing.threads,
+        median_ms=float(np.median(times)),
+        p95_ms=float(np.quantile(times, 0.95)),
+        mean_ms=float(times.mean()),
+        repeats=len(times),
+        images_per_second=float(size / (np.median(times) / 1000)),
+        energy_per_image=energy,
+    )

@@ -1,16 +1,36 @@
-"""What is zero or removed, whole and layer by layer: the content of sparsity.json."""
+"""What is zero or removed, whole and layer by layer."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TypedDict
 
 from torch import Tensor, nn
 
 from winnow.prune.layers import Weight
 from winnow.prune.masks import Masks
+from winnow.study.sparsity import LayerSparsity, Outside, WholeNetwork
 
 _NOT_MULTIPLIED = "no layer multiplies activations by it"
+
+
+class Counted(TypedDict):
+    """The fields of `Sparsity` that are counted on the network."""
+
+    achieved: float
+    kept: int
+    total: int
+    whole_network: WholeNetwork
+    layers: tuple[LayerSparsity, ...]
+    outside: tuple[Outside, ...]
+
+
+class _Counts(TypedDict):
+    weights: int
+    kept: int
+    sparsity: float
+    outputs: int
+    kept_outputs: int
 
 
 def sparsity_of(
@@ -20,7 +40,7 @@ def sparsity_of(
     wide: nn.Module,
     start: nn.Module,
     masks: Masks,
-) -> dict[str, Any]:
+) -> Counted:
     """Count what was asked to go, and what is gone of the whole network.
 
     Args:
@@ -36,21 +56,22 @@ def sparsity_of(
     for name, weight in weights.items():
         counts = _counts(weight, wide, start, masks)
         if weight.multiplied:
-            layers.append({"layer": name, **counts, "spared": name in spared})
+            layers.append(LayerSparsity(layer=name, **counts, spared=name in spared))
         else:
-            outside.append({"parameter": weight.parameter, **counts, "reason": _NOT_MULTIPLIED})
-    everything, left = (sum(layer[key] for layer in (*layers, *outside)) for key in ("weights", "kept"))
+            outside.append(Outside(parameter=weight.parameter, **counts, reason=_NOT_MULTIPLIED))
+    everything = sum(entry.weights for entry in (*layers, *outside))
+    left = sum(entry.kept for entry in (*layers, *outside))
     return {
         "achieved": 1 - kept / total,
         "kept": kept,
         "total": total,
-        "whole_network": {"weights": everything, "kept": left, "sparsity": 1 - left / everything},
-        "layers": layers,
-        "outside": outside,
+        "whole_network": WholeNetwork(everything, left, 1 - left / everything),
+        "layers": tuple(layers),
+        "outside": tuple(outside),
     }
 
 
-def _counts(weight: Weight, wide: nn.Module, start: nn.Module, masks: Masks) -> dict[str, Any]:
+def _counts(weight: Weight, wide: nn.Module, start: nn.Module, masks: Masks) -> _Counts:
     before, now = (network.get_parameter(weight.parameter) for network in (wide, start))
     mask = masks.keep.get(weight.parameter)
     kept = now.numel() if mask is None else int(mask.sum())

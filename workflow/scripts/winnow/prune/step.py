@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +26,7 @@ from winnow.prune.scoring import Scoring
 from winnow.prune.selection import check_count, density, select, shuffled
 from winnow.prune.sparsity import sparsity_of
 from winnow.rng import generator
+from winnow.study.sparsity import Group, LeftAlone, Sparsity
 from winnow.study.vocabulary import STRUCTURES, criterion
 
 _ADVICE = "use another pruning.criterion, or leave this network out of pruning.models"
@@ -41,13 +41,13 @@ class PrunedNetwork:
         model: with the weights to train from.
         masks: what must stay zero; empty when channels are removed.
         cut: what was removed, earlier rounds included; empty for masks.
-        sparsity: for sparsity.json.
+        sparsity: what is left, and of what.
     """
 
     model: nn.Module
     masks: Masks
     cut: Cut
-    sparsity: dict[str, Any]
+    sparsity: Sparsity
 
 
 @dataclass(frozen=True)
@@ -74,23 +74,24 @@ def prune(
     strategy: StrategySettings,
     settings: PruningSettings,
     *,
+    slug: str,
     number: int,
     seed: int,
     run: str,
 ) -> PrunedNetwork:
-    """Take round `number` of a strategy.
+    """Take round `number` of a strategy, whose name is `slug`.
 
     Raises:
         WinnowError: files that do not fit, layers that cannot be pruned, or a violated invariant: what stays is
             not what was requested, or the rewound weights are not those of the snapshot.
     """
-    return _Step(files, model, data, strategy, settings, number, seed, run).result()
+    return _Step(files, model, data, strategy, settings, slug, number, seed, run).result()
 
 
 class _Step:
-    def __init__(self, files, model, data, strategy, settings, number, seed, run):
+    def __init__(self, files, model, data, strategy, settings, slug, number, seed, run):
         self.files, self.model, self.data, self.strategy = files, model, data, strategy
-        self.settings, self.number, self.seed, self.run = settings, number, seed, run
+        self.settings, self.slug, self.number, self.seed, self.run = settings, slug, number, seed, run
         self.example = blank_image(data.task)
         self.previous = load_model(model, data.task, files.weights)
         self.cut = read_cut(files.weights)
@@ -150,16 +151,12 @@ class _Step:
         places = kept_places(wide, cut, self.example)
         check_rewound(start.state_dict(), source, Masks({}), places, self.run)
         sparsity = self._sparsity(keep, start, Masks({}))
-        sparsity["groups"] = [
-            {
-                "root": group.root,
-                "members": group.layers,
-                "width": origin[group.root][0],
-                "kept": int(keep[group.root].sum()),
-            }
+        removed = tuple(
+            Group(group.root, tuple(group.layers), width=origin[group.root][0], kept=int(keep[group.root].sum()))
             for group in groups
-        ]
-        sparsity["left_alone"] = [{"layer": name, "reason": reason} for name, reason in found.left_alone.items()]
+        )
+        left_alone = tuple(LeftAlone(layer, reason) for layer, reason in found.left_alone.items())
+        sparsity = replace(sparsity, groups=removed, left_alone=left_alone)
         return PrunedNetwork(start, Masks({}), [*self.cut, removals], sparsity)
 
     def _spared_channels(self) -> dict[str, str]:
@@ -207,12 +204,19 @@ class _Step:
             keep = shuffled(keep, alive, generator(self.seed, _SHUFFLE, self.number))
         return keep
 
-    def _sparsity(self, keep: Mapping[str, Tensor], start: nn.Module, masks: Masks) -> dict[str, Any]:
+    def _sparsity(self, keep: Mapping[str, Tensor], start: nn.Module, masks: Masks) -> Sparsity:
         unit = STRUCTURES[self.strategy.structure].unit
         spared = self.weights.keys() - self.prunable.keys()
         found = sparsity_of(keep, self.weights, spared, self.wide, start, masks)
         check_count(found["kept"], found["total"], self.share, self.run, unit)
-        return {"unit": unit, "requested": 1 - self.share} | found
+        return Sparsity(
+            strategy=self.slug,
+            round=self.number,
+            axes=asdict(self.strategy),
+            unit=unit,
+            requested=1 - self.share,
+            **found,
+        )
 
     def _origin(self, roots: list[str]) -> dict[str, tuple[int, Tensor]]:
         """Return, by group, the number of channels of the wide network and which of them are left."""

@@ -11,7 +11,7 @@ import pandas as pd
 from winnow.analysis import published, ranking
 from winnow.analysis.parallel import VIEWS
 from winnow.figures.catalog import figures_of
-from winnow.figures.parallel import parallel_plot
+from winnow.figures.interactive import parallel_plot
 from winnow.files import write_text
 from winnow.report.blocks import Block, Heading, Image, Raw, Table, Text, to_html, to_rst
 from winnow.report.checklist import checklist

@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from winnow.errors import WinnowError
-from winnow.files import read_json
 from winnow.results.layer_names import left_alone, left_in_float, together
+from winnow.study.quality import Quality
+from winnow.study.record import Identity
+from winnow.study.sparsity import Sparsity
+from winnow.study.speed import Speed
 from winnow.study.vocabulary import AXES, DENSE, KEYS, RUNTIMES, SCORED
 
 _MB = 2**20
@@ -29,8 +31,8 @@ def collect(quality: Iterable[str | Path], speed: Iterable[str | Path]) -> pd.Da
     Raises:
         WinnowError: a file is damaged or lacks a value.
     """
-    left = pd.DataFrame([_row(path, _quality) for path in quality])
-    right = pd.DataFrame([_row(path, _speed) for path in speed], columns=None)
+    left = pd.DataFrame([_quality(path) for path in quality])
+    right = pd.DataFrame([_speed(path) for path in speed])
     table = left.merge(right, on=list(KEYS), how="left", validate="one_to_one") if len(right) else left
     return _compared(_agreeing(table)).sort_values(list(KEYS), ignore_index=True)
 
@@ -56,100 +58,101 @@ def _compared(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**ratios)
 
 
-def _row(path: str | Path, columns) -> dict[str, Any]:
-    content = read_json(path)
-    try:
-        return {key: content[key] for key in KEYS} | columns(content)
-    except (KeyError, TypeError) as error:
-        raise WinnowError(f"{path}: lacks {error}; delete it and run again") from error
+def _identity(record: Identity) -> dict[str, Any]:
+    return {key: getattr(record, key) for key in KEYS}
 
 
-def _quality(content: dict[str, Any]) -> dict[str, Any]:
-    test, size, coverage, training = (content[key] for key in ("test", "size", "coverage", "training"))
-    nothing = {"error": None, "sqnr_db": None}
-    difference = content["quantization"] or nothing | {"validation": {"sqnr_db": None, "agreement": None}}
+def _quality(path: str | Path) -> dict[str, Any]:
+    record = Quality.read(path)
+    test, validation, size = record.test, record.validation, record.size
+    coverage, training = record.coverage, record.training
+    difference = record.quantization
+    deviation = difference.validation if difference else None
     return (
-        _pruning(content["pruning"])
-        | _runtimes(content["runtimes"], coverage)
+        _identity(record)
+        | _pruning(record.pruning)
+        | _runtimes(record)
         | {
-            "top5": test["top5"],
-            "loss": test["loss"],
-            "validation_top1": content["validation"]["top1"],
-            "validation_loss": content["validation"]["loss"],
-            "test_samples": test["samples"],
-            "validation_samples": content["validation"].get("samples"),
-            "size_mb": size["onnx_bytes"] / _MB,
-            "gzip_mb": size["gzip_bytes"] / _MB,
-            "sparse_mb": size["sparse_bytes"] / _MB,
-            "state_dict_mb": size["state_dict_bytes"] / _MB,
-            "parameters": size["parameters"],
-            "nonzero_parameters": size["nonzero_parameters"],
-            "macs": coverage["total_macs"],
-            "nonzero_macs": coverage["nonzero_macs"],
-            "integer_parameters": coverage["parameters"],
-            "layers": coverage["layers"],
-            "quantization_error": difference["error"],
-            "sqnr_db": difference["sqnr_db"],
-            "float_sqnr_db": difference["validation"]["sqnr_db"],
-            "float_agreement": difference["validation"]["agreement"],
-            "training_seconds": training["total_seconds"],
-            "training_joules": training["total_joules"],
-            "training_energy_estimated": training["energy_estimated"],
-            "training_device": training["device"],
-            "training_precision": training["precision"],
+            "top5": test.top5,
+            "loss": test.loss,
+            "validation_top1": validation.top1,
+            "validation_loss": validation.loss,
+            "test_samples": test.samples,
+            "validation_samples": validation.samples,
+            "size_mb": size.onnx_bytes / _MB,
+            "gzip_mb": size.gzip_bytes / _MB,
+            "sparse_mb": size.sparse_bytes / _MB,
+            "state_dict_mb": size.state_dict_bytes / _MB,
+            "parameters": size.parameters,
+            "nonzero_parameters": size.nonzero_parameters,
+            "macs": coverage.total_macs,
+            "nonzero_macs": coverage.nonzero_macs,
+            "integer_parameters": coverage.parameters,
+            "layers": coverage.layers,
+            "quantization_error": difference.error if difference else None,
+            "sqnr_db": difference.sqnr_db if difference else None,
+            "float_sqnr_db": deviation.sqnr_db if deviation else None,
+            "float_agreement": deviation.agreement if deviation else None,
+            "training_seconds": training.total_seconds,
+            "training_joules": training.total_joules,
+            "training_energy_estimated": training.energy_estimated,
+            "training_device": training.device,
+            "training_precision": training.precision,
         }
     )
 
 
-def _runtimes(content: dict[str, Any], coverage: dict[str, Any]) -> dict[str, Any]:
-    """What a network computes in OpenVINO, whether it agrees there with ONNX Runtime, and what runs on integers."""
+def _runtimes(record: Quality) -> dict[str, Any]:
+    """What a network computes in each runtime, whether it agrees there with the first, and what runs on integers."""
     columns: dict[str, Any] = {}
     for runtime in SCORED:
-        own, integer = content[runtime], coverage[runtime] or {"macs": None, "integer_layers": None}
+        own, integer = record.runtimes[runtime], record.coverage.runtimes[runtime]
         prefix = "" if runtime == SCORED[0] else f"{runtime}_"
         columns |= {
-            f"{prefix}top1": own.get("top1"),
-            f"{prefix}integer_macs": integer["macs"],
-            f"{prefix}integer_layers": integer["integer_layers"],
-            f"{runtime}_agrees": int(own["agrees"]),
-            f"{runtime}_difference": own.get("difference"),
-            f"{runtime}_failure": own["reason"],
-            f"{runtime}_left_in_float": left_in_float(integer.get("float_layers", [])) or None,
+            f"{prefix}top1": own.scores.top1 if own.scores else None,
+            f"{prefix}integer_macs": integer.macs if integer else None,
+            f"{prefix}integer_layers": integer.integer_layers if integer else None,
+            f"{runtime}_agrees": int(own.agrees),
+            f"{runtime}_difference": own.difference,
+            f"{runtime}_failure": own.reason,
+            f"{runtime}_left_in_float": (left_in_float(integer.float_layers) or None) if integer else None,
         }
     return columns
 
 
-def _pruning(content: dict[str, Any] | None) -> dict[str, Any]:
+def _pruning(record: Sparsity | None) -> dict[str, Any]:
     """What a network was pruned by; sparsity is of what may be pruned, `weight_sparsity` of the whole network."""
-    if content is None:
+    if record is None:
         nothing = dict.fromkeys(
             ["strategy", *AXES, "round", "sparsity_unit", "channels_together", "channels_left_alone"]
         )
         return nothing | {"requested_sparsity": 0.0, "achieved_sparsity": 0.0, "weight_sparsity": 0.0}
     return {
-        "strategy": content["strategy"],
-        **{axis: content["axes"][axis] for axis in AXES},
-        "round": content["round"],
-        "sparsity_unit": content["unit"],
-        "requested_sparsity": content["requested"],
-        "achieved_sparsity": content["achieved"],
-        "weight_sparsity": content["whole_network"]["sparsity"],
-        "channels_together": together(content.get("groups", [])) or None,
-        "channels_left_alone": left_alone(content.get("left_alone", [])) or None,
+        "strategy": record.strategy,
+        **{axis: record.axes[axis] for axis in AXES},
+        "round": record.round,
+        "sparsity_unit": record.unit,
+        "requested_sparsity": record.requested,
+        "achieved_sparsity": record.achieved,
+        "weight_sparsity": record.whole_network.sparsity,
+        "channels_together": together(record.groups) or None,
+        "channels_left_alone": left_alone(record.left_alone) or None,
     }
 
 
-def _speed(content: dict[str, Any]) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    for timing in content["timings"]:
-        where = f"{timing['runtime']}_b{timing['batch_size']}_t{timing['threads']}"
-        columns[f"latency_{where}_ms"] = timing["median_ms"]
-        columns[f"latency_{where}_p95_ms"] = timing["p95_ms"]
-        columns[f"energy_{where}_mj"] = timing["energy_per_image"]["joules"] * 1000
-        columns[f"power_{where}_w"] = timing["energy_per_image"]["watts"]
-    estimated = any(timing["energy_per_image"]["estimated"] for timing in content["timings"])
-    machine = content["machine"]
-    packages = (runtime.package for runtime in RUNTIMES.values())
-    versions = [f"{name} {machine[name]}" for name in packages if name in machine]
-    columns |= {"inference_energy_estimated": estimated, "processor": machine["processor"]}
-    return columns | {"logical_cpus": machine.get("logical_cpus"), "runtime_versions": ", ".join(versions) or None}
+def _speed(path: str | Path) -> dict[str, Any]:
+    record = Speed.read(path)
+    columns: dict[str, Any] = _identity(record)
+    for timing in record.timings:
+        where = f"{timing.runtime}_b{timing.batch_size}_t{timing.threads}"
+        columns[f"latency_{where}_ms"] = timing.median_ms
+        columns[f"latency_{where}_p95_ms"] = timing.p95_ms
+        columns[f"energy_{where}_mj"] = timing.energy_per_image.joules * 1000
+        columns[f"power_{where}_w"] = timing.energy_per_image.watts
+    machine, packages = record.machine, [runtime.package for runtime in RUNTIMES.values()]
+    return columns | {
+        "inference_energy_estimated": any(timing.energy_per_image.estimated for timing in record.timings),
+        "processor": machine.processor,
+        "logical_cpus": machine.logical_cpus,
+        "runtime_versions": ", ".join(f"{name} {machine.versions[name]}" for name in packages),
+    }

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from winnow.errors import WinnowError
-from winnow.files import read_json, safetensors_metadata
-from winnow.study.vocabulary import DENSE, KEYS
+from winnow.files import safetensors_metadata
+from winnow.study.quality import Quality
+from winnow.study.vocabulary import DENSE, FP32, KEYS, PRECISIONS
 
 LAYER_COLUMNS = [*KEYS, "position", "layer", "metric", "value"]
 CONFUSION_COLUMNS = [*KEYS, "true", "predicted", "true_class", "predicted_class", "count"]
@@ -42,7 +43,7 @@ def collect_confusion(quality: Iterable[str | Path], data: Iterable[str | Path])
     """
     metadata = [safetensors_metadata(path) for path in data]
     names = {entry["name"]: json.loads(entry["classes"]) for entry in metadata}
-    return pd.DataFrame(list(_rows(quality, lambda content: _confusion(content, names))), columns=CONFUSION_COLUMNS)
+    return pd.DataFrame(list(_rows(quality, lambda record: _confusion(record, names))), columns=CONFUSION_COLUMNS)
 
 
 def collect_histories(paths: Iterable[str | Path], folder: str | Path) -> pd.DataFrame:
@@ -68,34 +69,31 @@ def collect_histories(paths: Iterable[str | Path], folder: str | Path) -> pd.Dat
 
 def _keys(path: str | Path, folder: str | Path) -> dict[str, Any]:
     dataset, model, seed, *run = Path(path).relative_to(folder).parent.parts
-    precision = run.pop() if run[-1] == "qat" else "fp32"
+    precision = run.pop() if run[-1] in PRECISIONS else FP32
     values = (dataset, model, int(seed.removeprefix("seed")), "/".join(run), precision)
     return dict(zip(KEYS, values, strict=True))
 
 
-def _rows(paths: Iterable[str | Path], rows) -> Iterator[list[Any]]:
+def _rows(paths: Iterable[str | Path], rows: Callable[[Quality], Iterable[tuple[Any, ...]]]) -> Iterator[list[Any]]:
     for path in paths:
-        content = read_json(path)
-        try:
-            yield from ([*(content[key] for key in KEYS), *row] for row in rows(content))
-        except (KeyError, TypeError) as error:
-            raise WinnowError(f"{path}: lacks {error}; delete it and run again") from error
+        record = Quality.read(path)
+        yield from ([*(getattr(record, key) for key in KEYS), *row] for row in rows(record))
 
 
-def _layers(content: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
-    if content["pruning"] and content["precision"] == "fp32":
-        for position, layer in enumerate(content["pruning"]["layers"]):
-            yield position, layer["layer"], "sparsity", layer["sparsity"]
-    if content["quantization"]:
-        for position, layer in enumerate(content["quantization"]["layers"]):
-            yield position, layer["layer"], "sqnr_db", layer["sqnr_db"]
+def _layers(record: Quality) -> Iterator[tuple[Any, ...]]:
+    if record.pruning and record.precision == FP32:
+        for position, layer in enumerate(record.pruning.layers):
+            yield position, layer.layer, "sparsity", layer.sparsity
+    if record.quantization:
+        for position, noise in enumerate(record.quantization.layers):
+            yield position, noise.layer, "sqnr_db", noise.sqnr_db
 
 
-def _confusion(content: Mapping[str, Any], names: Mapping[str, list[str]]) -> Iterator[tuple[Any, ...]]:
-    if content["run"] != DENSE:
+def _confusion(record: Quality, names: Mapping[str, list[str]]) -> Iterator[tuple[Any, ...]]:
+    if record.run != DENSE:
         return
-    classes = names[content["dataset"]]
-    for true, row in enumerate(content["test"]["confusion"]):
+    classes = names[record.dataset]
+    for true, row in enumerate(record.confusion):
         for predicted, count in enumerate(row):
             if count:
                 yield true, predicted, classes[true], classes[predicted], count

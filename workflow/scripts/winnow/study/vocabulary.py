@@ -26,7 +26,8 @@ class Precision:
     Attributes:
         column: its name in the table of the study that Winnow repeats.
         rule: makes its model.onnx.
-        color, marker, hatch, line: of its points, bars and lines.
+        color, marker, hatch: of its points and bars.
+        dashes: of its lines: on, off, ..., in widths of the line; empty for a solid one.
         method: whether it is one of `quantization.methods`.
         static: the scales of activations are in the file, so that every runtime computes on integers.
         trained: by a training run of its own, whose history and record lie beside model.onnx.
@@ -39,7 +40,7 @@ class Precision:
     color: str
     marker: str
     hatch: str
-    line: str | tuple[int, tuple[int, ...]]
+    dashes: tuple[float, ...]
     method: bool = True
     static: bool = True
     trained: bool = False
@@ -56,7 +57,7 @@ PRECISIONS = Words(
         "#4D4D4D",
         "o",
         "",
-        "-",
+        (),
         method=False,
         static=False,
         trained=True,
@@ -69,7 +70,7 @@ PRECISIONS = Words(
         "#E69F00",
         "s",
         "////",
-        "--",
+        (4, 1.5),
         static=False,
     ),
     Precision(
@@ -80,7 +81,7 @@ PRECISIONS = Words(
         "#0072B2",
         "^",
         "....",
-        "-.",
+        (6, 1.5, 1, 1.5),
     ),
     Precision(
         "qat",
@@ -90,7 +91,7 @@ PRECISIONS = Words(
         "#009E73",
         "D",
         "xxxx",
-        ":",
+        (1, 1.5),
         trained=True,
     ),
 )

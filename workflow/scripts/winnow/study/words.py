@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -37,11 +37,23 @@ class Words(Mapping[str, W], Generic[W]):
             raise WinnowError(f"{name!r} is no {self.kind} ({hint})")
         return self._words[name]
 
+    def present(self, names: Iterable[str]) -> list[W]:
+        """Return the words that occur among names, each once, in the order in which they are shown.
+
+        Raises:
+            WinnowError: one of the names is no such word.
+        """
+        found = {self[name].name for name in names}
+        return [word for name, word in self._words.items() if name in found]
+
     def __contains__(self, name: object) -> bool:
         return name in self._words
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._words)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._words)
 
     def __len__(self) -> int:
         return len(self._words)

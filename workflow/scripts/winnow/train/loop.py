@@ -23,6 +23,7 @@ from winnow.measure.energy import EnergyMeter
 from winnow.models.outputs import logits_of, training_loss
 from winnow.models.user_code import user_code
 from winnow.rng import generator, seed_all
+from winnow.study.training import Training
 from winnow.train.devices import autocast, make_deterministic, resolve_device, resolve_precision
 from winnow.train.history import Epoch, write_history
 from winnow.train.optimizer import learning_rate, make_optimizer
@@ -53,24 +54,6 @@ class Trainee:
     after_step: Callable[[], Any] = lambda: None
 
 
-@dataclass(frozen=True)
-class TrainingRecord:
-    """What a training took.
-
-    Attributes:
-        seconds: wall time of the loop, interrupted attempts included, without waiting in between.
-        energy: see `EnergyMeter.record`.
-        device, precision: what it ran on.
-        resumed: how often it was resumed.
-    """
-
-    seconds: float
-    energy: dict[str, Any]
-    device: str
-    precision: str
-    resumed: int
-
-
 def train(
     trainee: Trainee,
     data: ImageDataset,
@@ -83,7 +66,7 @@ def train(
     snapshots: Mapping[int, Path],
     tdp_watts: float,
     first_epoch: int = 0,
-) -> TrainingRecord:
+) -> Training:
     """Train a network in place, resuming from `resume` if an earlier attempt left its state there.
 
     Args:
@@ -125,7 +108,7 @@ class _Training:
         self.meter = EnergyMeter(self.device, tdp_watts)
         self.stopping = False
 
-    def complete(self, first_epoch: int) -> TrainingRecord:
+    def complete(self, first_epoch: int) -> Training:
         state = (self.model, self.optimizer, self.snapshots)
         self.progress = restore_progress(self.resume, *state, self.device, first_epoch)
         self.trainee.after_step()
@@ -141,9 +124,13 @@ class _Training:
             signal.signal(signal.SIGTERM, previous)
         self.trainee.set_mode(self.model, False)
         progress = self.progress
-        return TrainingRecord(
-            seconds=round(progress.seconds, 3),
-            energy=self.meter.record(progress.joules, progress.seconds),
+        seconds, energy = round(progress.seconds, 3), self.meter.record(progress.joules, progress.seconds)
+        return Training(
+            seconds=seconds,
+            energy=energy,
+            total_seconds=seconds,
+            total_joules=energy.joules,
+            energy_estimated=energy.estimated,
             device=self.device.type,
             precision=self.precision,
             resumed=progress.resumed,

@@ -1,0 +1,138 @@
+"""quality.json: how good one model.onnx is, and what it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from winnow.study.record import Identity, Record
+from winnow.study.sparsity import Sparsity
+from winnow.study.training import Training
+from winnow.study.vocabulary import SCORED
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How good predictions are: shares between 0 and 1 (top-5 from 20 classes on), mean cross-entropy in nats."""
+
+    top1: float
+    top5: float | None
+    loss: float
+    samples: int
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far two computations of the same logits may differ; see `deploy.agreement`."""
+
+    difference: float
+    predictions: float
+
+
+@dataclass(frozen=True)
+class InRuntime:
+    """What a runtime makes of a file, on the test split.
+
+    Attributes:
+        runs: whether it loads and runs the file; if not, `reason` says why and the rest is None.
+        agrees: whether it computes what the first runtime computes.
+        difference, predictions: how far; see `deploy.agreement.Agreement`.
+    """
+
+    runs: bool
+    agrees: bool
+    reason: str | None = None
+    scores: Scores | None = None
+    difference: float | None = None
+    predictions: float | None = None
+    tolerance: Tolerance | None = None
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """From the float counterpart, on the validation split: mean absolute difference of the logits, signal to noise in
+    dB (None where exact), share of decided predictions that are equal (None if none is decided)."""
+
+    error: float
+    sqnr_db: float | None
+    agreement: float | None
+    samples: int
+
+
+@dataclass(frozen=True)
+class LayerNoise:
+    layer: str
+    sqnr_db: float | None
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Difference from the run's fp32 file over the test split, from the counterpart, and by layer."""
+
+    error: float
+    sqnr_db: float | None
+    validation: Deviation
+    layers: tuple[LayerNoise, ...]
+
+
+@dataclass(frozen=True)
+class FloatLayer:
+    """What stays in float: its share of all multiply-accumulates, and why."""
+
+    layer: str
+    operator: str
+    macs: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class RuntimeCoverage:
+    """Share of the multiply-accumulates that run on integers, how many layers do, and what does not."""
+
+    macs: float
+    integer_layers: int
+    float_layers: tuple[FloatLayer, ...]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Operators of the exported graph. `parameters` is the share of weights that are integers; `runtimes` has None for
+    one that does not load the file; multiply-accumulates are those of the fp32 file, for one image."""
+
+    layers: int
+    parameters: float
+    operators: Mapping[str, int]
+    runtimes: Mapping[str, RuntimeCoverage | None]
+    total_macs: int
+    nonzero_macs: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of model.onnx as it is, compressed, with sparse tensors, and of the dense fp32 state dict."""
+
+    onnx_bytes: int
+    gzip_bytes: int
+    sparse_bytes: int
+    state_dict_bytes: int
+    parameters: int
+    nonzero_parameters: int
+
+
+@dataclass(frozen=True)
+class Quality(Identity, Record):
+    """quality.json: how good one model.onnx is, and what it came from. Scores are those of the first runtime."""
+
+    test: Scores
+    confusion: tuple[tuple[int, ...], ...]
+    validation: Scores
+    quantization: Quantization | None
+    runtimes: Mapping[str, InRuntime]
+    coverage: Coverage
+    size: Sizes
+    training: Training
+    pruning: Sparsity | None
+
+    def __post_init__(self) -> None:
+        if set(self.runtimes) != set(SCORED):
+            raise ValueError(f"runtimes are {', '.join(self.runtimes)}, not {', '.join(SCORED)}")

@@ -1,0 +1,44 @@
+"""speed.json: how fast one model.onnx is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from winnow.study.energy import Energy
+from winnow.study.record import Identity, Record
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a measurement was taken: a number without it says little. `versions` by package."""
+
+    processor: str
+    logical_cpus: int | None
+    vector_extensions: tuple[str, ...]
+    system: str
+    python: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Latency of a batch in milliseconds, and energy of one image."""
+
+    runtime: str
+    batch_size: int
+    threads: int
+    median_ms: float
+    p95_ms: float
+    mean_ms: float
+    repeats: int
+    images_per_second: float
+    energy_per_image: Energy
+
+
+@dataclass(frozen=True)
+class Speed(Identity, Record):
+    """speed.json: how fast one model.onnx is."""
+
+    machine: Machine
+    timings: tuple[Timing, ...]
