@@ -12,6 +12,7 @@ help: ## list the commands
 demo: .venv/locked ## the main job on embedded data, some minutes; prints the tables
 	$(SNAKEMAKE) --configfile config/demo.yaml
 	@echo; cat results/demo/tables/quantization.md; echo; cat results/demo/tables/pruning.md
+	@echo; echo "The report is one page, for any browser: results/demo/overview.html"
 
 CONFIG ?= config/config.yaml
 SLOTS ?= 1

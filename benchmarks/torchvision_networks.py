@@ -42,6 +42,7 @@ NETWORKS = (
 )
 _RATE = 0.001
 _RATES = {"squeezenet1_1": 0.0003}  # it has no norms
+_SLOW = {"shufflenet_v2_x1_0": 3, "efficientnet_b0": 3, "regnet_y_400mf": 3, "mnasnet0_5": 3}  # times as many epochs
 _MOMENTUM = 0.1  # of batch norms: torchvision's 0.0003 to 0.1 are meant for more steps than are taken here
 _OPTIONS = {"googlenet": {"init_weights": True}}
 
@@ -84,7 +85,7 @@ def study(name: str, images: str, samples: int, epochs: int) -> dict[str, Any]:
         },
         "models": {label: {"factory": "benchmarks.torchvision_networks:build", "arguments": {"name": name}}},
         "training": {
-            "epochs": epochs,
+            "epochs": epochs * _SLOW.get(name, 1),
             "batch_size": 64,
             "optimizer": "adamw",
             "lr": rate,

@@ -10,6 +10,7 @@ from collections import namedtuple
 
 import numpy as np
 import torch
+import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations, prune
@@ -334,3 +335,7 @@ def branching(channels, size, classes):
 
 def last_batch(channels, size, classes):
     return plain(channels, size, classes, [nn.BatchNorm1d(8)])
+
+
+def versioned(channels, size, classes):
+    return torchvision.models.mnasnet0_5(num_classes=classes)

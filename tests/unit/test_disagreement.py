@@ -1,5 +1,6 @@
 """What people read of networks that a runtime does not compute, or not wholly on integers."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from winnow.config.recommend import RecommendSettings
 from winnow.figures.draw import draw_figures
 from winnow.report.findings import findings
 from winnow.report.model_card import reasons, write_all
-from winnow.report.quantization_table import as_markdown, quantization_table
+from winnow.report.quantization_table import quantization_table
 from winnow.results.layer_names import left_in_float
 from winnow.study.quality import FloatLayer, InRuntime, Quality, RuntimeCoverage
 
@@ -71,14 +72,14 @@ def test_times_of_something_else_are_left_out(broken):
 
 
 def test_the_table_marks_an_accuracy_that_is_not_the_networks_and_says_what_is_in_float(broken):
-    table = as_markdown(quantization_table(broken[2].results))
-    row = lambda label: next(line for line in table.splitlines() if f"| {label} " in line)
-    cells = [cell.strip() for cell in row("top-1 accuracy in OpenVINO (%)").split("|")[3:-1]]
-    assert cells[2:] == ["25.00 ± 0.00 (!)", ""]
-    assert "(!)" not in "".join(cells[:2])
-    assert "(!) This runtime computes something else than ONNX Runtime from the file" in table
-    assert WORDS in row("left in float, ONNX Runtime")
-    assert "crashes (SIGSEGV)" in row("OpenVINO fails")
+    table = quantization_table(broken[2].results)
+    cells = table.shown.set_index("metric").loc["top-1 accuracy in OpenVINO (%)"]
+    assert list(cells[["ptq", "qat"]]) == ["25.00 ± 0.00 (!)", ""]
+    assert "(!)" not in cells["base"] + cells["dynamic"]
+    notes = "\n".join(table.notes)
+    assert "(!) This runtime computes something else than ONNX Runtime from the file" in notes
+    assert f"ptq: left in float, ONNX Runtime: {WORDS}." in notes
+    assert re.search(r"qat: OpenVINO fails: .*crashes \(SIGSEGV\)", notes)
 
 
 def test_it_is_not_recommended_there_but_elsewhere(broken):

@@ -9,6 +9,7 @@ from samples import colored_squares, model_settings
 from winnow.errors import WinnowError
 from winnow.models.build import build_model, load_model
 from winnow.models.weights import load_weights, save_weights, state_bytes
+from winnow.study.task import Task
 
 MB = 2**20
 NETWORKS = [
@@ -144,3 +145,12 @@ def test_weights_of_another_network_are_refused(tmp_path):
     path.write_bytes(b"\x01" * 50)
     with pytest.raises(WinnowError, match=r"not readable as safetensors"):
         load_weights(path, build_model(model_settings("lenet5"), data().task, seed=0))
+
+
+def test_a_network_that_tells_checkpoints_by_version_is_loaded(tmp_path):
+    """torchvision's MNASNet refuses a state dict without its version, and changes its first layers for old ones."""
+    settings = model_settings("versioned", name=None, factory="odd_networks:versioned")
+    built = build_model(settings, Task(channels=3, size=32, classes=10), seed=1)
+    save_weights(tmp_path / "w.safetensors", built)
+    loaded = load_model(settings, Task(channels=3, size=32, classes=10), tmp_path / "w.safetensors")
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in built.state_dict().items())

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import records
-from winnow.report.pruning_table import as_markdown, pruning_table, write_table
+from winnow.report.pruning_table import pruning_table
 from winnow.results.collect import collect
 from winnow.results.csv_files import read_csv, write_csv
 from winnow.study.vocabulary import AXES
@@ -70,30 +70,31 @@ def test_the_table_shows_mean_and_spread_of_every_strategy(tmp_path):
     networks += [network(tmp_path, seed, 2, top1=0.8 + 0.02 * seed, nonzero=20) for seed in (0, 1)]
     networks += [network(tmp_path, seed, 1, top1=0.85, nonzero=20) for seed in (0, 1)]
     table = pruning_table(results(networks))
-    row = table[(table["metric"] == "top1") & (table["round"] == 2)].iloc[0]
+    data = table.data
+    row = data[(data["metric"] == "top1") & (data["round"] == 2)].iloc[0]
     assert (row["mean"], row["std"], row["n"]) == (pytest.approx(81), pytest.approx(2**0.5), 2)
-    change = table[(table["metric"] == "top1_change") & (table["round"] == 2)].iloc[0]
+    change = data[(data["metric"] == "top1_change") & (data["round"] == 2)].iloc[0]
     assert change["mean"] == pytest.approx(-9)
-    text = as_markdown(table)
+    text = table.markdown()
     assert "81.00 ± 1.41" in text
     assert "85.00" not in text  # only the last round
     assert "Mean ± standard deviation over 2 seeds" in text
     assert "criterion l1, scope global" in text
-    write_table(table, tmp_path / "t.csv", tmp_path / "t.md")
+    table.write(tmp_path / "t.csv", tmp_path / "t.md")
     assert set(pd.read_csv(tmp_path / "t.csv")["round"].dropna()) == {1, 2}
 
 
 def test_the_table_says_plainly_that_latency_did_not_fall(tmp_path):
     networks = [network(tmp_path), network(tmp_path, number=2, nonzero=20, milliseconds=1.95)]
-    text = as_markdown(pruning_table(results(networks)))
+    text = " ".join(pruning_table(results(networks)).notes)
     assert "**Measured latency did not fall** for 1 of 1 unstructured networks" in text
     assert "at 90.0 % sparsity the theoretical speedup is 5.00, the best measured one 1.03" in text
     networks.append(network(tmp_path, number=2, nonzero=20, milliseconds=0.5, structure="channels"))
-    text = as_markdown(pruning_table(results(networks)))
+    text = " ".join(pruning_table(results(networks)).notes)
     assert "Measured latency fell for 1 of 1 channels networks" in text
     assert "did not fall" in text
 
 
 def test_networks_that_were_never_pruned_are_left_out(tmp_path):
     table = pruning_table(results([network(tmp_path)]))
-    assert as_markdown(table) == "No pruned network has been evaluated yet.\n"
+    assert table.markdown() == "No pruned network has been evaluated yet.\n"

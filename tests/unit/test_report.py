@@ -10,22 +10,26 @@ import pytest
 
 from projects import LIVE
 from studies import configuration, files, tables, write_study
-from winnow.analysis import published, ranking
+from winnow.analysis.published import beside_published, published_table
+from winnow.analysis.ranking import ranking, ranking_table
 from winnow.analysis.recommendation import recommend
 from winnow.config.recommend import RecommendSettings
 from winnow.errors import WinnowError
-from winnow.report.blocks import Bullets, Heading, Table, Text, to_html, to_markdown, to_rst
+from winnow.report.blocks import Bullets, Heading, Table, Text, to_markdown, to_rst
 from winnow.report.checklist import checklist
+from winnow.report.html import to_html
 from winnow.report.live import live_report
 from winnow.report.page import write_parts
+from winnow.report.pruning_table import pruning_table
 from winnow.report.quantization_table import quantization_table
 from winnow.report.start_page import Outcome, start_page
 from winnow.results.collect import collect
+from winnow.results.report_table import WIDTH, ReportTable
 from winnow.study.artifacts import networks
 from winnow.study.status import absent, failures
 
 SMALL = {"criterion": ["l1", "random"], "ratio": [0.5, 0.9], "rounds": [1], "rewind": ["init"]}
-"""Two sparsities by magnitude and by chance."""
+"""Two sparsities by magnitude and at random."""
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +105,9 @@ def test_the_start_page_says_what_lost_channels_and_what_did_not(tmp_path):
         "Of the channels that can go, at most 90 % were removed; that is 99 % of the weights of the network and 99 % "
         "of its multiply-accumulates."
     ) in text
-    assert "These layers lose the same channels: conv1, conv2 (8 channels); 1 layer on its own." in text
+    assert (
+        "Channels are removed together where layers share them: conv1, conv2 (8 channels); 1 layer on its own" in text
+    )
     assert "Where channels were removed, these layers kept all of theirs: the classifier (fc)." in text
 
 
@@ -281,14 +287,14 @@ def test_a_command_line_mistake_is_one_line(tmp_path):
 
 def test_the_ranking_holds_the_best_and_the_worst(made):
     results = tables(*made).results
-    table = ranking.ranking(results, count=2)
+    table = ranking(results, count=2)
     means = 100 * results.groupby(["run", "precision"])["top1"].mean()
     assert list(table["rank"]) == [1, 2, 19, 20]
     assert list(table["top1"]) == pytest.approx([*means.nlargest(2), *means.nsmallest(2)[::-1]])
     assert list(table["n"]) == [2, 2, 2, 2]
     base = means[("dense", "fp32")]
     assert table["change"].iloc[0] == pytest.approx(table["top1"].iloc[0] - base)
-    assert ranking.ranking(results.iloc[:0]).empty
+    assert ranking(results.iloc[:0]).empty
 
 
 def test_published_values_stand_beside_ones_own_with_their_setup(tmp_path):
@@ -296,7 +302,7 @@ def test_published_values_stand_beside_ones_own_with_their_setup(tmp_path):
     datasets, models = {"cifar10-small": {"source": "digits"}}, {"resnet18": {}, "resnet20": {}}
     study = write_study(tmp_path, configuration(datasets=datasets, models=models, pruning=pruning))
     results = tables(tmp_path, study).results
-    table = published.published_table(results).set_index(["model", "network", "metric"])
+    table = beside_published(results).set_index(["model", "network", "metric"])
     row = table.loc[("resnet20", "iterative, rewound to an epoch, 79 % sparsity", "top-1 (%)")]
     own = results[(results["model"] == "resnet20") & results["run"].str.contains("x3-epoch2/round3")]
     own = own[own["precision"] == "fp32"]["top1"]
@@ -304,11 +310,11 @@ def test_published_values_stand_beside_ones_own_with_their_setup(tmp_path):
     assert "Renda" in row["setup"]
     assert table.loc[("resnet18", "ptq", "quantization error"), "published"] == 0.791
     assert pd.isna(table.loc[("resnet20", "one-shot, re-initialized, 79 % sparsity", "top-1 (%)"), "own"])
-    published.write_published(table.reset_index(), tmp_path / "p.csv", tmp_path / "p.md")
+    published_table(results).write(tmp_path / "p.csv", tmp_path / "p.md")
     assert "for orientation, not for ranking" in (tmp_path / "p.md").read_text()
     other = results.assign(dataset="digits")
-    assert published.published_table(other).empty
-    assert published.published_table(results.assign(dataset="cifar100-x"))["published"].isin([42.79]).any()
+    assert beside_published(other).empty
+    assert beside_published(results.assign(dataset="cifar100-x"))["published"].isin([42.79]).any()
 
 
 def test_the_checklist_is_held_against_the_study(tmp_path, made):
@@ -348,4 +354,33 @@ def test_tables_of_holes_say_over_how_many_seeds(half):
     root, study = half
     found = files(root, study)
     table = quantization_table(collect(found["quality"], found["speed"]))
-    assert set(table["method"]) == {"base", "dynamic", "ptq"}
+    assert set(table.data["method"]) == {"base", "dynamic", "ptq"}
+
+
+def test_markdown_tables_fit_a_terminal(tmp_path):
+    pruning = {"criterion": ["l1", "random"], "structure": ["unstructured", "channels"], "ratio": [0.5, 0.9]}
+    pruning |= {"rounds": [1, 3], "rewind": ["init"], "exclude": [{"structure": "channels", "rounds": 3}]}
+    models, datasets = {"resnet18": {}, "resnet20": {}}, {"cifar10": {"source": "digits"}}
+    study = write_study(tmp_path, configuration(datasets=datasets, models=models, pruning=pruning))
+    results = tables(tmp_path, study).results
+    for make in (quantization_table, pruning_table, ranking_table, published_table):
+        table = make(results)
+        text = table.markdown()
+        assert max(map(len, text.splitlines())) <= WIDTH
+        for name in set(table.shown.columns) - set(table.groups):
+            assert f"| {name}" in text
+        for cell in {str(cell) for cell in table.shown.to_numpy().ravel()}:
+            assert cell in text
+
+
+def test_a_table_that_is_too_wide_is_divided_by_what_rows_share_then_by_columns():
+    wide, wider = "long " * 11, "long " * 12
+    shown = pd.DataFrame({"model": ["a", "a", "b", "b"], "row": ["x", "y", "x", "y"], wide: list("1234"), wider: "|"})
+    table = ReportTable("t", shown, shown, groups=("model",), labels=("row",), notes=["word " * 30], nothing="")
+    text = table.markdown()
+    assert [line for line in text.splitlines() if line.startswith("**")] == ["**a**", "**b**"]
+    assert text.count("| row |") == 4  # both halves of either
+    assert "\\|" in text
+    assert max(map(len, text.splitlines())) <= WIDTH
+    narrow = ReportTable("t", shown, shown[["model", "row"]], ("model",), ("row",), [], "").markdown()
+    assert narrow.splitlines()[0] == "| model | row |"

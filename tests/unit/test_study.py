@@ -7,7 +7,7 @@ import pytest
 
 import records
 from winnow.errors import WinnowError
-from winnow.report.quantization_table import as_markdown, quantization_table, write_table
+from winnow.report.quantization_table import quantization_table
 from winnow.results.collect import collect
 from winnow.results.csv_files import read_csv, write_csv
 
@@ -63,22 +63,21 @@ def test_the_table_shows_mean_and_spread_over_seeds(tmp_path):
     files = [quality(tmp_path, seed=seed, precision="ptq", top1=0.8 + 0.02 * seed) for seed in (0, 1)]
     files += [quality(tmp_path, dataset="e", precision="qat", top1=0.5)]
     table = quantization_table(collect(files, [speed(tmp_path, "ptq", seed) for seed in (0, 1)]))
-    row = table[(table["metric"] == "top-1 accuracy (%)") & (table["dataset"] == "d")].iloc[0]
+    row = table.data[(table.data["metric"] == "top-1 accuracy (%)") & (table.data["dataset"] == "d")].iloc[0]
     assert (row["method"], row["n"]) == ("ptq", 2)
     assert (row["mean"], row["std"]) == (pytest.approx(81), pytest.approx(2**0.5))
-    text = as_markdown(table)
-    header = [cell.strip() for cell in text.splitlines()[0].strip("|").split("|")]
-    assert header == ["model", "metric", "d ptq", "e qat"]
+    text = table.markdown()
+    assert list(table.shown.columns) == ["model", "metric", "d ptq", "e qat"]
     assert "81.00 ± 1.41" in text
     assert "inference, ONNX Runtime, batch 1, 2 threads (ms)" in text
     assert "energy per image, ONNX Runtime, batch 1, 2 threads (mJ) (estimate)" in text
     assert "over 1 to 2 seeds" in text
     assert "top-5" not in text
-    write_table(table, tmp_path / "t.csv", tmp_path / "t.md")
+    table.write(tmp_path / "t.csv", tmp_path / "t.md")
     assert set(pd.read_csv(tmp_path / "t.csv").columns) == {"dataset", "model", "metric", "method", "mean", "std", "n"}
     assert (tmp_path / "t.md").read_text() == text
 
 
 def test_an_empty_study_has_a_table_that_says_so(tmp_path):
     table = quantization_table(collect([quality(tmp_path, run="other")], []))
-    assert as_markdown(table) == "No network has been evaluated yet.\n"
+    assert table.markdown() == "No network has been evaluated yet.\n"

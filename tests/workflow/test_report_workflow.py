@@ -10,11 +10,18 @@ import pytest
 
 from browser import CHROMIUM, SIZES, opened
 from projects import LIVE, ONE_THREAD, RUN, Project
+from requirements import lacking
 
 STUDY = "results/tiny"
 REPORT = ("--report", f"{STUDY}/report.html", "--report-stylesheet", "workflow/report/report.css")
 EVERYTHING_MISSING = "no network has been evaluated yet"
-needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install chromium or google-chrome")
+
+
+@pytest.fixture
+def browser() -> None:
+    """Chromium, which a developer's machine may lack."""
+    if CHROMIUM is None:
+        lacking("no Chromium: install chromium or google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +67,15 @@ def test_snakemakes_report_needs_nothing_from_elsewhere(reported):
     assert not re.search(r"@import|url\(['\"]?(?:https?:)?//", markup)
 
 
-@needs_a_browser
+@pytest.mark.usefixtures("browser")
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", ["overview", "report", "tables/tables", "tables/checklist", "model_card"])
-def test_a_page_in_a_browser_fits_and_asks_for_nothing(reported, name):
+def test_a_page_in_a_browser_fits_and_asks_for_nothing(reported, name, size):
     name = name.replace("model_card", "best/digits/lenet5/model_card")
-    with opened(reported.root / STUDY / f"{name}.html") as page:
-        for size in SIZES:
-            page.resize(size)
-            page.evaluate("document.querySelectorAll('details').forEach(box => { box.open = true; })")
-            page.wait()
-            assert page.overflow() <= 0, size
+    with opened(reported.root / STUDY / f"{name}.html", size) as page:
+        page.evaluate("document.querySelectorAll('details').forEach(box => { box.open = true; })")
+        page.wait()
+        assert page.overflow() <= 0
         if name == "overview":
             lines = "document.querySelector('div.plot').data[0].line.color.length"
             assert page.evaluate(lines) == 4
@@ -77,6 +83,22 @@ def test_a_page_in_a_browser_fits_and_asks_for_nothing(reported, name):
             assert page.evaluate(lines) == 1
         assert page.errors == []
         assert [url[:100] for url in page.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+@pytest.mark.parametrize("name", ["pareto_size.rst", "parallel_coordinates.js"])
+def test_a_changed_caption_or_script_makes_the_page_again_and_nothing_else(study, name):
+    path = study.root / "workflow/report" / name
+    path.touch()
+    assert study.planned() == {}
+    path.write_text(path.read_text().replace("pruning", "what was removed").replace("buttons", "keys"))
+    assert study.planned() == {"make_overview": 1}
+
+
+@pytest.mark.parametrize("name", ["page.css", "page.html.j2", "blocks.html.j2"])
+def test_a_changed_style_or_template_makes_all_pages_again_and_nothing_else(study, name):
+    with (study.root / "workflow/report" / name).open("a") as file:
+        file.write("\n")
+    assert study.planned() == {"make_overview": 1, "recommend": 1}
 
 
 def test_the_live_view_says_that_a_network_failed_and_why(study):

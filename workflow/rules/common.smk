@@ -19,6 +19,7 @@ from winnow.study.artifacts import networks
 from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED, criterion
 from winnow.planning.snakemake_speedups import speed_up
 from winnow.planning.provenance import source_digest, user_digest
+from winnow.report.sources import INTERACTIVE, PAGE, source_paths
 from winnow.planning.slurm_limits import Request, check_requests, configured_partitions, partition_memory
 
 speed_up(workflow.sourcecache)
@@ -105,6 +106,11 @@ def figures():
     """Return (dataset, model, figure) for every figure of the study."""
     pairs = [tuple(pair) for pair in NETWORKS]
     return [(*pair, figure) for pair in pairs for figure in figures_of(*pair, STUDY.pruned)]
+
+
+def captions():
+    """Return the captions of the study's figures."""
+    return source_paths(*dict.fromkeys(f"{figure.name}.rst" for _, _, figure in figures()))
 
 
 def onnx_models(wildcards):

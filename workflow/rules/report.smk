@@ -112,6 +112,7 @@ rule recommend:
     input:
         results=rules.collect.output.results,
         onnx=onnx_models,
+        page=source_paths(*PAGE),
     output:
         best=report(
             directory(f"{RESULTS}/best"),
@@ -142,6 +143,9 @@ rule make_overview:
         results=rules.collect.output.results,
         svg=rules.make_figures.output.svg,
         undrawn=rules.make_figures.output.undrawn,
+        checks=[f"{RESULTS}/{dataset}/{model}/check.json" for dataset, model in NETWORKS],
+        sources=source_paths(*PAGE, *INTERACTIVE),
+        captions=captions(),
     output:
         page=f"{RESULTS}/overview.html",
         tables=report(

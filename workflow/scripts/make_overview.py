@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from adapter import job
-from winnow.analysis import published, ranking
+from winnow.analysis.published import published_table
+from winnow.analysis.ranking import ranking_table
 from winnow.analysis.recommendation import recommend
 from winnow.config.recommend import RecommendSettings
 from winnow.files import read_json
@@ -17,8 +18,9 @@ with job(snakemake):
     results = read_csv(snakemake.input.results)
     chosen = recommend(results, RecommendSettings.of(study["recommend"]))
     lacking = absent(study, Path(files.page).parent)
-    outcome = Outcome(study, results, chosen, lacking, read_json(snakemake.input.undrawn))
+    checks = [read_json(path) for path in snakemake.input.checks]
+    outcome = Outcome(study, results, chosen, lacking, read_json(snakemake.input.undrawn), checks)
     write_report(outcome, Path(snakemake.input.undrawn).parent, Path(files.page))
     write_parts(outcome, Path(files.description), Path(files.tables), Path(files.checklist))
-    ranking.write_ranking(ranking.ranking(results), files.ranking_csv, files.ranking)
-    published.write_published(published.published_table(results), files.published_csv, files.published)
+    ranking_table(results).write(files.ranking_csv, files.ranking)
+    published_table(results).write(files.published_csv, files.published)

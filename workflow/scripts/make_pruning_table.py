@@ -1,9 +1,9 @@
 """make_pruning_table: results.csv -> the study's pruning table as CSV and Markdown."""
 
 from adapter import job
-from winnow.report.pruning_table import pruning_table, write_table
+from winnow.report.pruning_table import pruning_table
 from winnow.results.csv_files import read_csv
 
 with job(snakemake):
     table = pruning_table(read_csv(snakemake.input.results))
-    write_table(table, snakemake.output.csv, snakemake.output.markdown)
+    table.write(snakemake.output.csv, snakemake.output.markdown)

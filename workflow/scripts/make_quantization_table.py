@@ -1,9 +1,9 @@
 """make_quantization_table: quality.json and speed.json of the dense networks -> the study's quantization table."""
 
 from adapter import job
-from winnow.report.quantization_table import quantization_table, write_table
+from winnow.report.quantization_table import quantization_table
 from winnow.results.collect import collect
 
 with job(snakemake):
     table = quantization_table(collect(snakemake.input.quality, snakemake.input.speed))
-    write_table(table, snakemake.output.csv, snakemake.output.markdown)
+    table.write(snakemake.output.csv, snakemake.output.markdown)

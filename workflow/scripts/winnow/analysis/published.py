@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
-from winnow.files import replacing, write_text
+from winnow.results.report_table import ReportTable
 from winnow.results.timed import Timed, timed_configurations
 from winnow.study.vocabulary import DENSE
 
@@ -73,7 +72,7 @@ def references() -> list[Reference]:
     return values
 
 
-def published_table(results: pd.DataFrame) -> pd.DataFrame:
+def beside_published(results: pd.DataFrame) -> pd.DataFrame:
     """Lay published values beside those of a study for the same kind of network and data.
 
     A data set counts as CIFAR-10 if its name begins with `cifar10` (but not `cifar100`), likewise CIFAR-100. The
@@ -126,22 +125,21 @@ def _matching(results: pd.DataFrame, reference: Reference) -> pd.DataFrame:
     return rows[last & ((rows["requested_sparsity"] - strategy["ratio"]).abs() <= _NEAR)]
 
 
-def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table as text, as it is shown to people."""
+def published_table(results: pd.DataFrame) -> ReportTable:
+    """Return published values beside those of a study as they are shown to people."""
+    table = beside_published(results)
     own = [
         "" if pd.isna(row.own) else f"{row.own:.4g}" + ("" if pd.isna(row.own_std) else f" ± {row.own_std:.2g}")
         for row in table.itertuples()
     ]
     columns = {"data set": table["dataset"], "model": table["model"], "network": table["network"]}
     columns |= {"metric": table["metric"], "this study": own, "published": table["published"].map("{:g}".format)}
-    return pd.DataFrame(columns | {"published setup": table["setup"]})
-
-
-def write_published(table: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
-    with replacing(csv) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.8g")
-    if table.empty:
-        write_text(markdown, "No published values are known for the data sets and networks of this study.\n")
-        return
-    text = shown(table).to_markdown(index=False, disable_numparse=True)
-    write_text(markdown, f"{text}\n\nSetups differ: published values are for orientation, not for ranking.\n")
+    return ReportTable(
+        title="Beside published values",
+        data=table,
+        shown=pd.DataFrame(columns | {"published setup": table["setup"]}),
+        groups=("data set", "model", "published setup"),
+        labels=("network", "metric"),
+        notes=["Setups differ: published values are for orientation, not for ranking."],
+        nothing="No published values are known for the data sets and networks of this study.",
+    )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
-from winnow.files import replacing, write_text
 from winnow.results.names import short_names
 from winnow.results.numbers import spread
 from winnow.results.over_seeds import NETWORK, combinations
+from winnow.results.report_table import ReportTable
 
 COUNT = 5
 _COLUMNS = ["dataset", "model", "rank", "network", "top1", "top1_std", "n", "change", "size_mb", "training_seconds"]
@@ -38,8 +36,9 @@ def ranking(results: pd.DataFrame, count: int = COUNT) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*_COLUMNS, "run", "precision"])
 
 
-def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a ranking as text, one row each, as it is shown to people."""
+def ranking_table(results: pd.DataFrame) -> ReportTable:
+    """Return the best and the worst experiments as they are shown to people."""
+    table = ranking(results)
     rows = [
         {
             "data set": row.dataset,
@@ -54,11 +53,12 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         }
         for row in table.itertuples()
     ]
-    return pd.DataFrame(rows)
-
-
-def write_ranking(table: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
-    with replacing(csv) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.8g")
-    text = shown(table).to_markdown(index=False, disable_numparse=True) if len(table) else "No network yet."
-    write_text(markdown, f"{text}\n\nBest and worst by mean test accuracy; ± one standard deviation over n seeds.\n")
+    return ReportTable(
+        title="Best and worst experiments",
+        data=table,
+        shown=pd.DataFrame(rows),
+        groups=("data set", "model"),
+        labels=("rank", "network"),
+        notes=[f"The {COUNT} best and the {COUNT} worst by mean test accuracy, ± one standard deviation over n seeds."],
+        nothing="No network has been evaluated yet.",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,10 +34,24 @@ def load_weights(path: str | Path, model: nn.Module) -> None:
         WinnowError: the file is damaged, or names or shapes differ from the network's.
     """
     try:
-        model.load_state_dict(read_state(path))
+        load_state(model, read_state(path))
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise WinnowError(f"{path}: does not fit the network ({reason}); delete it and run again") from error
+
+
+def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load a state dict into the class of network that it is of, in place.
+
+    Files keep names and tensors. What modules say of their state beside that, as the versions by which torchvision's
+    MNASNet tells old checkpoints, is taken from the network.
+
+    Raises:
+        RuntimeError: names or shapes differ from the network's.
+    """
+    known = OrderedDict(state)
+    known._metadata = model.state_dict()._metadata  # type: ignore[attr-defined]
+    model.load_state_dict(known)
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from winnow.config.settings import ModelSettings
 from winnow.data.dataset import ImageDataset
 from winnow.errors import WinnowError
 from winnow.models.build import build_model
-from winnow.models.weights import read_state
+from winnow.models.weights import load_state, read_state
 from winnow.prune.masks import Masks
 from winnow.rng import generator
 
@@ -81,7 +81,7 @@ def loaded(model: torch.nn.Module, state: Mapping[str, Tensor], run: str) -> tor
         WinnowError: they do not fit.
     """
     try:
-        model.load_state_dict(state)
+        load_state(model, state)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise WinnowError(f"{run}: a rewind point does not fit the network ({reason}); train it again") from error

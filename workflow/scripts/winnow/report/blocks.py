@@ -1,129 +1,102 @@
-"""A page as a list of blocks, and its forms: HTML, Markdown, and reStructuredText for Snakemake's own report."""
+"""A page as a list of blocks, in Markdown, and in reStructuredText for Snakemake's own report; HTML is in `html`."""
 
 from __future__ import annotations
 
 import base64
-import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-_STYLE = Path(__file__).resolve().parents[3] / "report" / "page.css"
+from winnow.results.report_table import markdown_table
+
+
+class _Block:
+    """A part of a page."""
+
+    @property
+    def kind(self) -> str:
+        """Return the name of its template in blocks.html.j2."""
+        return type(self).__name__
 
 
 @dataclass(frozen=True)
-class Heading:
+class Heading(_Block):
     text: str
     level: int = 2
 
+    @property
+    def section(self) -> bool:
+        """Return whether the menu of the page leads to it."""
+        return self.level == 2
+
 
 @dataclass(frozen=True)
-class Text:
-    """A paragraph; **bold** and `code` are marked as in Markdown. `kind` is a class of the style sheet."""
+class Text(_Block):
+    """A paragraph; **bold** and `code` are marked as in Markdown. `role` is a class of the style sheet."""
 
     text: str
-    kind: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True)
-class Bullets:
+class Bullets(_Block):
     items: Sequence[str]
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(_Block):
     """Rows of text; folded away until it is opened where it has a `summary`."""
 
     frame: pd.DataFrame
     summary: str = ""
 
+    @property
+    def columns(self) -> list[str]:
+        return list(map(str, self.frame.columns))
+
+    @property
+    def rows(self) -> Iterator[list[str]]:
+        for row in self.frame.itertuples(index=False, name=None):
+            yield list(map(str, row))
+
 
 @dataclass(frozen=True)
-class Image:
+class Image(_Block):
     """An SVG file that becomes part of the page."""
 
     path: Path
     title: str
     caption: str
 
+    @property
+    def data(self) -> str:
+        """Return the file in base64."""
+        return base64.b64encode(self.path.read_bytes()).decode()
+
 
 @dataclass(frozen=True)
-class Code:
+class Code(_Block):
     """Lines of Python."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Raw:
-    """HTML as it is; nothing in other forms."""
+class ParallelCoordinates(_Block):
+    """Interactive plots in HTML, one shown at a time; nothing in other forms.
 
-    html: str
-
-
-Block = Heading | Text | Bullets | Table | Image | Code | Raw
-
-
-def to_html(title: str, blocks: Sequence[Block], scripts: Iterable[str] = ()) -> str:
-    """Return a page that needs no other file and no network.
-
-    Args:
-        scripts: JavaScript for its end.
+    Attributes:
+        views: data and layout of each plot, as plotly.js takes them, by the name of its button.
     """
-    headings = [block for block in blocks if isinstance(block, Heading) and block.level == 2]
-    links = " ".join(f'<a href="#{_slug(block.text)}">{html.escape(block.text)}</a>' for block in headings)
-    body = "\n".join(_html(block) for block in blocks)
-    code = "\n".join(f"<script>{script}</script>" for script in scripts)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<link rel="icon" href="data:,">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
-        f"<header><h1>{html.escape(title)}</h1></header>\n<nav>{links}</nav>\n<main>\n{body}\n</main>\n{code}\n</body>\n</html>\n"
-    )
+
+    views: Mapping[str, Mapping[str, Any]]
 
 
-def _html(block: Block) -> str:
-    match block:
-        case Heading(text, level):
-            return f'<h{level} id="{_slug(text)}">{html.escape(text)}</h{level}>'
-        case Text(text, kind):
-            return f'<p class="{kind}">{_inline(text)}</p>' if kind else f"<p>{_inline(text)}</p>"
-        case Bullets(items):
-            return "<ul>" + "".join(f"<li>{_inline(item)}</li>" for item in items) + "</ul>"
-        case Table(frame, summary):
-            table = f'<div class="wide">{_table(frame)}</div>'
-            return f"<details><summary>{html.escape(summary)}</summary>{table}</details>" if summary else table
-        case Image(path, title, caption):
-            data = base64.b64encode(path.read_bytes()).decode()
-            image = f'<img src="data:image/svg+xml;base64,{data}" alt="{html.escape(title)}">'
-            return f"<figure><b>{html.escape(title)}</b>{image}<figcaption>{_inline(caption)}</figcaption></figure>"
-        case Code(text):
-            return f"<pre><code>{html.escape(text)}</code></pre>"
-        case Raw(text):
-            return text
-
-
-def _table(frame: pd.DataFrame) -> str:
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in frame.columns)
-    rows = frame.itertuples(index=False, name=None)
-    body = "".join("<tr>" + "".join(f"<td>{_inline(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _inline(text: str) -> str:
-    text = html.escape(text, quote=False)
-    text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
-    text = re.sub(r"(?<=\d) (?=%|MB|ms|mJ|dB)", "\u00a0", text)  # a number stays on the line of its unit
-    text = re.sub(r"(?<=\d) ± (?=\d)", "\u00a0±\u00a0", text)
-    return re.sub(r"`(.+?)`", r"<code>\1</code>", text)
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+Block = Heading | Text | Bullets | Table | Image | Code | ParallelCoordinates
 
 
 def to_markdown(title: str, blocks: Sequence[Block]) -> str:
@@ -138,7 +111,7 @@ def to_markdown(title: str, blocks: Sequence[Block]) -> str:
             case Bullets(items):
                 parts.append("\n".join(f"- {item}" for item in items))
             case Table(frame):
-                parts.append(frame.to_markdown(index=False, disable_numparse=True))
+                parts.append(markdown_table(frame))
             case Code(text):
                 parts.append(f"```python\n{text}\n```")
     return "\n\n".join(parts) + "\n"

@@ -14,7 +14,7 @@ from winnow.results.numbers import percent, spread, times
 from winnow.results.over_seeds import combinations
 from winnow.results.timed import TOLERATED, Timed, timed_configurations, unsteady
 from winnow.results.wording import disagreements, float_words, pruning_words, unsteady_words
-from winnow.study.vocabulary import DENSE, PRECISIONS, RUNTIMES, SCORED
+from winnow.study.vocabulary import DENSE, METHODS, PRECISIONS, RUNTIMES, SCORED, STRUCTURES
 
 _HIGH = 50.0  # % of sparsity from which on a measured speedup is expected
 _SAME = 1.1  # a speedup below is none
@@ -94,7 +94,7 @@ def _quantization(results: pd.DataFrame, timed: Timed) -> Iterator[str]:
     if not (base := by_precision.get("fp32")) is not None:
         return
     parts = []
-    for precision in ("dynamic", "ptq", "qat"):
+    for precision in METHODS:
         if (row := by_precision.get(precision)) is None:
             continue
         change = 100 * (row["top1"] - base["top1"])
@@ -134,19 +134,19 @@ def _pruning(results: pd.DataFrame) -> Iterator[str]:
     except Missing:
         return
     for structure, part in speed[speed["sparsity"] >= _HIGH].groupby("structure"):
+        action = STRUCTURES[structure].action
         fastest = part.loc[part["measured"].idxmax()]
         where = f"{fastest['sparsity']:.0f} % sparsity, theory {times(fastest['theoretical'])}"
         if fastest["measured"] < _SAME:
             yield (
-                f"Setting single weights to zero made **no network faster**: at best {times(fastest['measured'])} "
+                f"{action} made **no network faster**: at best {times(fastest['measured'])} "
                 f"({where}). These runtimes multiply zeros like any other number."
-                if structure == "unstructured"
-                else f"Removing channels made no network faster: at best {times(fastest['measured'])} ({where})."
+                if not STRUCTURES[structure].narrow
+                else f"{action} made no network faster: at best {times(fastest['measured'])} ({where})."
             )
         else:
-            what = "Removing channels" if structure == "channels" else "Setting single weights to zero"
             gain = times(fastest["measured"]) + (f" ± {fastest['measured_std']:.2g}" if fastest["n"] > 1 else "")
-            yield f"{what} made networks up to {gain} faster ({where}, {fastest['configuration']})."
+            yield f"{action} made networks up to {gain} faster ({where}, {fastest['configuration']})."
 
 
 def _channels(results: pd.DataFrame) -> Iterator[str]:
@@ -163,6 +163,6 @@ def _channels(results: pd.DataFrame) -> Iterator[str]:
         text += f" and {100 - 100 / most['theoretical_speedup']:.0f} % of its multiply-accumulates"
     yield f"{text}."
     for groups in narrow["channels_together"].dropna().unique()[:1]:
-        yield f"These layers lose the same channels: {groups}."
+        yield f"Channels are removed together where layers share them: {groups}."
     for reasons in narrow["channels_left_alone"].dropna().unique()[:1]:
         yield f"Where channels were removed, these layers kept all of theirs: {reasons}."

@@ -10,6 +10,7 @@ from winnow.analysis.recommendation import recommend
 from winnow.config.recommend import RecommendSettings
 from winnow.errors import WinnowError
 from winnow.figures.draw import Tables, draw_figures
+from winnow.files import read_json
 from winnow.report.page import write_report
 from winnow.report.start_page import Outcome
 from winnow.results.collect import collect
@@ -45,7 +46,8 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
     begun = [list(pair) for pair in pairs if len(tables.of(*pair).results)]
     undrawn = draw_figures(tables, begun, study["pruned"], settings, target / "figures")
     chosen = recommend(tables.results, settings)
-    outcome = Outcome(study, tables.results, chosen, lacking, undrawn, live=True)
+    checks = [read_json(path) for pair in pairs if (path := folder.joinpath(*pair, "check.json")).exists()]
+    outcome = Outcome(study, tables.results, chosen, lacking, undrawn, checks, live=True)
     write_report(outcome, target / "figures", target / "overview.html")
     return target / "overview.html"
 

@@ -15,7 +15,8 @@ import pandas as pd
 from winnow.analysis.recommendation import EQUAL, Recommendation, as_record, timing_of
 from winnow.errors import WinnowError
 from winnow.files import replacing, write_json, write_text
-from winnow.report.blocks import Block, Bullets, Code, Heading, Table, Text, to_html, to_markdown
+from winnow.report.blocks import Block, Bullets, Code, Heading, Table, Text, to_markdown
+from winnow.report.html import to_html
 from winnow.results.numbers import counted, percent, times
 from winnow.results.timed import TOLERATED, timed_configurations, unsteady
 from winnow.results.wording import disagreements, float_words, pruning_words, unsteady_words
@@ -36,7 +37,7 @@ _METRICS = [  # column, what it is, factor, unit, decimals
     ("macs", "multiply-accumulates for one image", 1, "", 0),
     ("nonzero_macs", "multiply-accumulates with weights that are not zero", 1, "", 0),
     ("achieved_sparsity", "sparsity of what was pruned", 100, "%", 2),
-    ("weight_sparsity", "weights gone, whole network", 100, "%", 2),
+    ("weight_sparsity", "weights removed, whole network", 100, "%", 2),
     ("integer_macs", "multiply-accumulates executed on integers, ONNX Runtime", 100, "%", 1),
     ("openvino_integer_macs", "multiply-accumulates executed on integers, OpenVINO", 100, "%", 1),
     ("openvino_difference", "mean difference of logits, OpenVINO from ONNX Runtime, of their spread", 1, "", 4),
@@ -169,11 +170,10 @@ def _card(
     yield Table(_metrics(row, dense))
     wrong = disagreements(row)
     yield from map(Text, [*wrong, *float_words(row)])
-    estimated = bool(row.get("inference_energy_estimated", False))
-    yield Text(
-        f"Latency and energy were measured on: {row.get('processor', 'unknown')}."
-        + " Energy is an estimate, from CPU seconds." * estimated
-    )
+    measured = f"Latency and energy were measured on: {row.get('processor', 'unknown')}."
+    if row.get("inference_energy_estimated", False):
+        measured += " Energy is an estimate, from CPU seconds."
+    yield Text(measured)
     yield Heading("How to use it")
     yield Text(
         f"Input `{images}`: float32 [{', '.join(map(str, shape))}], pixels scaled to 0..1, then normalized by channel: "

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from winnow.files import replacing, write_text
+from winnow.results.names import strategy_names
 from winnow.results.numbers import plain, spread
-from winnow.results.timed import largest_batches, timed_configurations
-from winnow.study.vocabulary import AXES, DENSE
+from winnow.results.report_table import ReportTable
+from winnow.results.timed import Timed, largest_batches, timed_configurations
+from winnow.study.vocabulary import AXES, DENSE, PRECISIONS, RUNTIMES, STRUCTURES
 
 _NETWORK = ["dataset", "model", "precision"]
 _STRATEGY = [*_NETWORK, "run", "strategy", *AXES, "round"]
-_PRECISIONS = ["fp32", "dynamic", "ptq", "qat"]
 _FIXED = [  # column, label, factor, decimals
     ("achieved_sparsity", "sparsity (%)", 100, 1),
-    ("weight_sparsity", "weights gone, whole network (%)", 100, 1),
+    ("weight_sparsity", "weights removed (%)", 100, 1),
     ("top1", "top-1 (%)", 100, 2),
-    ("top1_change", "change of top-1 (points)", 100, 2),
+    ("top1_change", "change (points)", 100, 2),
     ("size_mb", "size (MB)", 1, 3),
     ("gzip_mb", "gzip (MB)", 1, 3),
     ("sparse_mb", "sparse encoding (MB)", 1, 3),
@@ -27,20 +26,36 @@ _FIXED = [  # column, label, factor, decimals
     ("theoretical_speedup", "theoretical speedup", 1, 2),
     ("training_seconds", "training (s)", 1, 0),
 ]
+_HIDDEN = {"size_mb", "gzip_mb", "nonzero_macs"}  # from people: they are in the CSV
 _SPARSE, _FASTER = 0.5, 1.1  # from this sparsity on a speedup below this is worth a remark
 
 
-def pruning_table(results: pd.DataFrame) -> pd.DataFrame:
+def pruning_table(results: pd.DataFrame) -> ReportTable:
     """Lay out the pruned networks of a study beside the dense ones: mean, standard deviation and n over the seeds.
 
     Args:
         results: the table of `study.collect`.
 
     Returns:
-        Long form, one row for each strategy, round, precision and metric: dataset, model, precision, run, the
-        axes, round, metric, label, mean, std (sample; missing for one seed), n, decimals. A network that was never
-        pruned in this study is left out; without any the table is empty.
+        Data in long form, one row for each strategy, round, precision and metric: dataset, model, precision, run, the
+        axes, round, metric, label, mean, std (sample; missing for one seed), n. A network that was never pruned in this
+        study is left out; without any the table is empty. Shown is a row for each strategy after its last round.
     """
+    table = _long(results)
+    last = table[(table["run"] == DENSE) | (table["round"] == table["rounds"])]
+    return ReportTable(
+        title="Pruning",
+        data=table.drop(columns="decimals"),
+        shown=_wide(last),
+        groups=("dataset", "model"),
+        labels=("precision", "strategy"),
+        notes=[*_notes(last)] if len(last) else [],
+        nothing="No pruned network has been evaluated yet.",
+    )
+
+
+def _long(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the data of the table, and the number of decimals to show of each value."""
     columns = [*_STRATEGY, "metric", "label", "mean", "std", "n", "decimals"]
     pruned = results[results["run"] != DENSE]
     if pruned.empty:
@@ -56,7 +71,7 @@ def pruning_table(results: pd.DataFrame) -> pd.DataFrame:
                 rows.append((*keys, column, label, values.mean(), values.std(ddof=1), len(values), decimals))
     table = pd.DataFrame(rows, columns=columns)
     table["dense"] = table["run"] != DENSE
-    table["precision"] = pd.Categorical(table["precision"], _PRECISIONS)
+    table["precision"] = pd.Categorical(table["precision"], list(PRECISIONS))
     order = ["dataset", "model", "precision", "dense", *(axis for axis in AXES if axis != "ratio"), "ratio", "round"]
     return table.sort_values(order, kind="stable", ignore_index=True).drop(columns="dense")
 
@@ -75,45 +90,49 @@ def _metrics(results: pd.DataFrame) -> Iterator[tuple[str, str, float, int]]:
         yield timed.column("speedup"), f"measured speedup, {timed}", 1, 2
 
 
-def as_markdown(table: pd.DataFrame) -> str:
-    """Return the table as Markdown, and what must be said about it."""
-    if table.empty:
-        return "No pruned network has been evaluated yet.\n"
-    frame, remarks = shown(table)
-    return frame.to_markdown(index=False, disable_numparse=True) + "\n\n" + remarks + "\n"
-
-
-def shown(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return the table as it is shown to people, a row of text for each strategy after its last round, and remarks."""
-    last = table[(table["run"] == DENSE) | (table["round"] == table["rounds"])]
-    varying = [axis for axis in AXES if axis == "ratio" or last[axis].dropna().nunique() > 1]
-    fixed = [axis for axis in AXES if axis not in varying]
+def _wide(last: pd.DataFrame) -> pd.DataFrame:
+    """Return a row of text for each strategy."""
+    names = strategy_names(last.assign(requested_sparsity=last["ratio"])) if len(last) else []
+    last = last.assign(strategy_name=names)
+    headings = _headings(last)
     lines = []
-    part = last[last["metric"].isin(_shown(last))]
-    fixed_order = [label for _, label, *_ in _FIXED if label in set(part["label"])]
-    metrics = list(dict.fromkeys([*fixed_order, *part["label"]]))
-    for _, group in part.groupby(_STRATEGY, dropna=False, sort=False, observed=True):
+    for _, group in last.groupby(_STRATEGY, dropna=False, sort=False, observed=True):
         first = group.iloc[0]
-        line = {key: first[key] for key in _NETWORK}
-        line |= {
-            axis: DENSE if axis == varying[0] and first["run"] == DENSE else plain(first[axis]) for axis in varying
-        }
-        line |= dict.fromkeys(metrics, "")
-        line |= {row["label"]: spread(row["mean"], row["std"], row["decimals"]) for _, row in group.iterrows()}
-        lines.append(line)
-    wide = pd.DataFrame(lines)
-    constant = ", ".join(f"{axis} {plain(last[axis].dropna().iloc[0])}" for axis in fixed)
-    remarks = [_seeds(last), f"All strategies: {constant}." if constant else "", *_remarks(last)]
-    return wide, "\n\n".join(filter(None, remarks))
+        texts = {row["metric"]: spread(row["mean"], row["std"], row["decimals"]) for _, row in group.iterrows()}
+        line = {key: str(first[key]) for key in _NETWORK} | {"strategy": first["strategy_name"]}
+        lines.append(line | {heading: texts.get(metric, "") for metric, heading in headings.items()})
+    return pd.DataFrame(lines)
 
 
-def _shown(table: pd.DataFrame) -> set[str]:
-    """Return the metrics that fit on a page: of the speedups those at the largest batch, one for each runtime."""
-    shown = {"achieved_sparsity", "top1", "top1_change", "sparse_mb", "theoretical_speedup", "training_seconds"}
-    if "channels" in set(table["structure"]):
-        shown.add("weight_sparsity")
-    timed = timed_configurations(table["metric"].unique(), "speedup")
-    return shown | {configuration.column("speedup") for configuration in largest_batches(timed)}
+def _headings(table: pd.DataFrame) -> Mapping[str, str]:
+    """Return the metrics that fit on a page, with their columns: of the speedups those at the largest batch."""
+    measured = set(table["metric"])
+    found = {metric: label for metric, label, *_ in _FIXED if metric in measured - _HIDDEN}
+    if "channels" not in set(table["structure"]):
+        found.pop("weight_sparsity", None)  # the same as the sparsity
+    timed = _timed(table)
+    for configuration in timed:
+        alike = len({(other.batch_size, other.threads) for other in timed}) == 1
+        what = RUNTIMES[configuration.runtime].label if alike else str(configuration)
+        found[configuration.column("speedup")] = f"speedup, {what}"
+    return found
+
+
+def _timed(table: pd.DataFrame) -> Sequence[Timed]:
+    """Return the largest batch of each runtime."""
+    return largest_batches(timed_configurations(table["metric"].unique(), "speedup"))
+
+
+def _notes(last: pd.DataFrame) -> Iterator[str]:
+    yield _seeds(last)
+    if len({(timed.batch_size, timed.threads) for timed in _timed(last)}) == 1:
+        yield f"Measured speedups: {_timed(last)[0].setting}."
+    if "channels" in set(last["structure"]):
+        yield "Sparsity is that of what was pruned; weights removed are those of the whole network."
+    fixed = [axis for axis in AXES if axis != "ratio" and last[axis].dropna().nunique() == 1]
+    if fixed:
+        yield f"All strategies: {', '.join(f'{axis} {plain(last[axis].dropna().iloc[0])}' for axis in fixed)}."
+    yield from _remarks(last)
 
 
 def _seeds(table: pd.DataFrame) -> str:
@@ -142,7 +161,7 @@ def _remarks(table: pd.DataFrame) -> Iterator[str]:
             reason = (
                 "zeros in a dense tensor are multiplied like any other number; only removed channels make these "
                 "runtimes faster"
-                if structure == "unstructured"
+                if not STRUCTURES[structure].narrow
                 else "too few multiplications were removed to show, or other work dominates"
             )
             yield (
@@ -157,9 +176,3 @@ def _remarks(table: pd.DataFrame) -> Iterator[str]:
                 f"Measured latency fell for {len(fast)} of {count} {structure} networks of at least "
                 f"{100 * _SPARSE:.0f} % sparsity, by up to {fast[measured].max().max():.2f}x."
             )
-
-
-def write_table(table: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
-    with replacing(csv) as temporary:
-        table.drop(columns="decimals").to_csv(temporary, index=False, float_format="%.8g")
-    write_text(markdown, as_markdown(table))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from winnow.files import replacing, write_text
 from winnow.results.numbers import spread
+from winnow.results.report_table import ReportTable
 from winnow.results.timed import energy_estimated, timed_configurations
 from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
 
@@ -29,16 +28,31 @@ _FIXED = [  # column, label, factor, decimals
 ]
 
 
-def quantization_table(results: pd.DataFrame) -> pd.DataFrame:
+def quantization_table(results: pd.DataFrame) -> ReportTable:
     """Lay out the dense networks of a study: mean, standard deviation and n over the seeds.
 
     Args:
         results: the table of `study.collect`.
 
     Returns:
-        Columns dataset, model, metric, method, mean, std (sample; missing for one seed), n, text; in the
-        order of the table. Metrics that were not measured are left out.
+        Data in long form: dataset, model, metric, method, mean, std (sample; missing for one seed), n; in the order of
+        the table, without metrics that were not measured. Shown is a row for each model and metric, a column for each
+        data set and method.
     """
+    table = _long(results)
+    return ReportTable(
+        title="Quantization",
+        data=table.drop(columns="text"),
+        shown=_wide(table),
+        groups=("dataset", "model"),
+        labels=("metric",),
+        notes=[*_remarks(table)] if len(table) else [],
+        nothing="No network has been evaluated yet.",
+    )
+
+
+def _long(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the data of the table, and the text of each value, in words where `mean` is missing."""
     dense = results[results["run"] == "dense"]
     rows = []
     for column, label, factor, decimals in _metrics(dense):
@@ -79,9 +93,9 @@ def _notes(dense: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
 def _metrics(results: pd.DataFrame) -> list[tuple[str, str, float, int]]:
     """Return the fixed metrics, then one latency and one energy for each timed configuration."""
     metrics = [entry for entry in _FIXED if entry[0] in results]
-    estimated = " (estimate)" if results.get("training_energy_estimated", pd.Series([False])).any() else ""
-    metrics = [(c, label + estimated * (c == "training_joules"), f, d) for c, label, f, d in metrics]
-    estimated = " (estimate)" * energy_estimated(results)
+    if results.get("training_energy_estimated", pd.Series([False])).any():
+        metrics = [(c, f"{label} (estimate)" if c == "training_joules" else label, f, d) for c, label, f, d in metrics]
+    estimated = " (estimate)" if energy_estimated(results) else ""
     timed = timed_configurations(results)
     metrics += [(t.column("latency"), f"inference, {t} (ms)", 1, 3) for t in timed]
     timed = timed_configurations(results, "energy")
@@ -89,11 +103,12 @@ def _metrics(results: pd.DataFrame) -> list[tuple[str, str, float, int]]:
     return metrics
 
 
-def shown(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return the table as it is shown to people, and the note below it.
+def _wide(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the numbers as text, a row for each model and metric, a column for each method of each data set.
 
-    There is a row for each model and metric, a column for each data set and method, all text.
+    One data set alone is a column of its own instead, as in the other tables.
     """
+    table = table.dropna(subset=["mean"])
     metrics = list(dict.fromkeys(table["metric"]))
     wide = table.pivot(index=["model", "metric"], columns=["dataset", "method"], values="text").fillna("")
     order = [
@@ -105,28 +120,26 @@ def shown(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     wide = wide.reindex(
         [(m, metric) for m in sorted(set(table["model"])) for metric in metrics if (m, metric) in wide.index]
     )
-    wide.columns = [f"{dataset} {method}" for dataset, method in wide.columns]
-    seeds = sorted(set(table["n"]))
-    note = f"Mean ± standard deviation over {seeds[-1]} seeds." if seeds[-1] > 1 else "One seed."
-    if len(seeds) > 1:
-        note = f"Mean ± standard deviation over {seeds[0]} to {seeds[-1]} seeds."
+    several = table["dataset"].nunique() > 1
+    wide.columns = [f"{dataset} {method}" if several else method for dataset, method in wide.columns]
+    wide = wide.reset_index()
+    if len(wide) and not several:
+        wide.insert(0, "dataset", table["dataset"].iloc[0])
+    return wide
+
+
+def _remarks(table: pd.DataFrame) -> Iterator[str]:
+    """Say over how many seeds the means are, and what is known of a network in words."""
+    least, most = table["n"].min(), table["n"].max()
+    if most == 1:
+        yield "One seed."
+    else:
+        seeds = f"{most}" if least == most else f"{least} to {most}"
+        yield f"Mean ± standard deviation over {seeds} seeds."
     if table["text"].str.endswith(DISAGREES).any():
-        note += (
-            f"\n\n{DISAGREES.strip()} This runtime computes something else than ONNX Runtime from the file: it is not "
+        yield (
+            f"{DISAGREES.strip()} This runtime computes something else than ONNX Runtime from the file: it is not "
             "timed or recommended there."
         )
-    return wide.reset_index(), note
-
-
-def as_markdown(table: pd.DataFrame) -> str:
-    """Return the table as Markdown, with the note below it."""
-    if table.empty:
-        return "No network has been evaluated yet.\n"
-    frame, note = shown(table)
-    return frame.to_markdown(index=False, disable_numparse=True) + f"\n\n{note}\n"
-
-
-def write_table(table: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
-    with replacing(csv) as temporary:
-        table.drop(columns="text").to_csv(temporary, index=False, float_format="%.8g")
-    write_text(markdown, as_markdown(table))
+    for row in table[table["mean"].isna()].itertuples():
+        yield f"{row.model}, {row.dataset} {row.method}: {row.metric}: {row.text}."

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from winnow.analysis.recommendation import Recommendation, timing_of
+from winnow.config.choices import OBJECTIVES
 from winnow.config.recommend import RecommendSettings
 from winnow.report.blocks import Block, Bullets, Heading, Table, Text
 from winnow.report.findings import findings, ship_text
@@ -32,6 +33,7 @@ class Outcome:
         results: results.csv, as far as it goes.
         absent: the networks that are not in it.
         undrawn: figures that could not be drawn, by `<dataset>/<model>/<name>`, with the reason.
+        checks: check.json of the networks that have been checked.
         live: whether the study may still be running.
     """
 
@@ -40,6 +42,7 @@ class Outcome:
     recommendations: Sequence[Recommendation]
     absent: Sequence[Absent]
     undrawn: Mapping[str, str] = field(default_factory=dict)
+    checks: Sequence[Mapping[str, Any]] = ()
     live: bool = False
 
     @property
@@ -49,7 +52,7 @@ class Outcome:
 
 def start_page(outcome: Outcome) -> list[Block]:
     """Return the page, in plain words."""
-    parts = (_summary, _ship, _found, _run, _missing)
+    parts = (_summary, _ship, _found, _run, _checked, _missing)
     return [block for part in parts for block in part(outcome)]
 
 
@@ -65,7 +68,7 @@ def _summary(outcome: Outcome) -> Iterator[Block]:
     if study["strategies"]:
         kinds.append(f"pruned ({counted(len(study['strategies']), 'strategy', 'strategies')})")
     yield Text(
-        f"Neural networks that classify images were trained{', ' * bool(kinds)}{' and '.join(kinds)}, and each was "
+        f"Neural networks that classify images were {listed(['trained', *kinds])}, and each was "
         f"measured as the `model.onnx` file one would ship: {expected - missing} of {expected} networks. {state}"
     )
 
@@ -75,12 +78,10 @@ def _ship(outcome: Outcome) -> Iterator[Block]:
     settings = outcome.settings
     limits = [str(limit) for limit in outcome.recommendations[0].limits] if outcome.recommendations else []
     asked = listed(limits) if limits else "no limits"
-    goal = {"accuracy": "the smallest loss of accuracy", "size": "the smallest file"}
-    goal |= {key: f"the lowest {key}" for key in ("latency", "energy")}
     yield Text(
-        f"Asked for (`recommend` in the configuration): {asked}; among what is left, {goal[settings.objective]}. "
-        f"Latency and energy are those in {timing_of(settings)}. The choice is made on validation images; the test "
-        "accuracies below played no part in it.",
+        f"Asked for (`recommend` in the configuration): {asked}; among what is left, "
+        f"{OBJECTIVES[settings.objective].meaning}. Latency and energy are those in {timing_of(settings)}. The choice "
+        "is made on validation images; the test accuracies below played no part in it.",
         "soft",
     )
     if not outcome.recommendations:
@@ -140,7 +141,7 @@ def _run(outcome: Outcome) -> Iterator[Block]:
         "quantization": "; ".join(f"{m}: {PRECISIONS[m].meaning}" for m in study["methods"]) or "none",
         "pruning": _axes(study),
         "latency": f"median in {', '.join(study['benchmark']['runtimes'])}; batch "
-        f"{listed(study['benchmark']['batch_sizes'])}; {listed(threads)} thread{'s' * (threads != [1])}",
+        f"{listed(study['benchmark']['batch_sizes'])}; {_numbered(threads, 'thread')}",
     }
     if len(results):
         last = results[results["run"] == "dense"]
@@ -166,10 +167,15 @@ def _axes(study: Mapping[str, Any]) -> str:
     rounds = sorted({strategy["rounds"] for strategy in study["strategies"].values()})
     return (
         f"criterion {listed(sorted(values['criterion']))}; {listed(sorted(values['structure']))}; "
-        f"{listed([f'{100 * ratio:g} %' for ratio in ratios])} gone; "
-        f"{listed(rounds)} round{'s' * (rounds != [1])}; rewind {listed(sorted(values['rewind']))}; "
+        f"{listed([f'{100 * ratio:g} %' for ratio in ratios])} removed; "
+        f"{_numbered(rounds, 'round')}; rewind {listed(sorted(values['rewind']))}; "
         f"of {listed(sorted({model for _, model in study['pruned']}))}"
     )
+
+
+def _numbered(values: Sequence[int], word: str) -> str:
+    """Return e.g. `1 round`, `1 and 3 rounds`."""
+    return f"{listed(values)} {word if list(values) == [1] else word + 's'}"
 
 
 def _values(results: pd.DataFrame, column: str) -> str:
@@ -179,6 +185,26 @@ def _values(results: pd.DataFrame, column: str) -> str:
 def _count(results: pd.DataFrame, column: str) -> str:
     known = column in results and results[column].notna().any()
     return str(int(results[column].max())) if known else "an unrecorded number"
+
+
+def _checked(outcome: Outcome) -> Iterator[Block]:
+    """Say what was tried with each network before anything was trained, and what it could not do."""
+    if not outcome.checks:
+        return
+    yield Heading("Tried before training", 3)
+    yield Text("Before anything is trained, all that the study asks of a network is tried once, with random weights.")
+    lines = []
+    for check in outcome.checks:
+        tried = check["checks"]
+        failed = [entry for entry in tried if not entry["works"]]
+        line = {"network": f"{check['dataset']} / {check['model']}"}
+        line["works"] = f"no: {listed([entry['what'] for entry in failed])}" if failed else "yes"
+        line["seconds"] = f"{sum(entry['seconds'] for entry in tried):.1f}"
+        lines.append(line | {"tried": ", ".join(entry["what"] for entry in tried)})
+    yield Table(pd.DataFrame(lines))
+    failed = [entry["reason"] for check in outcome.checks for entry in check["checks"] if entry["reason"]]
+    if failed:
+        yield Bullets(failed)
 
 
 def _missing(outcome: Outcome) -> Iterator[Block]:

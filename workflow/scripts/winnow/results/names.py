@@ -10,10 +10,15 @@ from winnow.study.vocabulary import AXES, DENSE
 
 def short_names(table: pd.DataFrame) -> pd.Series:
     """Return a short name for each row: what was pruned, by the axes that vary among these rows, and precision."""
+    return strategy_names(table) + ", " + table["precision"].astype(str)
+
+
+def strategy_names(table: pd.DataFrame) -> pd.Series:
+    """Return what was pruned for each row, e.g. `l1 90 %, 5 rounds`, by the axes that vary among these rows."""
     pruned = table[table["run"] != DENSE]
     varying = [axis for axis in AXES if axis not in ("ratio", "rounds") and pruned[axis].dropna().nunique() > 1]
     several = pruned["rounds"].dropna().nunique() > 1
-    return table.apply(lambda row: f"{strategy_name(row, varying, several)}, {row['precision']}", axis=1)
+    return table.apply(lambda row: strategy_name(row, varying, several), axis=1)
 
 
 def strategy_name(row: pd.Series, varying: list[str], rounds: bool) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from winnow.results.numbers import counted
 from winnow.study.vocabulary import RUNTIMES
 
 UNSTEADY = 2.0  # a 95th percentile this many times the median; on a quiet machine it is less than 1.6 times
@@ -30,9 +31,13 @@ class Timed:
             return self.column("latency").removesuffix("_ms") + "_p95_ms"
         return f"{kind}_{self.runtime}_b{self.batch_size}_t{self.threads}{_UNITS[kind]}"
 
+    @property
+    def setting(self) -> str:
+        """Return e.g. `batch 64, 1 thread`."""
+        return f"batch {self.batch_size}, {counted(self.threads, 'thread')}"
+
     def __str__(self) -> str:
-        plural = "s" * (self.threads != 1)
-        return f"{RUNTIMES[self.runtime].label}, batch {self.batch_size}, {self.threads} thread{plural}"
+        return f"{RUNTIMES[self.runtime].label}, {self.setting}"
 
 
 def timed_configurations(columns: Iterable[str], kind: str = "latency") -> list[Timed]:

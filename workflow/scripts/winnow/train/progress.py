@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn, optim
 
-from winnow.models.weights import save_weights
+from winnow.models.weights import load_state, save_weights
 from winnow.train.resume import ResumeFile
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ def restore_progress(
     if state is None:
         snapshots.take(first_epoch, model)
         return Progress(epoch=first_epoch)
-    model.load_state_dict(state["model"])
+    load_state(model, state["model"])
     optimizer.load_state_dict(state["optimizer"])
     snapshots.restore(state["snapshots"])
     progress = Progress(**state["progress"])
