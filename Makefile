@@ -41,7 +41,8 @@ lint: .venv/locked-dev ## style of Python and Snakemake files
 	$(BIN)/python -m snakefmt --check Snakefile workflow
 	$(BIN)/python -m snakemake --configfile config/demo.yaml --lint
 
-docs: .venv/locked-dev ## write docs/networks.md from the records of the tests
+docs: .venv/locked-dev ## write the keys of the configuration into its guide and schema, and docs/networks.md
+	PYTHONPATH=workflow/scripts $(BIN)/python -m winnow.config.guide
 	cd tests && PYTHONPATH=.:../workflow/scripts ../$(BIN)/python -m networks.table
 
 clean: ## remove the environment and caches; results stay

@@ -59,7 +59,7 @@ def write_study(
     root: Path, config: Mapping[str, Any], without: Callable[[Network], bool] = lambda _: False
 ) -> dict[str, Any]:
     """Write every file of a study but those of networks that are `without`; return the resolved study."""
-    study = resolve(config)
+    study = resolve(config).reported()
     folder = root / "results" / study["study"]
     for name in study["datasets"]:
         _write_dataset(root / "results" / "data" / f"{name}.safetensors", name)

@@ -1,11 +1,30 @@
 """The configuration: defaults, overrides, and one-line errors for what is wrong."""
 
 import re
+from typing import get_args
 
+import jsonschema
 import pytest
 import yaml
 
 from samples import REPOSITORY
+from winnow.config import guide
+from winnow.config.catalog import NETWORKS, SOURCES
+from winnow.config.choices import (
+    APPLY_TO,
+    ARITHMETIC,
+    DEVICES,
+    OBJECTIVES,
+    OBSERVERS,
+    OPTIMIZERS,
+    SCHEDULES,
+    SHORTCUTS,
+    STEMS,
+    TUNING_SCHEDULES,
+)
+from winnow.config.keys.pruning import Exclusion, Pruning
+from winnow.config.keys.section import is_section, item_of, without_null
+from winnow.config.keys.study import Configuration, Dataset
 from winnow.config.recommend import RecommendSettings
 from winnow.config.resolve import check_images, resolve
 from winnow.config.settings import (
@@ -17,8 +36,9 @@ from winnow.config.settings import (
     TrainingSettings,
 )
 from winnow.errors import WinnowError
+from winnow.study.vocabulary import CRITERIA, REWINDS, RUNTIMES, SCOPES, SHUFFLES, STRUCTURES
 
-SCHEMA = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
+SHIPPED = sorted((REPOSITORY / "config").glob("*.yaml"))
 
 
 def config(**changes):
@@ -33,23 +53,23 @@ def errors(**changes) -> list[str]:
 
 def test_defaults_build_every_settings_class():
     study = resolve(config())
-    DatasetSettings.of(study["datasets"]["digits"])
-    assert ModelSettings.of(study["models"]["resnet20"]).name == "resnet20"
-    training = TrainingSettings.of(study["training"]["resnet20"])
+    DatasetSettings.of(study.datasets["digits"])
+    assert ModelSettings.of(study.models["resnet20"]).name == "resnet20"
+    training = TrainingSettings.of(study.training["resnet20"])
     assert training.epochs == 50
-    PtqSettings.of(study["ptq"])
-    BenchmarkSettings.of(study["benchmark"])
-    qat = QatSettings.of(study["qat"]["resnet20"])
+    PtqSettings.of(study.ptq)
+    BenchmarkSettings.of(study.benchmark)
+    qat = QatSettings.of(study.qat["resnet20"])
     assert qat.training.momentum == training.momentum
     assert qat.training.lr != training.lr
 
 
 def test_what_recommend_leaves_open_is_what_is_timed_first():
     timed = {"runtimes": ["torch", "onnxruntime"], "batch_sizes": [8, 1], "threads": [4]}
-    settings = RecommendSettings.of(resolve(config(benchmark=timed))["recommend"])
+    settings = RecommendSettings.of(resolve(config(benchmark=timed)).recommend)
     assert (settings.runtime, settings.batch_size, settings.threads) == ("onnxruntime", 8, 4)
     assert (settings.max_accuracy_drop, settings.objective) == (1, "latency")
-    untimed = resolve(config(benchmark={"runtimes": ["torch"]}))["recommend"]
+    untimed = resolve(config(benchmark={"runtimes": ["torch"]})).recommend
     assert untimed["objective"] == "size"
 
 
@@ -62,13 +82,13 @@ def test_the_users_configuration_is_not_changed():
 def test_a_models_own_keys_take_precedence_in_training_and_qat():
     models = {"a": {"name": "lenet5", "training": {"lr": 0.5}, "qat": {"epochs": 7}}, "lenet5": {}}
     study = resolve(config(models=models))
-    assert [study["training"][name]["lr"] for name in ("a", "lenet5")] == [0.5, 0.1]
-    assert [study["qat"][name]["training"]["epochs"] for name in ("a", "lenet5")] == [7, 10]
+    assert [study.training[name]["lr"] for name in ("a", "lenet5")] == [0.5, 0.1]
+    assert [study.qat[name]["training"]["epochs"] for name in ("a", "lenet5")] == [7, 10]
 
 
 def test_ranges_freeze_before_batch_norms_and_never_in_the_first_epoch():
     for epochs in range(1, 12):
-        study = resolve(config(quantization={"qat": {"epochs": epochs}}))["qat"]["resnet20"]
+        study = resolve(config(quantization={"qat": {"epochs": epochs}})).qat["resnet20"]
         assert 2 <= study["freeze_observers_epoch"] <= study["freeze_batchnorm_epoch"]
 
 
@@ -83,8 +103,11 @@ def test_the_result_does_not_depend_on_the_order_of_keys():
     [
         ({"sedes": [1]}, r"unknown key 'sedes'; did you mean 'seeds'\?"),
         ({"training": {"weigth_decay": 0}}, r"unknown key 'training.weigth_decay'; did you mean 'weight_decay'\?"),
-        ({"models": {"resnet20": {"training": {"epoch": 1}}}}, r"'epoch'; did you mean 'epochs'\?"),
-        ({"models": {"resnet20": {"qat": {"epochs": 0}}}}, r"models.resnet20.qat: epochs: 0 is less than"),
+        (
+            {"models": {"resnet20": {"training": {"epoch": 1}}}},
+            r"'models.resnet20.training.epoch'; did you mean 'epochs'\?",
+        ),
+        ({"models": {"resnet20": {"qat": {"epochs": 0}}}}, r"models.resnet20.qat.epochs: 0 is less than"),
         ({"datasets": {"d": {"source": "cifar"}}}, r"expected one of .*did you mean 'cifar10'\?"),
         ({"datasets": {"d": {}}}, r"key 'datasets.d.source' is missing"),
         ({"training": {"epochs": "many"}}, r"training.epochs: 'many' is not of type 'integer'"),
@@ -121,7 +144,19 @@ def test_the_result_does_not_depend_on_the_order_of_keys():
         ({"recommend": {"max_acuracy_drop": 1}}, r"'recommend.max_acuracy_drop'; did you mean 'max_accuracy_drop'\?"),
         ({"recommend": {"max_size_mb": 0}}, r"recommend.max_size_mb: 0 is less than or equal to the minimum"),
         ({"recommend": {"runtime": "torch"}}, r"recommend.runtime is 'torch', expected one of onnxruntime, openvino"),
-        ({"study": "../elsewhere"}, r"study: '../elsewhere' does not match"),
+        ({"study": "../elsewhere"}, r"study: '../elsewhere' does not match lower-case letters, digits"),
+        ({"study": 7}, r"study: 7 is not of type 'string'; put it in quotes"),
+        ({"models": {"A net": {}}}, r"models.A net: 'A net' does not match lower-case"),
+        ({"datasets": {}}, r"datasets: \{\} is empty; give at least one"),
+        ({"seeds": 3}, r"seeds: 3 is no list; write \[3\]"),
+        ({"training": None}, r"training: None is no section of keys"),
+        ({"training": {"epochs": 3.0}}, r"training.epochs: 3.0 is not of type 'integer'"),
+        ({"training": {"lr": True}}, r"training.lr: True is not of type 'number'"),
+        ({"training": {"lr": 0}}, r"training.lr: 0 is less than or equal to the minimum of 0; it must be above it"),
+        ({"training": {"flip": 1}}, r"training.flip: 1 is not of type 'boolean'"),
+        ({"training": {"lr": float("nan")}}, r"training.lr: nan is not of type 'number'"),
+        ({"models": {"lenet5": {"training": {"rewind_epochs": [1]}}}}, r"rewind_epochs: set it for all networks"),
+        ({"datasets": {"source": {"source": "digits", "pth": "a"}}}, r"'datasets.source.pth'; did you mean 'path'\?"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(changes, expected):
@@ -146,11 +181,11 @@ def test_values_of_the_command_line_are_text_and_understood():
         "models": {"resnet20": {"training": {"epochs": "3"}}},
     }
     study = resolve(config(**given))
-    assert study["seeds"] == [0, 1]
-    training = study["training"]["resnet20"]
+    assert study.seeds == [0, 1]
+    training = study.training["resnet20"]
     assert (training["epochs"], training["lr"], training["flip"]) == (3, 0.1, False)
-    assert study["datasets"]["digits"]["channels"] == 1
-    assert study["datasets"]["digits"]["path"] == "7"
+    assert study.datasets["digits"]["channels"] == 1
+    assert study.datasets["digits"]["path"] == "7"
     assert errors(training={"epochs": "many"}) == ["configuration: training.epochs: 'many' is not of type 'integer'"]
 
 
@@ -158,37 +193,72 @@ def test_several_mistakes_are_a_line_each():
     assert len(errors(seeds=[1, 1], benchmark={"threads": [2, 2]})) == 2
 
 
-def leaves(schema, path=()):
-    for key, part in schema.get("properties", {}).items():
-        yield (*path, key), part
+def test_the_configuration_must_be_a_section():
+    for given in (None, [], "study"):
+        with pytest.raises(WinnowError, match=r"configuration: the whole: .* is no section of keys"):
+            resolve(given)
 
 
-def test_the_schema_describes_every_key_and_refuses_others():
-    for schema in (SCHEMA, *SCHEMA["$defs"].values()):
-        if "properties" in schema:
-            assert schema["additionalProperties"] is False
-        for path, part in leaves(schema):
-            assert part.get("description"), f"{path} has no description"
+def sections(section=Configuration):
+    yield section
+    for field in section.model_fields.values():
+        kind = without_null(field.annotation)
+        kind = kind if is_section(kind) else item_of(kind) if get_args(kind) else None
+        if is_section(kind):
+            yield from sections(kind)
 
 
-def test_the_guide_explains_every_key():
-    guide = (REPOSITORY / "config/README.md").read_text()
-    for schema in (SCHEMA, *SCHEMA["$defs"].values()):
-        for path, _ in leaves(schema):
-            assert f"`{path[-1]}`" in guide, f"config/README.md does not explain {path[-1]}"
+SECTIONS = list(dict.fromkeys(sections()))
+KEYS = [(section, name) for section in SECTIONS for name in section.model_fields]
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
-def test_the_shipped_configurations_are_valid(name):
-    study = resolve(yaml.safe_load((REPOSITORY / "config" / name).read_text()))
-    assert study["methods"] == ["dynamic", "ptq", "qat"]
+def test_the_schema_and_the_guide_are_what_the_keys_say():
+    committed = guide.GUIDE.read_text()
+    assert guide.SCHEMA.read_text() == guide.schema(), "run `make docs`"
+    assert committed == guide.guide(committed), "run `make docs`"
 
 
-def test_editing_the_users_factory_is_seen(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.py").write_text("def net(): ...\n")
-    models = {"mine": {"factory": "mine:net"}}
-    before = resolve(config(models=models))["factories"]["mine"]
-    (tmp_path / "mine.py").write_text("def net(): pass\n")
-    assert before
-    assert resolve(config(models=models))["factories"]["mine"] != before
+def test_every_section_has_its_table_in_the_guide():
+    places = re.findall(r"<!-- keys: (\S+) -->", guide.GUIDE.read_text())
+    assert places == list(guide.SECTIONS)
+    assert {*guide.SECTIONS.values(), Exclusion} == set(SECTIONS)
+
+
+@pytest.mark.parametrize(("section", "name"), KEYS)
+def test_a_key_has_a_meaning_and_its_default_and_example_fit(section, name):
+    field = section.model_fields[name]
+    assert field.description
+    required = {"source": "digits"} if section is Dataset else {"ratio": [0.5]} if section is Pruning else {}
+    required = required or (config() if section is Configuration else {})
+    example = field.json_schema_extra["example"]
+    if example is not None:
+        section.model_validate(required | {name: example})
+    whole = section.model_validate(required)
+    given = whole.model_dump(mode="json", exclude_none=True)
+    assert section.model_validate(given).model_dump() == whole.model_dump()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(SOURCES, NETWORKS, STEMS, SHORTCUTS, OPTIMIZERS, SCHEDULES, TUNING_SCHEDULES, ARITHMETIC, DEVICES, OBSERVERS),
+        *(APPLY_TO, CRITERIA, STRUCTURES, SCOPES, REWINDS, SHUFFLES, RUNTIMES, OBJECTIVES),
+    ],
+    ids=lambda words: words.kind,
+)
+def test_every_choice_is_in_the_guide_with_what_it_means(words):
+    tables = guide.GUIDE.read_text()
+    for name, word in words.items():
+        said = next(getattr(word, part) for part in ("meaning", "label", "action") if hasattr(word, part))
+        assert (f"`{name}`: {said}" if said else f"`{name}`") in tables
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_shipped_configurations_are_valid(path):
+    given = yaml.safe_load(path.read_text())
+    assert resolve(given).study == given["study"]
+    jsonschema.validate(given, yaml.safe_load(guide.schema()), jsonschema.Draft202012Validator)
+
+
+def test_there_are_four_shipped_configurations():
+    assert len(SHIPPED) == 4

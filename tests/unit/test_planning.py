@@ -7,6 +7,7 @@ import yaml
 
 from samples import REPOSITORY
 from winnow.config.resolve import resolve
+from winnow.config.study import Study
 from winnow.planning.costs import ASSUMED_QAT_FACTOR, ASSUMED_SECONDS, Costs
 from winnow.planning.dry_run import Plan, PlannedJob, read_dry_run
 from winnow.planning.estimate import duration, estimate, plan_text
@@ -48,7 +49,7 @@ def job(rule: str, inputs=(), outputs=("made",), threads: int = 1, gpus: int = 0
     return PlannedJob(rule, PLACE | wildcards, inputs, outputs, threads, gpus)
 
 
-def study(**changes) -> dict:
+def study(**changes) -> Study:
     config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
     return resolve(config | changes)
 

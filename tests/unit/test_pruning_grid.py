@@ -18,14 +18,14 @@ def study(pruning, **changes):
 
 
 def slugs(**pruning) -> list[str]:
-    return list(study(pruning)["strategies"])
+    return list(study(pruning).strategies)
 
 
 def test_without_the_section_nothing_is_pruned():
     config = {"study": "s", "datasets": {"digits": {"source": "digits"}}, "models": {"lenet5": {}}}
     resolved = resolve(config)
-    assert resolved["strategies"] == {}
-    assert resolved["pruned"] == []
+    assert resolved.strategies == {}
+    assert resolved.pruned == []
 
 
 def test_the_grid_is_the_product_of_the_axes():
@@ -39,12 +39,12 @@ def test_the_grid_is_the_product_of_the_axes():
 
 def test_every_strategy_and_retraining_builds_its_settings():
     resolved = study({"ratio": [0, 0.5], "rewind": ["none", "lr", "init", 12, "random"], "rounds": [1, 3]})
-    for strategy in resolved["strategies"].values():
+    for strategy in resolved.strategies.values():
         StrategySettings.of(strategy)
-    for retraining in resolved["retraining"]["lenet5"].values():
+    for retraining in resolved.retraining["lenet5"].values():
         RetrainingSettings.of(retraining)
-    PruningSettings.of(resolved["pruning"])
-    assert resolved["training"]["lenet5"]["rewind_epochs"] == [12]
+    PruningSettings.of(resolved.pruning)
+    assert resolved.training["lenet5"]["rewind_epochs"] == [12]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_exclusions_match_parts_and_lists():
 
 
 def test_rounds_of_all_strategies_are_runs():
-    strategies = study({"ratio": [0.9], "rounds": [1, 2]})["strategies"]
+    strategies = study({"ratio": [0.9], "rounds": [1, 2]}).strategies
     assert list(runs(strategies)) == [
         ("l1-global-unstructured-0.9-x1-none/round1", True),
         ("l1-global-unstructured-0.9-x2-none/round1", False),
@@ -80,15 +80,25 @@ def test_rounds_of_all_strategies_are_runs():
 
 
 def test_only_choices_at_initialization_that_start_there_need_no_training():
-    strategies = study({"ratio": [0.5], "criterion": ["l1", "snip", "random"], "rewind": ["init", 3, "none", "random"]})
-    free = {slug for slug, strategy in strategies["strategies"].items() if uses_training(strategy) is False}
+    grid = {"ratio": [0.5], "criterion": ["l1", "snip", "random"], "rewind": ["init", 3, "none", "random"]}
+    strategies = study(grid).strategies
+    free = {slug for slug, strategy in strategies.items() if uses_training(strategy) is False}
     assert free == {f"{c}-global-unstructured-0.5-x1-{r}" for c in ("snip", "random") for r in ("init", "random")}
+
+
+def test_a_criterion_of_ones_own_has_a_name_that_is_safe_in_paths():
+    strategies = study({"ratio": [0.5], "criterion": ["l1", "My_scores:by_Size"]}).strategies
+    slug = "my.scores.by.size-global-unstructured-0.5-x1-none"
+    assert list(strategies) == ["l1-global-unstructured-0.5-x1-none", slug]
+    assert strategies[slug]["criterion"] == "My_scores:by_Size"
+    assert re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", slug)
+    assert uses_training(strategies[slug])
 
 
 def test_retraining_takes_up_the_schedule_or_tunes_at_a_low_rate():
     training = {"epochs": 10, "lr": 0.1, "warmup_epochs": 2}
     pruning = {"ratio": [0.5], "rewind": ["none", "lr", "init", 4]}
-    plans = study(pruning, training=training)["retraining"]["lenet5"]
+    plans = study(pruning, training=training).retraining["lenet5"]
     assert {rewind: plan["first_epoch"] for rewind, plan in plans.items()} == {
         "none": 0,
         "lr": 0,
@@ -99,7 +109,7 @@ def test_retraining_takes_up_the_schedule_or_tunes_at_a_low_rate():
     assert [plans[r]["training"]["lr"] for r in ("none", "lr")] == [pytest.approx(0.001), 0.1]
     assert plans["none"]["training"]["warmup_epochs"] == 0
     steps = training | {"schedule": "multi_step", "milestones": [5, 8]}
-    plans = study(pruning | {"retrain": {"epochs": 3}}, training=steps)["retraining"]["lenet5"]
+    plans = study(pruning | {"retrain": {"epochs": 3}}, training=steps).retraining["lenet5"]
     assert plans["none"]["training"]["lr"] == pytest.approx(0.001)  # the rate that training ended with
     assert plans["none"]["training"]["milestones"] == []
     assert plans["none"]["training"]["epochs"] == 3
@@ -111,9 +121,24 @@ def test_retraining_takes_up_the_schedule_or_tunes_at_a_low_rate():
         ({}, r"key 'pruning.ratio' is missing"),
         ({"ratio": [1]}, r"pruning.ratio.0: 1 is greater than or equal to the maximum of 1"),
         ({"ratio": [0.5], "criterion": ["l3"]}, r"pruning.criterion.0 is 'l3', expected one of l1, l2"),
-        ({"ratio": [0.5], "rewind": ["intial"]}, r"pruning.rewind.0: 'intial' does not match"),
+        (
+            {"ratio": [0.5], "rewind": ["intial"]},
+            r"pruning.rewind.0 is 'intial', expected one of none, lr.*an epoch, from 1; did you mean 'init'\?",
+        ),
         ({"ratio": [0.5], "rewnd": ["init"]}, r"unknown key 'pruning.rewnd'; did you mean 'rewind'\?"),
         ({"ratio": [0.5], "exclude": [{"rund": 1}]}, r"unknown key 'pruning.exclude.0.rund'"),
+        (
+            {"ratio": [0.5], "exclude": [{"criterion": "l3"}]},
+            r"exclude.0.criterion is 'l3', expected one of l1",
+        ),
+        ({"ratio": [0.5], "exclude": [{"ratio": [0.5, 2]}]}, r"pruning.exclude.0.ratio.1: 2 is greater than"),
+        ({"ratio": [0.5], "exclude": [{}]}, r"pruning.exclude.0 names no axis"),
+        ({"ratio": []}, r"pruning.ratio: \[\] is empty"),
+        ({"ratio": 0.5}, r"pruning.ratio: 0.5 is no list; write \[0.5\]"),
+        (
+            {"ratio": [0.5], "criterion": ["a_b:score", "a.b:score"]},
+            r"lists 'a_b:score' and 'a.b:score', which are both a.b.score in the names of files; rename one",
+        ),
         ({"ratio": [0.5, 0.5]}, r"pruning.ratio lists 0.5 more than once"),
         ({"ratio": [0.5], "models": ["lenet"]}, r"pruning.models lists 'lenet', which is none of lenet5"),
         ({"ratio": [0.5], "datasets": ["mnist"]}, r"pruning.datasets lists 'mnist', which is none of digits"),
@@ -143,9 +168,9 @@ def test_the_shipped_studies_have_the_grids_they_promise():
     import yaml
 
     default = resolve(yaml.safe_load((REPOSITORY / "config/config.yaml").read_text()))
-    ratios = {s["ratio"] for s in default["strategies"].values() if s["criterion"] == "l1" and s["rounds"] == 5}
+    ratios = {s["ratio"] for s in default.strategies.values() if s["criterion"] == "l1" and s["rounds"] == 5}
     assert ratios == {0, 0.1, 0.25, 0.5, 0.8, 0.9, 0.93, 0.97, 0.98}
-    assert default["seeds"] == [0, 1, 2]
-    assert [dataset for dataset, _ in default["pruned"]] == ["cifar10", "cifar10"]
+    assert default.seeds == [0, 1, 2]
+    assert [dataset for dataset, _ in default.pruned] == ["cifar10", "cifar10"]
     demo = resolve(yaml.safe_load((REPOSITORY / "config/demo.yaml").read_text()))
-    assert len(list(runs(demo["strategies"]))) <= 10
+    assert len(list(runs(demo.strategies))) <= 10

@@ -1,4 +1,5 @@
 # What the rules share: the resolved study, paths, digests and resources. The only .smk with functions.
+import dataclasses
 import difflib
 import shlex
 import sys
@@ -17,7 +18,7 @@ from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
 from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED, criterion
 from winnow.planning.snakemake_speedups import speed_up
-from winnow.planning.provenance import source_digest
+from winnow.planning.provenance import source_digest, user_digest
 from winnow.report.sources import INTERACTIVE, PAGE, source_paths
 from winnow.planning.slurm_limits import Request, check_requests, configured_partitions, partition_memory
 
@@ -41,43 +42,30 @@ def study_of(configuration):
 
 DATA = "results/data"
 STUDY = study_of(config)
-RESULTS = f"results/{STUDY['study']}"
+RESULTS = f"results/{STUDY.study}"
 LOGS = f"{RESULTS}/logs"
 FIGURES = f"{RESULTS}/figures"
 START_PAGE = f"{RESULTS}/start_page.rst"
-# what the overview says of the configuration; the rest must not make it again
-REPORTED = {
-    key: STUDY[key]
-    for key in (
-        "study",
-        "seeds",
-        "datasets",
-        "models",
-        "methods",
-        "apply_to",
-        "strategies",
-        "pruned",
-        "training",
-    )
-    + ("benchmark", "recommend")
+REPORTED = STUDY.reported()
+# of the user's own modules: a change trains again what they build, and nothing else
+FACTORIES = {
+    name: user_digest(model["factory"]) if model["factory"] else "" for name, model in STUDY.models.items()
 }
-ALL_NETWORKS = list(networks(STUDY))
-NETWORKS = [[dataset, model] for dataset in STUDY["datasets"] for model in STUDY["models"]]
+ALL_NETWORKS = list(networks(REPORTED))
+NETWORKS = [[dataset, model] for dataset in STUDY.datasets for model in STUDY.models]
 RUN = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{run}}"
 DENSE = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/dense"
 PRUNED = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{pruning}}/round{{round}}"
-REWIND_EPOCHS = next(iter(STUDY["training"].values()))["rewind_epochs"]
-GPUS = int(any(training["device"] == "cuda" for training in STUDY["training"].values()))
+REWIND_EPOCHS = next(iter(STUDY.training.values()))["rewind_epochs"]
+GPUS = int(any(training["device"] == "cuda" for training in STUDY.training.values()))
 # On one machine all cores, so that no job runs beside a benchmark. On a cluster, which has no number of cores, the
 # profile asks for a whole node, and a job on it for no more threads than the scheduler was told.
-ALL_CORES = (not workflow.remote_exec and workflow.resource_settings.cores) or max(
-    STUDY["benchmark"]["threads"]
-)
+ALL_CORES = (not workflow.remote_exec and workflow.resource_settings.cores) or max(STUDY.benchmark["threads"])
 
 
 wildcard_constraints:
-    dataset="|".join(STUDY["datasets"]),
-    model="|".join(STUDY["models"]),
+    dataset="|".join(STUDY.datasets),
+    model="|".join(STUDY.models),
     seed=r"\d+",
     pruning=r"[a-z0-9][a-z0-9.+-]*",
     round=r"[1-9]\d*",
@@ -117,7 +105,7 @@ def histories():
 def figures():
     """Return (dataset, model, figure) for every figure of the study."""
     pairs = [tuple(pair) for pair in NETWORKS]
-    return [(*pair, figure) for pair in pairs for figure in figures_of(*pair, STUDY["pruned"])]
+    return [(*pair, figure) for pair in pairs for figure in figures_of(*pair, STUDY.pruned)]
 
 
 def captions():
@@ -132,11 +120,11 @@ def onnx_models(wildcards):
 
 def strategy_of(wildcards):
     """Look a strategy up by its slug."""
-    if wildcards.pruning not in STUDY["strategies"]:
-        near = difflib.get_close_matches(wildcards.pruning, STUDY["strategies"], n=3)
+    if wildcards.pruning not in STUDY.strategies:
+        near = difflib.get_close_matches(wildcards.pruning, STUDY.strategies, n=3)
         hint = f"near it: {', '.join(near)}" if near else "its pruning section has none like it"
-        raise WorkflowError(f"{wildcards.pruning} is no pruning strategy of study {STUDY['study']}; {hint}")
-    strategy = STUDY["strategies"][wildcards.pruning]
+        raise WorkflowError(f"{wildcards.pruning} is no pruning strategy of study {STUDY.study}; {hint}")
+    strategy = STUDY.strategies[wildcards.pruning]
     if int(wildcards.round) > strategy["rounds"]:
         raise WorkflowError(
             f"{wildcards.pruning} ends after round {strategy['rounds']}; there is no {wildcards.round}"
@@ -146,12 +134,12 @@ def strategy_of(wildcards):
 
 def request_of(wildcards, **changes):
     """What the study asks of a network."""
-    return check_request(STUDY | changes, wildcards.dataset, wildcards.model)
+    return check_request(dataclasses.replace(STUDY, **changes), wildcards.dataset, wildcards.model)
 
 
 def retraining_of(wildcards):
     """How a pruned network is trained: a function of where its weights were rewound to."""
-    return STUDY["retraining"][wildcards.model][strategy_of(wildcards)["rewind"]]
+    return STUDY.retraining[wildcards.model][strategy_of(wildcards)["rewind"]]
 
 
 def last_run(wildcards):
@@ -200,7 +188,7 @@ def sparsity_of(wildcards):
 
 def raw_images(wildcards):
     """The user's own folder or archive is an input; downloads and embedded data are not."""
-    dataset = STUDY["datasets"][wildcards.dataset]
+    dataset = STUDY.datasets[wildcards.dataset]
     return [dataset["path"]] if catalog.SOURCES[dataset["source"]].own_files else []
 
 
@@ -216,20 +204,22 @@ def counterpart(wildcards):
 
 def source_of_images(wildcards):
     """The code that prepares a data set, of its source alone."""
-    source = STUDY["datasets"][wildcards.dataset]["source"]
+    source = STUDY.datasets[wildcards.dataset]["source"]
     return source_digest("prepare_dataset", catalog.SOURCES[source].module)
 
 
 def source_of_network(wildcards):
-    """The code that trains a network, with that of its family; the user's own is in `factories`."""
-    name = STUDY["models"][wildcards.model]["name"]
+    """The code that trains a network, with that of its family; the user's own is in FACTORIES."""
+    name = STUDY.models[wildcards.model]["name"]
     return source_digest("train", *([catalog.NETWORKS[name].module] if name else []))
 
 
 def source_of_criterion(wildcards):
-    """The code that prunes, with that of its criterion; the user's own is in the strategy."""
-    scores = criterion(strategy_of(wildcards)["criterion"]).module
-    return source_digest("prune", *([scores] if scores else []))
+    """The code that prunes, with that of its criterion, be it the user's own."""
+    scores = criterion(strategy_of(wildcards)["criterion"])
+    if scores.module:
+        return source_digest("prune", scores.module)
+    return source_digest("prune") + user_digest(scores.name)
 
 
 def runtime_modules(names):

@@ -14,8 +14,8 @@ rule prepare_dataset:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        dataset=lookup(dpath="{dataset}", within=STUDY["datasets"]),
-        definition=lookup(dpath="{dataset}", within=STUDY["definitions"]),
+        dataset=lookup(dpath="{dataset}", within=STUDY.datasets),
+        definition=lookup(dpath="{dataset}", within=STUDY.definitions),
         source=source_of_images,
     script:
         "../scripts/prepare_dataset.py"

@@ -20,7 +20,7 @@ rule evaluate:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        bounds=STUDY["bounds"],
+        bounds=STUDY.bounds,
         source=source_digest("evaluate", *runtime_modules(SCORED)),
     script:
         "../scripts/evaluate.py"
@@ -43,8 +43,8 @@ rule benchmark:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        model=lookup(dpath="{model}", within=STUDY["models"]),
-        benchmark=STUDY["benchmark"],
-        source=source_digest("benchmark", *runtime_modules(STUDY["benchmark"]["runtimes"])),
+        model=lookup(dpath="{model}", within=STUDY.models),
+        benchmark=STUDY.benchmark,
+        source=source_digest("benchmark", *runtime_modules(STUDY.benchmark["runtimes"])),
     script:
         "../scripts/benchmark.py"

@@ -21,9 +21,9 @@ rule prune:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
-        model=lookup(dpath="{model}", within=STUDY["models"]),
+        model=lookup(dpath="{model}", within=STUDY.models),
         strategy=strategy_of,
-        pruning=STUDY["pruning"],
+        pruning=STUDY.pruning,
         source=source_of_criterion,
     script:
         "../scripts/prune.py"
@@ -51,9 +51,9 @@ rule retrain:
         runtime=growing(720),
         gpu=GPUS,
     params:
-        model=lookup(dpath="{model}", within=STUDY["models"]),
+        model=lookup(dpath="{model}", within=STUDY.models),
         retraining=retraining_of,
-        tdp_watts=STUDY["benchmark"]["tdp_watts"],
+        tdp_watts=STUDY.benchmark["tdp_watts"],
         source=source_digest("retrain"),
     script:
         "../scripts/retrain.py"

@@ -36,8 +36,8 @@ rule calibrate:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
-        model=lookup(dpath="{model}", within=STUDY["models"]),
-        ptq=STUDY["ptq"],
+        model=lookup(dpath="{model}", within=STUDY.models),
+        ptq=STUDY.ptq,
         source=source_digest("calibrate"),
     script:
         "../scripts/calibrate.py"
@@ -68,9 +68,9 @@ rule train_quantized:
         gpu=GPUS,
     params:
         request=lambda wildcards, input: request_of(wildcards, methods=["qat"], strategies={}),
-        model=lookup(dpath="{model}", within=STUDY["models"]),
-        qat=lookup(dpath="{model}", within=STUDY["qat"]),
-        tdp_watts=STUDY["benchmark"]["tdp_watts"],
+        model=lookup(dpath="{model}", within=STUDY.models),
+        qat=lookup(dpath="{model}", within=STUDY.qat),
+        tdp_watts=STUDY.benchmark["tdp_watts"],
         source=source_digest("train_quantized"),
     script:
         "../scripts/train_quantized.py"

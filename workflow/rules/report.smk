@@ -3,7 +3,7 @@ rule collect:
         quality=[*dense_networks("quality.json"), *pruned_networks("quality.json")],
         speed=[*dense_networks("speed.json"), *pruned_networks("speed.json")],
         history=histories(),
-        data=expand(f"{DATA}/{{dataset}}.safetensors", dataset=STUDY["datasets"]),
+        data=expand(f"{DATA}/{{dataset}}.safetensors", dataset=STUDY.datasets),
     output:
         results=f"{RESULTS}/results.csv",
         layers=f"{RESULTS}/layers.csv",
@@ -101,8 +101,8 @@ rule make_figures:
         runtime=growing(30),
     params:
         networks=NETWORKS,
-        pruned=STUDY["pruned"],
-        recommend=STUDY["recommend"],
+        pruned=STUDY.pruned,
+        recommend=STUDY.recommend,
         source=source_digest("make_figures"),
     script:
         "../scripts/make_figures.py"
@@ -132,7 +132,7 @@ rule recommend:
         mem_mb=growing(2000),
         runtime=growing(15),
     params:
-        recommend=STUDY["recommend"],
+        recommend=STUDY.recommend,
         source=source_digest("recommend"),
     script:
         "../scripts/recommend.py"

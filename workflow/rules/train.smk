@@ -16,8 +16,8 @@ rule check_network:
     params:
         # with the second argument, changes do not count: what else is asked for is no reason to train again
         request=lambda wildcards, input: request_of(wildcards),
-        model=lookup(dpath="{model}", within=STUDY["models"]),
-        factory=lookup(dpath="{model}", within=STUDY["factories"]),
+        model=lookup(dpath="{model}", within=STUDY.models),
+        factory=lookup(dpath="{model}", within=FACTORIES),
     script:
         "../scripts/check_network.py"
 
@@ -46,10 +46,10 @@ rule train:
         runtime=growing(720),
         gpu=GPUS,
     params:
-        model=lookup(dpath="{model}", within=STUDY["models"]),
-        factory=lookup(dpath="{model}", within=STUDY["factories"]),
-        training=lookup(dpath="{model}", within=STUDY["training"]),
-        tdp_watts=STUDY["benchmark"]["tdp_watts"],
+        model=lookup(dpath="{model}", within=STUDY.models),
+        factory=lookup(dpath="{model}", within=FACTORIES),
+        training=lookup(dpath="{model}", within=STUDY.training),
+        tdp_watts=STUDY.benchmark["tdp_watts"],
         source=source_of_network,
     script:
         "../scripts/train.py"
@@ -73,7 +73,7 @@ rule export:
         mem_mb=growing(4000),
         runtime=growing(15),
     params:
-        model=lookup(dpath="{model}", within=STUDY["models"]),
+        model=lookup(dpath="{model}", within=STUDY.models),
         source=source_digest("export"),
     script:
         "../scripts/export.py"

@@ -17,7 +17,7 @@ from winnow.report.live import live_report
 if __name__ == "__main__":
     try:
         config = yaml.safe_load(Path(sys.argv[1]).read_text(encoding="utf-8"))
-        print(live_report(resolve(config), Path("results")))
+        print(live_report(resolve(config).reported(), Path("results")))
     except IndexError:
         sys.exit("usage: python workflow/scripts/live.py CONFIG.yaml")
     except (WinnowError, OSError, yaml.YAMLError) as error:

@@ -52,6 +52,7 @@ class Network:
     """
 
     name: str
+    meaning: str
     module: str
     smallest_image: int = 1
 
@@ -59,13 +60,13 @@ class Network:
 _RESNET, _CIFAR_RESNET, _LENET = (f"winnow.models.{name}" for name in ("torchvision_resnet", "cifar_resnet", "lenet"))
 NETWORKS = Words(
     "built-in network",
-    Network("resnet18", _RESNET),
-    Network("resnet34", _RESNET),
-    Network("resnet50", _RESNET),
-    Network("mobilenet_v2", "winnow.models.torchvision_mobilenet"),
-    Network("vgg16_bn", "winnow.models.torchvision_vgg", smallest_image=32),
-    Network("resnet20", _CIFAR_RESNET),
-    Network("resnet56", _CIFAR_RESNET),
-    Network("lenet_300_100", _LENET),
-    Network("lenet5", _LENET, smallest_image=16),
+    Network("resnet18", "torchvision", _RESNET),
+    Network("resnet34", "torchvision", _RESNET),
+    Network("resnet50", "torchvision", _RESNET),
+    Network("mobilenet_v2", "torchvision", "winnow.models.torchvision_mobilenet"),
+    Network("vgg16_bn", "torchvision, in the form for CIFAR", "winnow.models.torchvision_vgg", smallest_image=32),
+    Network("resnet20", "He et al. 2016, section 4.2", _CIFAR_RESNET),
+    Network("resnet56", "He et al. 2016, section 4.2", _CIFAR_RESNET),
+    Network("lenet_300_100", "fully connected, as in Han et al. 2015", _LENET),
+    Network("lenet5", "as in Han et al. 2015", _LENET, smallest_image=16),
 )

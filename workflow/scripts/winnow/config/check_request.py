@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from winnow.config.study import Study
+
 _ONE_STEP = {
     "epochs": 1,
     "warmup_epochs": 0,
@@ -23,30 +25,25 @@ _ONE_STEP = {
 _ONE_ROUND = {"rounds": 1, "rewind": "none", "rewind_epoch": None, "shuffle": "none", "scope": "global"}
 
 
-def check_request(study: Mapping[str, Any], dataset: str, model: str) -> dict[str, Any]:
+def check_request(study: Study, dataset: str, model: str) -> dict[str, Any]:
     """Return what is to be checked of one network on one data set, as `CheckSettings` takes it.
-
-    Args:
-        study: as `configuration.resolve` returns it.
 
     Returns:
         The network; one step of its training and of its quantization-aware training; the precisions; of every
         structure and criterion of pruning, one round at the largest ratio.
     """
-    aware = study["qat"][model]
-    pruned = [dataset, model] in study["pruned"]
+    aware = study.qat[model]
+    pruned = [dataset, model] in study.pruned
     return {
-        "model": study["models"][model],
-        "seed": study["seeds"][0],
-        "training": study["training"][model] | _ONE_STEP,
-        "methods": study["methods"],
-        "min_integer_macs": study["bounds"]["min_integer_macs"],
-        "observer": study["ptq"]["observer"],
-        "qat": aware | {"training": aware["training"] | _ONE_STEP, **_NEVER_FROZEN}
-        if "qat" in study["methods"]
-        else None,
-        "strategies": _strategies(study["strategies"]) if pruned else [],
-        "pruning": study["pruning"] if pruned else None,
+        "model": study.models[model],
+        "seed": study.seeds[0],
+        "training": study.training[model] | _ONE_STEP,
+        "methods": study.methods,
+        "min_integer_macs": study.bounds["min_integer_macs"],
+        "observer": study.ptq["observer"],
+        "qat": aware | {"training": aware["training"] | _ONE_STEP, **_NEVER_FROZEN} if "qat" in study.methods else None,
+        "strategies": _strategies(study.strategies) if pruned else [],
+        "pruning": study.pruning if pruned else None,
     }
 
 

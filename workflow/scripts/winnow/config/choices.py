@@ -39,3 +39,9 @@ DEVICES = Words(
     Choice("cuda", "asks the scheduler for a GPU"),
 )
 OBSERVERS = Words("observer", Choice("histogram", "least expected error"), Choice("minmax", "all that was seen"))
+STEMS = Words(
+    "stem",
+    Choice("imagenet", "as published"),
+    Choice("cifar", "without early downsampling: slower, more accurate on small images"),
+)
+SHORTCUTS = Words("shortcut", Choice("identity", "option A"), Choice("projection", "option B"))

@@ -1,7 +1,8 @@
 """The typed, frozen settings of every stage.
 
-There are no defaults here: `configuration.resolve` fills them in from the schema, the one place that
-states them, and each script builds its settings once from the rule's `params`.
+There are no defaults here: `config.keys` states them, with ranges and meanings, and each script builds its settings
+once from the rule's `params`. They are no models of pydantic: what a stage depends on must not change with the wording
+of a key, and a job need not import it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from typing import Any, Self
 from winnow.errors import WinnowError
 
 
+@dataclass(frozen=True, slots=True)
 class Settings:
+    """Values that a stage takes, each of a type that is checked."""
+
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """Build from a plain mapping, nested settings included.

@@ -12,7 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from winnow.config.pruning import TRAINING_SAMPLES
+from winnow.config.catalog import SOURCES
+from winnow.config.study import Study
 from winnow.files import safetensors_header
 from winnow.planning.dry_run import PlannedJob
 
@@ -65,12 +66,12 @@ class Costs:
     """Time and disk of a study's jobs.
 
     Attributes:
-        study: as `configuration.resolve` returns it.
+        study: what is planned.
         results: the folder all studies are in.
         images_per_second: training throughput assumed where nothing is measured.
     """
 
-    study: Mapping[str, Any]
+    study: Study
     results: Path = Path("results")
     images_per_second: float = ASSUMED_IMAGES_PER_SECOND
     _known: dict[tuple, Any] = field(default_factory=dict, repr=False)
@@ -86,11 +87,11 @@ class Costs:
         """Epochs a training runs; what a killed attempt has already done is not known."""
         model = job.wildcards["model"]
         if job.rule == "train_quantized":
-            return self.study["qat"][model]["training"]["epochs"]
+            return self.study.qat[model]["training"]["epochs"]
         if job.rule == "train":
-            return self.study["training"][model]["epochs"]
-        rewind = self.study["strategies"][job.wildcards["pruning"]]["rewind"]
-        retraining = self.study["retraining"][model][rewind]
+            return self.study.training[model]["epochs"]
+        rewind = self.study.strategies[job.wildcards["pruning"]]["rewind"]
+        retraining = self.study.retraining[model][rewind]
         return retraining["training"]["epochs"] - retraining["first_epoch"]
 
     def epoch_time(self, job: PlannedJob) -> EpochTime:
@@ -108,7 +109,7 @@ class Costs:
         return self._known[key]
 
     def _job_seconds(self, rule: str, place: tuple[str, ...]) -> float:
-        logs = self.results / self.study["study"] / "logs" / rule
+        logs = self.results / self.study.study / "logs" / rule
         found = sorted(logs.joinpath(*place).rglob("*.tsv")) or [
             path
             for path in (logs.with_suffix(".tsv"), logs.joinpath(*place[:-1], f"{place[-1] if place else ''}.tsv"))
@@ -118,11 +119,11 @@ class Costs:
         if measured:
             return median(measured)
         assumed = ASSUMED_SECONDS.get(rule, _ASSUMED_OTHER_SECONDS)
-        return assumed + (benchmark_seconds(self.study["benchmark"]) if rule == "benchmark" else 0)
+        return assumed + (benchmark_seconds(self.study.benchmark) if rule == "benchmark" else 0)
 
     def _epoch_time(self, dataset: str, model: str, aware: bool) -> EpochTime:
         file = Path(dataset) / model / "seed*" / "dense" / ("qat" if aware else "") / "history.csv"
-        for study in (self.study["study"], "*"):
+        for study in (self.study.study, "*"):
             paths = sorted(self.results.glob(f"{study}/{file}"))
             if seconds := [float(row["seconds"]) for path in paths for row in _rows(path, ",")]:
                 where = ", ".join(sorted({path.relative_to(self.results).parts[0] for path in paths}))
@@ -139,8 +140,9 @@ class Costs:
         header = self._header(dataset)
         if header:
             return header["train_index"]["shape"][0]
-        settings = self.study["datasets"][dataset]
-        known = [TRAINING_SAMPLES.get(settings["source"], _ASSUMED_IMAGES), settings["max_train_samples"]]
+        settings = self.study.datasets[dataset]
+        images = SOURCES[settings["source"]].training_samples or _ASSUMED_IMAGES
+        known = [images, settings["max_train_samples"]]
         return round(min(filter(None, known)) * (1 - settings["validation_fraction"]))
 
     def _size(self, path: str, job: PlannedJob) -> int:
@@ -158,12 +160,12 @@ class Costs:
         def measure() -> int:
             for path in self.results.glob(f"*/{dataset}/{model}/seed*/dense/weights.safetensors"):
                 return path.stat().st_size
-            return round(4 * _PARAMETERS.get(self.study["models"][model]["name"], _ASSUMED_PARAMETERS))
+            return round(4 * _PARAMETERS.get(self.study.models[model]["name"], _ASSUMED_PARAMETERS))
 
         return self._once(("weights", dataset, model), measure)
 
     def _dataset_bytes(self, dataset: str) -> int:
-        settings = self.study["datasets"][dataset]
+        settings = self.study.datasets[dataset]
         pixels = (settings["channels"] or 3) * (settings["image_size"] or 32) ** 2
         return round(self.training_images(dataset) * 1.3 * pixels)  # with validation and test images
 

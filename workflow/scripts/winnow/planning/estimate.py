@@ -99,7 +99,7 @@ def plan_text(plan: Plan, costs: Costs, slots: int) -> str:
 
 def _lines(plan: Plan, costs: Costs, slots: int) -> Iterator[str]:
     total = estimate(plan, costs, slots)
-    yield f"Study {costs.study['study']}: {len(plan.jobs)} jobs to run"
+    yield f"Study {costs.study.study}: {len(plan.jobs)} jobs to run"
     if not plan.jobs:
         return
     yield ""

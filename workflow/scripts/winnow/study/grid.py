@@ -5,6 +5,7 @@ Imported by the Snakefile, so it must not import torch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
@@ -67,10 +68,15 @@ def runs(strategies: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, boo
             yield f"{slug}/round{number}", number == strategy["rounds"]
 
 
+def criterion_slug(name: str) -> str:
+    """Return the name of a criterion in paths: the user's `mine:by_size` is `mine.by.size`."""
+    return re.sub("[^a-z0-9]+", ".", name.lower()).strip(".")
+
+
 def _slug(strategy: Mapping[str, Any]) -> str:
     criterion, scope, structure, ratio, rounds, rewind, shuffle = (strategy[axis] for axis in AXES)
     shuffled = "" if shuffle == "none" else f"-shuffle-{shuffle}"
-    return f"{criterion}-{scope}-{structure}-{ratio:.12g}-x{rounds}-{rewind}{shuffled}"
+    return f"{criterion_slug(criterion)}-{scope}-{structure}-{ratio:.12g}-x{rounds}-{rewind}{shuffled}"
 
 
 def _identity(combination: Mapping[str, Any]) -> tuple[Any, ...]:

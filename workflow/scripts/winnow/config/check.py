@@ -1,0 +1,167 @@
+"""What is wrong between keys that are each valid."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from winnow.config.catalog import NETWORKS, SOURCES
+from winnow.config.keys.pruning import Pruning
+from winnow.config.keys.quantization import Qat
+from winnow.config.keys.study import Configuration, Dataset, Model
+from winnow.config.keys.training import Training
+from winnow.config.overrides import LOOKED_UP, SHIPPED_IN, qat_of, recommend_of, rewind_epochs, training_of
+from winnow.errors import WinnowError
+from winnow.study.grid import criterion_slug, expand, unused_exclusions
+from winnow.study.vocabulary import AXES, criterion
+
+
+def check(config: Configuration) -> None:
+    """Refuse a configuration whose keys do not go together.
+
+    Raises:
+        WinnowError: one line for each conflict.
+    """
+    if lines := [f"configuration: {conflict}" for conflict in _conflicts(config)]:
+        raise WinnowError("\n".join(lines))
+
+
+def _conflicts(config: Configuration) -> Iterator[str]:
+    yield from _duplicates("seeds", config.seeds)
+    yield from _duplicates("quantization.methods", config.quantization.methods)
+    for key in LOOKED_UP.values():
+        yield from _duplicates(f"benchmark.{key}", getattr(config.benchmark, key))
+    yield from _duplicates("training.rewind_epochs", config.training.rewind_epochs)
+    for name, model in config.models.items():
+        yield from _model_conflicts(name, model)
+        yield from _schedule_conflicts(f"training of {name}", training_of(config, name))
+        if "qat" in config.quantization.methods:
+            yield from _schedule_conflicts(f"quantization.qat of {name}", qat_of(config, name))
+    for name, dataset in config.datasets.items():
+        yield from _size_conflicts(name, dataset, config)
+        if "ptq" in config.quantization.methods:
+            wanted = config.quantization.ptq.calibration_samples
+            yield from _calibration_conflicts("quantization.ptq.calibration_samples", wanted, name, dataset)
+    if config.pruning:
+        yield from _pruning_conflicts(config, config.pruning)
+    yield from _recommend_conflicts(config)
+
+
+def _duplicates(key: str, values: Sequence[Any]) -> Iterator[str]:
+    for value in dict.fromkeys(v for v in values if values.count(v) > 1):
+        yield f"{key} lists {value!r} more than once; list each value once"
+
+
+def _model_conflicts(name: str, model: Model) -> Iterator[str]:
+    if "rewind_epochs" in model.training.model_fields_set:
+        yield f"models.{name}.training.rewind_epochs: set it for all networks in training"
+    if model.factory and model.name:
+        yield f"models.{name} has both name and factory; keep one"
+    elif not model.factory and (model.name or name) not in NETWORKS:
+        near = difflib.get_close_matches(name, NETWORKS, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        yield f"models.{name} is no built-in network{hint}; give it a name or a factory"
+    elif model.arguments and not model.factory:
+        yield f"models.{name}.arguments needs a factory; built-in networks take none"
+
+
+def _schedule_conflicts(where: str, training: Training | Qat) -> Iterator[str]:
+    epochs = training.epochs
+    if training.warmup_epochs > epochs:
+        yield f"{where}: warmup_epochs {training.warmup_epochs} exceeds epochs {epochs}"
+    dropped = training.schedule == "multi_step"
+    if dropped and not training.milestones:
+        yield f"{where}: schedule multi_step needs milestones"
+    listed = {"milestones": training.milestones if dropped else ()}
+    if isinstance(training, Training):
+        listed["rewind_epochs"] = training.rewind_epochs
+    for key, values in listed.items():
+        if late := [epoch for epoch in values if epoch > epochs]:
+            yield f"{where}: {key} lists {late[0]}, but training ends after epoch {epochs}"
+
+
+def _size_conflicts(name: str, dataset: Dataset, config: Configuration) -> Iterator[str]:
+    size = dataset.image_size or SOURCES[dataset.source].image_size
+    for label, model in config.models.items():
+        builtin = model.name or label
+        least = NETWORKS[builtin].smallest_image if builtin in NETWORKS and not model.factory else 0
+        if size < least:
+            yield (
+                f"models.{label} needs images of at least {least} pixels, datasets.{name} has {size}; "
+                f"set datasets.{name}.image_size: {least}"
+            )
+
+
+def _calibration_conflicts(key: str, wanted: int, name: str, dataset: Dataset) -> Iterator[str]:
+    """Yield an error if a data set is known to have fewer training images than are wanted."""
+    sizes = [size for size in (SOURCES[dataset.source].training_samples, dataset.max_train_samples) if size]
+    if sizes and wanted > (available := int(min(sizes) * (1 - dataset.validation_fraction))):
+        yield (f"{key} is {wanted}, but the training split of datasets.{name} has about {available} images; lower it")
+
+
+def _pruning_conflicts(config: Configuration, pruning: Pruning) -> Iterator[str]:
+    for axis in AXES:
+        yield from _duplicates(f"pruning.{axis}", getattr(pruning, axis))
+    yield from _name_conflicts("pruning.datasets", pruning.datasets, config.datasets)
+    yield from _name_conflicts("pruning.models", pruning.models, config.models)
+    yield from _criterion_conflicts(pruning)
+    yield from _exclusion_conflicts(pruning)
+    if any(criterion(name).gradient for name in pruning.criterion):
+        for name in pruning.chosen("datasets", config.datasets):
+            wanted = pruning.calibration_samples
+            yield from _calibration_conflicts("pruning.calibration_samples", wanted, name, config.datasets[name])
+    for name in pruning.chosen("models", config.models):
+        epochs = training_of(config, name).epochs
+        for epoch in rewind_epochs(config):
+            if epoch >= epochs:
+                yield (
+                    f"pruning.rewind lists epoch {epoch}, but training of {name} has {epochs} epochs and nothing would "
+                    f"be left to train; choose at most {epochs - 1}"
+                )
+
+
+def _name_conflicts(key: str, names: Sequence[str] | None, known: Sequence[str] | dict[str, Any]) -> Iterator[str]:
+    for name in dict.fromkeys(names or ()):
+        if name not in known:
+            yield f"{key} lists {name!r}, which is none of {', '.join(known)}"
+
+
+def _criterion_conflicts(pruning: Pruning) -> Iterator[str]:
+    named: dict[str, str] = {}
+    for name in dict.fromkeys(pruning.criterion):
+        first = named.setdefault(criterion_slug(name), name)
+        if first != name:
+            yield (
+                f"pruning.criterion lists {first!r} and {name!r}, which are both {criterion_slug(name)} in the names "
+                "of files; rename one"
+            )
+
+
+def _exclusion_conflicts(pruning: Pruning) -> Iterator[str]:
+    grid = pruning.grid()
+    for number, exclusion in enumerate(grid["exclude"]):
+        if not exclusion:
+            yield f"pruning.exclude.{number} names no axis; name at least one, or remove it"
+    for exclusion in unused_exclusions(grid):
+        texts = (f"{axis}: {values[0] if len(values) == 1 else values}" for axis, values in exclusion.items())
+        yield f"pruning.exclude: {{{', '.join(texts)}}} matches no combination of the lists; correct or remove it"
+    if not expand(grid):
+        yield "pruning.exclude leaves no combination; remove an exclusion, or the pruning section"
+
+
+def _recommend_conflicts(config: Configuration) -> Iterator[str]:
+    recommend = recommend_of(config)
+    limited = [key for key in ("max_latency_ms", "max_energy_mj") if getattr(recommend, key) is not None]
+    limited += [f"objective: {recommend.objective}"] if recommend.objective in ("latency", "energy") else []
+    shippable = set(SHIPPED_IN) & set(config.benchmark.runtimes)
+    for key, listed in LOOKED_UP.items():
+        if key == "runtime" and not shippable and not limited:
+            continue  # nothing is asked of a runtime, and none is timed that could be named
+        value, timed = getattr(recommend, key), getattr(config.benchmark, listed)
+        if value not in timed:
+            reason = f"recommend.{limited[0]} refers to it" if limited else "the report refers to it"
+            yield (
+                f"recommend.{key} is {value}, which benchmark.{listed} ({', '.join(map(str, timed))}) does not time, "
+                f"and {reason}; add it there, or choose another"
+            )

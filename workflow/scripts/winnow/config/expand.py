@@ -1,0 +1,109 @@
+"""From a checked configuration to the study: per-model keys, the grid of pruning, defaults that depend on others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from winnow.config.keys.pruning import Pruning
+from winnow.config.keys.quantization import Qat
+from winnow.config.keys.study import Configuration, Model
+from winnow.config.overrides import qat_of, recommend_of, training_of
+from winnow.config.study import Plain, Study
+from winnow.files import digest
+from winnow.study.grid import expand as strategies_of
+
+_SMOOTH_FINAL = 0.01  # of the peak: the last rate of one_cycle and cosine is practically 0
+
+
+def expand(config: Configuration) -> Study:
+    """Return the study that a configuration without conflicts describes."""
+    quantization, pruning = config.quantization, config.pruning
+    datasets = {name: {"name": name, **dataset.model_dump()} for name, dataset in config.datasets.items()}
+    training = {name: training_of(config, name).model_dump(mode="json") for name in config.models}
+    strategies = strategies_of(pruning.grid()) if pruning else {}
+    values = {
+        "study": config.study,
+        "seeds": list(config.seeds),
+        "datasets": datasets,
+        "models": {name: _model(name, model) for name, model in config.models.items()},
+        "definitions": {name: digest(dataset) for name, dataset in datasets.items()},
+        "training": training,
+        "methods": list(quantization.methods),
+        "apply_to": quantization.apply_to,
+        "bounds": quantization.model_dump(include={"min_integer_macs", "min_sqnr_db", "min_agreement"}),
+        "ptq": quantization.ptq.model_dump(),
+        "qat": {name: _qat(qat_of(config, name), training[name]) for name in config.models},
+        "benchmark": config.benchmark.model_dump(mode="json"),
+        "recommend": recommend_of(config).model_dump(),
+        "strategies": strategies,
+        "pruning": _shared(pruning) if pruning else None,
+        "pruned": _pruned(config, pruning) if pruning else [],
+        "retraining": _retraining(pruning, strategies, training) if pruning else {},
+    }
+    return Study(**{key: _sorted(value) for key, value in values.items()})
+
+
+def _model(name: str, model: Model) -> Plain:
+    kept = model.model_dump(include={"stem", "shortcut", "factory", "arguments"})
+    return {"label": name, "name": None if model.factory else model.name or name, **kept}
+
+
+def _qat(qat: Qat, training: Plain) -> Plain:
+    """Ranges freeze after the first half and batch norms after two thirds, never in the first epoch."""
+    observers, norms = qat.freeze_observers_epoch, qat.freeze_batchnorm_epoch
+    if observers is None:
+        observers = max(2, qat.epochs // 2 + 1)
+    if norms is None:
+        norms = max(observers, qat.epochs * 2 // 3 + 1)
+    own = qat.model_dump(mode="json", exclude={"freeze_observers_epoch", "freeze_batchnorm_epoch"})
+    return {
+        "freeze_observers_epoch": observers,
+        "freeze_batchnorm_epoch": norms,
+        "training": training | own | {"rewind_epochs": []},
+    }
+
+
+def _shared(pruning: Pruning) -> Plain:
+    return pruning.model_dump(mode="json", include={"skip_layers", "min_density", "calibration_samples"})
+
+
+def _pruned(config: Configuration, pruning: Pruning) -> list[list[str]]:
+    models = pruning.chosen("models", config.models)
+    return [[dataset, name] for dataset in pruning.chosen("datasets", config.datasets) for name in models]
+
+
+def _retraining(
+    pruning: Pruning, strategies: Mapping[str, Plain], training: Mapping[str, Plain]
+) -> dict[str, dict[str, Plain]]:
+    rewinds = {strategy["rewind"]: strategy["rewind_epoch"] for strategy in strategies.values()}
+    return {
+        name: {rewind: _retrained(pruning, training[name], rewind, epoch) for rewind, epoch in rewinds.items()}
+        for name in pruning.chosen("models", training)
+    }
+
+
+def _retrained(pruning: Pruning, training: Plain, rewind: str, epoch: int | None) -> Plain:
+    """Rewound weights take up the schedule where they stood; `none` is fine-tuning at a low rate."""
+    changes: Plain = {"rewind_epochs": []}
+    if rewind == "none":
+        tuning = pruning.retrain
+        constant = {"schedule": "multi_step", "milestones": []}  # no milestone: the rate stays
+        changes |= constant if tuning.schedule == "constant" else {"schedule": tuning.schedule}
+        changes["epochs"] = tuning.epochs or training["epochs"]
+        changes["lr"] = tuning.lr or _final_rate(training)
+        changes["warmup_epochs"] = 0
+    return {"first_epoch": epoch or 0, "training": training | changes}
+
+
+def _final_rate(training: Plain) -> float:
+    drops = training["gamma"] ** len(training["milestones"])
+    final: float = training["lr"] * (drops if training["schedule"] == "multi_step" else _SMOOTH_FINAL)
+    return final
+
+
+def _sorted(value: Any) -> Any:
+    """Sort keys at every level."""
+    if isinstance(value, Mapping):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value

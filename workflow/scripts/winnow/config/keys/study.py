@@ -1,0 +1,92 @@
+"""The whole configuration: a study, its data sets and its networks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from winnow.config.catalog import NETWORKS, SOURCES
+from winnow.config.choices import SHORTCUTS, STEMS
+from winnow.config.keys.kinds import IMPORT_PATH, NAME, OneOf, Real, Text, Whole
+from winnow.config.keys.measurement import Benchmark, Recommend
+from winnow.config.keys.pruning import Pruning
+from winnow.config.keys.quantization import Qat, Quantization
+from winnow.config.keys.section import Section, key
+from winnow.config.keys.training import Training
+
+Name = Annotated[str, NAME]
+
+
+class Dataset(Section):
+    """Where images come from, and how they are split."""
+
+    source: Annotated[str, OneOf(SOURCES)] = key("where the images come from", example="image_folder")
+    path: Annotated[str, Text("a path")] = key(
+        "`image_folder`: a directory, .zip or .tar with `train/CLASS/` and `test/CLASS/` (or `val/`); downloads: the "
+        "folder they are kept in",
+        "data",
+        example="data/pets.zip",
+    )
+    image_size: Annotated[int | None, Whole(at_least=4, at_most=1024, unit="pixels")] = key(
+        "height and width that images are resized to; larger images of `image_folder` are cropped to a square around "
+        "the centre",
+        None,
+        null="the source's, 32 for `image_folder`",
+        example=64,
+    )
+    channels: Annotated[int | None, OneOf({3: "RGB", 1: "grey"})] = key(
+        "of the images", None, null="the source's, 3 for `image_folder`", example=1
+    )
+    validation_fraction: Annotated[float, Real(above=0, below=1)] = key(
+        "share of each class's training images set aside; selection uses it, training does not", 0.1, example=0.2
+    )
+    split_seed: Annotated[int, Whole(at_least=0)] = key(
+        "seed of that split and of the limits below; independent of `seeds`", 0, example=7
+    )
+    max_train_samples: Annotated[int | None, Whole(at_least=2, unit="images")] = key(
+        "at most so many training images (validation included), balanced over classes", None, null="all", example=2000
+    )
+    max_test_samples: Annotated[int | None, Whole(at_least=1, unit="images")] = key(
+        "at most so many test images, balanced over classes", None, null="all", example=500
+    )
+
+
+class Model(Section):
+    """A network: a built-in one, or your own."""
+
+    name: Annotated[str | None, OneOf(NETWORKS)] = key(
+        "a built-in network", None, null="the entry's own name", example="resnet18"
+    )
+    stem: Annotated[str, OneOf(STEMS)] = key(
+        "first layers of `resnet18`, `resnet34`, `resnet50` and `mobilenet_v2`", "imagenet", example="cifar"
+    )
+    shortcut: Annotated[str, OneOf(SHORTCUTS)] = key(
+        "shortcuts of `resnet20` and `resnet56` that change shape", "identity", example="projection"
+    )
+    factory: Annotated[str | None, IMPORT_PATH] = key(
+        "your own network, looked up from the working directory; called as `function(channels=, size=, classes=, "
+        "**arguments)`, returns a torch module",
+        None,
+        null="a built-in network",
+        example="mine:small_net",
+    )
+    arguments: dict[str, Any] = key("further keyword arguments of `factory`", {}, example={"width": 32})
+    training: Training = key(
+        "keys of `training` in which this network differs (all but `rewind_epochs`)", Training(), example={"lr": 0.02}
+    )
+    qat: Qat = key("keys of `quantization.qat` in which this network differs", Qat(), example={"epochs": 5})
+
+
+class Configuration(Section):
+    """One study: every network is trained on every data set with every seed, then quantized, scored and timed."""
+
+    study: Name = key("name of the study; results land in `results/<study>/`", example="cifar")
+    seeds: tuple[Annotated[int, Whole(at_least=0)], ...] = key(
+        "each gives its own initial weights, data order and augmentation", (0,), example=[0, 1, 2], at_least_one=True
+    )
+    datasets: dict[Name, Dataset] = key("data sets, by the name used in paths and tables", at_least_one=True)
+    models: dict[Name, Model] = key("networks, by the name used in paths and tables", at_least_one=True)
+    training: Training = key("how every network is trained; a model's own `training` keys take precedence", Training())
+    quantization: Quantization = key("which quantized forms of every network are made, and how", Quantization())
+    pruning: Pruning | None = key("the grid of pruning strategies", None, null="nothing is pruned")
+    benchmark: Benchmark = key("how latency and energy of inference are measured", Benchmark())
+    recommend: Recommend = key("which network of each data set and model is to be shipped", Recommend())
