@@ -61,7 +61,7 @@ def check_repeatable(path: str | Path, images: np.ndarray, run: str, *, integer:
         WinnowError: it does not.
     """
     if found := training_only(read_model(path)):
-        named = ", ".join(found[:_NAMED]) + " and more" * (len(found) > _NAMED)
+        named = ", ".join(found[:_NAMED]) + (" and more" if len(found) > _NAMED else "")
         raise WinnowError(
             f"{run}: the exported network holds {named}: it does at inference what belongs to training only; make that "
             "depend on self.training"
