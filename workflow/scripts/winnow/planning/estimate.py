@@ -111,7 +111,7 @@ def _lines(plan: Plan, costs: Costs, slots: int) -> Iterator[str]:
     sums = (sum(column.values()) for column in (total.jobs, total.cpu_hours, total.gpu_hours))
     yield "  {:<{width}}  {:>7}  {:>10.2f}  {:>10.2f}".format("together", *sums, width=width)
     yield ""
-    yield f"Wall time with {slots} {'jobs' if slots > 1 else 'job'} at a time: {duration(total.wall_hours)}"
+    yield f"Wall time with {slots} {'job' if slots == 1 else 'jobs'} at a time: {duration(total.wall_hours)}"
     yield f"Longest chain of jobs, which no number of slots shortens: {duration(total.chain_hours)}"
     yield f"Disk: {total.disk_bytes / 1e9:.2f} GB in {costs.results}/"
     yield ""
