@@ -33,7 +33,8 @@ class Estimate:
 def estimate(plan: Plan, costs: Costs, slots: int) -> Estimate:
     """Add up what the jobs of a plan take; `slots` jobs run at a time, whatever they ask for."""
     seconds = [costs.seconds(job) for job in plan.jobs]
-    cpu, gpu = defaultdict(float), defaultdict(float)
+    cpu: defaultdict[str, float] = defaultdict(float)
+    gpu: defaultdict[str, float] = defaultdict(float)
     for job, taken in zip(plan.jobs, seconds, strict=True):
         cpu[job.rule] += taken * job.threads / 3600
         gpu[job.rule] += taken * job.gpus / 3600

@@ -87,7 +87,7 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
     device = resolve_device(settings.device, job.label)
     precision = resolve_precision(settings.precision, device)
     make_deterministic()
-    model = trainee.model.to(device, memory_format=torch.channels_last)
+    model = trainee.model.to(device).to(memory_format=torch.channels_last)
     forward = torch.compile(model) if settings.compile else model
     optimizer = make_optimizer(model, settings)
     images, validation = (Split.of(data, name, device) for name in ("train", "validation"))
