@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from winnow.results.numbers import spread
+from winnow.results.over_seeds import NETWORK
 from winnow.results.report_table import ReportTable
 from winnow.results.timed import energy_estimated, timed_configurations
 from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
@@ -40,11 +41,12 @@ def quantization_table(results: pd.DataFrame) -> ReportTable:
         data set and method.
     """
     table = _long(results)
+    shown = _wide(table)
     return ReportTable(
         title="Quantization",
         data=table.drop(columns="text"),
-        shown=_wide(table),
-        groups=("dataset", "model"),
+        shown=shown,
+        groups=[name for name in NETWORK if name in shown],  # several data sets are columns
         labels=("metric",),
         notes=[*_remarks(table)] if len(table) else [],
         nothing="No network has been evaluated yet.",
