@@ -42,8 +42,9 @@ lint: .venv/locked-dev ## style of Python and Snakemake files, and the types of 
 	$(BIN)/python -m snakefmt --check Snakefile workflow
 	$(BIN)/python -m snakemake --configfile config/demo.yaml --lint
 
-docs: .venv/locked-dev ## write the keys of the configuration into its guide and schema, and docs/networks.md
+docs: .venv/locked-dev ## write config/README.md, the schema, results/README.md and docs/networks.md from the code
 	PYTHONPATH=workflow/scripts $(BIN)/python -m winnow.config.guide
+	PYTHONPATH=workflow/scripts $(BIN)/python -m winnow.results.guide
 	cd tests && PYTHONPATH=.:../workflow/scripts ../$(BIN)/python -m networks.table
 
 clean: ## remove the environment and caches; results stay

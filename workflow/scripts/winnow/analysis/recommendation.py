@@ -16,7 +16,7 @@ from winnow.config.recommend import RecommendSettings
 from winnow.results.names import short_names
 from winnow.results.over_seeds import combinations, networks_of
 from winnow.results.timed import Timed
-from winnow.study.vocabulary import DENSE
+from winnow.study.vocabulary import DENSE, FP32
 
 EQUAL = 0.02  # objectives that differ by less than this share count as equal: latency repeats no better
 _SLACK = 1e-9  # a drop of exactly the limit is within it, whatever the rounding
@@ -117,7 +117,7 @@ def _limits(settings: RecommendSettings) -> Iterator[Limit]:
 
 def _base(results: pd.DataFrame) -> float:
     """Return the dense fp32 network's validation accuracy, mean over seeds; not a number if there is none."""
-    dense = results[(results["run"] == DENSE) & (results["precision"] == "fp32")]
+    dense = results[(results["run"] == DENSE) & (results["precision"] == FP32)]
     return float(dense["validation_top1"].mean())
 
 

@@ -17,6 +17,8 @@ AXES = ("criterion", "scope", "structure", "ratio", "rounds", "rewind", "shuffle
 """What a pruning strategy is a combination of."""
 DENSE = "dense"
 """The run that is not pruned."""
+NONE = "none"
+"""The value of an axis that asks for nothing."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class Runtime:
         ships: runs model.onnx, so that every file is scored in it and it can be asked for in `recommend`; else it
             runs the trained module, for comparison.
         dynamic: has integer kernels for activations that are scaled while running.
+        preferred: where a network is to be shipped if the configuration does not say.
     """
 
     name: str
@@ -117,6 +120,7 @@ class Runtime:
     package: str
     ships: bool = True
     dynamic: bool = False
+    preferred: bool = False
 
     def on_integers(self, precision: Precision) -> bool:
         """Whether it should compute a network of this precision on integers."""
@@ -126,7 +130,7 @@ class Runtime:
 RUNTIMES = Words(
     "runtime",
     Runtime("onnxruntime", "ONNX Runtime", "winnow.deploy.onnx_runtime", "onnxruntime", dynamic=True),
-    Runtime("openvino", "OpenVINO", "winnow.deploy.openvino_runtime", "openvino"),
+    Runtime("openvino", "OpenVINO", "winnow.deploy.openvino_runtime", "openvino", preferred=True),
     Runtime("torch", "torch eager", "winnow.deploy.torch_eager", "torch", ships=False),
 )
 SCORED = tuple(name for name, runtime in RUNTIMES.items() if runtime.ships)
@@ -141,6 +145,7 @@ class Criterion:
         meaning: after "removed by".
         module: with `score`; see `winnow.prune.criteria`.
         control: it knows nothing of the weights.
+        magnitude: it is the size of the weights; single ones have one order in all of these.
         gradient: it takes gradients on calibration images.
         initial: it scores the initial weights.
     """
@@ -149,14 +154,15 @@ class Criterion:
     meaning: str
     module: str
     control: bool = False
+    magnitude: bool = False
     gradient: bool = False
     initial: bool = False
 
 
 CRITERIA = Words(
     "criterion",
-    Criterion("l1", "smallest magnitude (l1)", "winnow.prune.magnitude"),
-    Criterion("l2", "smallest norm (l2)", "winnow.prune.magnitude"),
+    Criterion("l1", "smallest magnitude (l1)", "winnow.prune.magnitude", magnitude=True),
+    Criterion("l2", "smallest norm (l2)", "winnow.prune.magnitude", magnitude=True),
     Criterion("taylor", "smallest effect on the loss (taylor)", "winnow.prune.sensitivity", gradient=True),
     Criterion(
         "snip",
@@ -167,6 +173,9 @@ CRITERIA = Words(
     ),
     Criterion("random", "a random draw", "winnow.prune.random_draw", control=True),
 )
+
+
+MAGNITUDE = tuple(name for name, word in CRITERIA.items() if word.magnitude)
 
 
 def criterion(name: str) -> Criterion:
@@ -196,6 +205,7 @@ STRUCTURES = Words(
     Structure("unstructured", "Setting single weights to zero", "weights", "weights", narrow=False),
     Structure("channels", "Removing channels", "channels", "output channels", narrow=True),
 )
+NARROW = tuple(name for name, structure in STRUCTURES.items() if structure.narrow)
 SCOPES = Words(
     "scope",
     Choice("global", "all layers ranked together"),
@@ -203,12 +213,12 @@ SCOPES = Words(
 )
 REWINDS = Words(
     "rewind",
-    Choice("none", "then fine-tuned"),
+    Choice(NONE, "then fine-tuned"),
     Choice("lr", "then trained again with the whole schedule, weights kept"),
     Choice("init", "then rewound to the initial weights and trained again"),
     Choice("random", "then trained again from fresh weights"),
 )
-SHUFFLES = Words("shuffle", Choice("none", ""), Choice("layerwise", "what each layer loses is drawn at random"))
+SHUFFLES = Words("shuffle", Choice(NONE, ""), Choice("layerwise", "what each layer loses is drawn at random"))
 
 
 def rewinding(value: str) -> str:
