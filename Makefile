@@ -3,11 +3,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake --profile profiles/local
+.DEFAULT_GOAL := help
 
 .PHONY: demo plan report live test lint docs clean help
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/locked ## the main job on embedded data, some minutes; prints the tables
 	$(SNAKEMAKE) --configfile config/demo.yaml
@@ -35,10 +36,11 @@ test: .venv/locked-dev ## lint and all tests
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest $(PYTEST)
 
-lint: .venv/locked-dev ## style of Python and Snakemake files
+lint: .venv/locked-dev ## style of Python and Snakemake files, spelling
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m snakefmt --check Snakefile workflow
+	$(BIN)/python -m codespell_lib
 	$(BIN)/python -m snakemake --configfile config/demo.yaml --lint
 
 docs: .venv/locked-dev ## write the keys of the configuration into its guide and schema, and docs/networks.md
