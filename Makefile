@@ -37,9 +37,10 @@ test: .venv/locked-dev ## lint and all tests
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest $(PYTEST)
 
-lint: .venv/locked-dev ## style of Python and Snakemake files, spelling
+lint: .venv/locked-dev ## style of Python and Snakemake files, types of the library, spelling
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m snakefmt --check Snakefile workflow
 	$(BIN)/python -m codespell_lib
 	$(BIN)/python -m snakemake --configfile config/demo.yaml --lint
@@ -49,7 +50,7 @@ docs: .venv/locked-dev ## write the keys of the configuration into its guide and
 	cd tests && PYTHONPATH=.:../workflow/scripts ../$(BIN)/python -m networks.table
 
 clean: ## remove the environment and caches; results stay
-	rm -rf .venv .pytest_cache .ruff_cache
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 # The environment is rebuilt when, and only when, its lock changes. `python -m` keeps it working from a path

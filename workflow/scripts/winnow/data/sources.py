@@ -15,4 +15,5 @@ def read_source(settings: DatasetSettings) -> tuple[Images, Images]:
     Raises:
         WinnowError: the source is absent, damaged or unfit.
     """
-    return importlib.import_module(SOURCES[settings.source].module).read(settings)
+    images: tuple[Images, Images] = importlib.import_module(SOURCES[settings.source].module).read(settings)
+    return images

@@ -55,6 +55,8 @@ def export_onnx(model: nn.Module, example: Tensor, path: str | Path, metadata: M
             output_names=[OUTPUT],
             verbose=False,
         )
+    if program is None:
+        raise WinnowError("torch.onnx.export gave no program")
     for node in program.model.graph:
         node.metadata_props.clear()  # the exporter's stack traces: paths of this machine, and bytes to ship
     program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})

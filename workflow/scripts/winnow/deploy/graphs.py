@@ -83,7 +83,7 @@ class Graph:
 
     def __init__(self, graph: GraphProto):
         self.nodes = list(graph.node)
-        self.initializers = {constant.name: constant for constant in graph.initializer}
+        self.initializers: dict[str, TensorProto] = {constant.name: constant for constant in graph.initializer}
 
     @cached_property
     def _producers(self) -> dict[str, NodeProto]:

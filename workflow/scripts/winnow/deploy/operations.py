@@ -112,8 +112,8 @@ def count_weights(path: str | Path) -> Weights:
 
 def _parameters_of_rounding(node: NodeProto) -> Sequence[str]:
     if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-        return node.input[1:]
-    return node.input[2:4] if node.op_type in ("ConvInteger", "MatMulInteger") else ()
+        return list(node.input[1:])
+    return list(node.input[2:4]) if node.op_type in ("ConvInteger", "MatMulInteger") else ()
 
 
 def weights_of(graph: Graph, node: NodeProto) -> list[TensorProto]:

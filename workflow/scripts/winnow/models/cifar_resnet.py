@@ -18,7 +18,7 @@ _DEPTHS = {"resnet20": 20, "resnet56": 56}
 
 def build(settings: ModelSettings, task: Task) -> nn.Module:
     """Build the network of this name with fresh weights."""
-    return CifarResNet(_DEPTHS[settings.name], task.channels, task.classes, settings.shortcut)
+    return CifarResNet(_DEPTHS[settings.builtin], task.channels, task.classes, settings.shortcut)
 
 
 def _conv_bn(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.Module]:
@@ -30,7 +30,7 @@ def _conv_bn(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.Mo
 class IdentityShortcut(nn.Module):
     """Option A of He et al. 2016: keep every second pixel and pad the new channels with zeros."""
 
-    def __init__(self, channels_in: int, channels_out: int):
+    def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.padding = (channels_out - channels_in) // 2
 
@@ -57,7 +57,8 @@ class CifarBlock(nn.Module):
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.residual(x) + self.shortcut(x))
+        output: Tensor = self.relu(self.residual(x) + self.shortcut(x))
+        return output
 
 
 class CifarResNet(nn.Module):
@@ -83,4 +84,5 @@ class CifarResNet(nn.Module):
         self.classifier = nn.Linear(64, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(torch.flatten(self.pool(self.features(x)), 1))
+        logits: Tensor = self.classifier(torch.flatten(self.pool(self.features(x)), 1))
+        return logits

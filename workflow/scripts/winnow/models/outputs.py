@@ -73,7 +73,7 @@ def _parts(output: Any) -> dict[str | int, Any]:
     if isinstance(output, Mapping):
         return dict(output)
     if hasattr(output, "_fields"):
-        return output._asdict()
+        return dict(output._asdict())
     if dataclasses.is_dataclass(output):
         return {field.name: getattr(output, field.name) for field in dataclasses.fields(output)}
     return dict(enumerate(output)) if isinstance(output, tuple | list) else {}

@@ -12,7 +12,9 @@ from torch.nn.utils import parametrize, prune
 class KeptMask(nn.Module):
     """Multiplies a parameter by a mask, in training and inference."""
 
-    def __init__(self, mask: Tensor):
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
         super().__init__()
         self.register_buffer("mask", mask)
 

@@ -69,7 +69,8 @@ def fault(model: nn.Module, keep: Mapping[str, Tensor], example: Tensor) -> str 
 
 
 def _outputs(layer: nn.Module) -> int:
-    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+    """Return the number of output channels of a linear or convolution."""
+    return int(getattr(layer, "out_features" if isinstance(layer, nn.Linear) else "out_channels"))
 
 
 @torch.no_grad()
@@ -129,7 +130,7 @@ def _difference_in_training(wide: nn.Module, narrow: nn.Module, example: Tensor)
     return None
 
 
-def _seeded(seed: int, function: Callable, *arguments: Any) -> Any:
+def _seeded(seed: int, function: Callable[..., Any], *arguments: Any) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return function(*arguments)

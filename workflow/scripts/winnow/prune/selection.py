@@ -16,7 +16,7 @@ from winnow.errors import WinnowError
 
 def density(ratio: float, number: int, rounds: int) -> float:
     """Return the share that is left after round `number` of `rounds`: (1 - ratio)^(number / rounds)."""
-    return (1 - ratio) ** (number / rounds)
+    return float((1 - ratio) ** (number / rounds))
 
 
 def select(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 
@@ -35,7 +36,7 @@ def resolve_precision(name: str, device: torch.device) -> str:
     return "bf16" if flags.get("amx_bf16") or flags.get("avx512_bf16") else "fp32"
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """Compute in bfloat16 where it is safe; weights stay float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
@@ -43,9 +44,10 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
 def make_deterministic() -> None:
     """Set all determinism of the process: same seed, machine and thread count give the same bits on a CPU.
 
-    On a GPU, operators without a deterministic kernel warn and go on.
+    On a GPU, operators without a deterministic kernel warn and run.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and hides nothing here
+    # costs time and hides nothing here; torch defines it in a way that no type checker sees
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

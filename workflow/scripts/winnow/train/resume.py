@@ -1,4 +1,4 @@
-"""The state from which a killed training goes on."""
+"""The state from which a killed training run resumes."""
 
 from __future__ import annotations
 
@@ -38,14 +38,16 @@ class ResumeFile:
         if not self.path.exists():
             return None
         try:
-            state = torch.load(self.path, map_location=device, weights_only=True)
+            state: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
             key = state.pop("key")
         except Exception as error:  # torch.load raises whatever a damaged archive provokes
             log.warning("discarding %s: it is damaged (%s)", self.path, str(error).splitlines()[0])
-            return self.discard()
+            self.discard()
+            return None
         if key != self.key:
             log.warning("discarding %s: parameters, inputs or code have changed since it was written", self.path)
-            return self.discard()
+            self.discard()
+            return None
         return state
 
     def discard(self) -> None:
