@@ -111,7 +111,9 @@ class _Check:
         except WinnowError as error:
             reason = " ".join(str(error).split())
         seconds = time.monotonic() - begin
-        self.found.append(Finding(what, reason is None, reason, round(seconds, 2), details or {}))
+        self.found.append(
+            Finding(what=what, works=reason is None, reason=reason, seconds=round(seconds, 2), details=details or {})
+        )
         log.info("%s: %s (%.1f s)", self._label(what), reason or "works", seconds)
         return reason is None
 
@@ -155,7 +157,7 @@ class _Check:
         weights, start = self.folder / "weights.safetensors", self.folder / "start.safetensors"
         save_weights(weights, self.model)
         step = prune(
-            Ancestors(weights, None, None, weights),
+            Ancestors(weights=weights, masks=None, snapshot=None, init=weights),
             self.settings.model,
             self.few,
             strategy,

@@ -18,7 +18,8 @@ _DEPTHS = {"resnet20": 20, "resnet56": 56}
 
 def build(settings: ModelSettings, task: Task) -> nn.Module:
     """Build the network of this name with fresh weights."""
-    return CifarResNet(_DEPTHS[settings.builtin], task.channels, task.classes, settings.shortcut)
+    depth = _DEPTHS[settings.builtin]
+    return CifarResNet(depth=depth, channels=task.channels, classes=task.classes, shortcut=settings.shortcut)
 
 
 def _conv_bn(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.Module]:
@@ -41,7 +42,7 @@ class IdentityShortcut(nn.Module):
 class CifarBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut; [N, C, H, W] -> [N, C', H/stride, W/stride]."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut: str):
+    def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut: str) -> None:
         super().__init__()
         self.residual = nn.Sequential(
             *_conv_bn(channels_in, channels_out, stride), nn.ReLU(), *_conv_bn(channels_out, channels_out)
@@ -69,7 +70,7 @@ class CifarResNet(nn.Module):
         shortcut: `identity` (option A, the paper's choice on CIFAR) or `projection` (option B).
     """
 
-    def __init__(self, depth: int, channels: int, classes: int, shortcut: str = "identity"):
+    def __init__(self, depth: int, channels: int, classes: int, shortcut: str = "identity") -> None:
         super().__init__()
         blocks = (depth - 2) // 6
         layers: list[nn.Module] = [*_conv_bn(channels, 16), nn.ReLU()]

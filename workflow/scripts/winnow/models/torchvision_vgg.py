@@ -22,7 +22,7 @@ def build(settings: ModelSettings, task: Task) -> nn.Module:
 class VggBn(nn.Module):
     """torchvision's VGG features with batch norm, global pooling and one linear classifier (the CIFAR form)."""
 
-    def __init__(self, features: nn.Module, classes: int):
+    def __init__(self, features: nn.Module, classes: int) -> None:
         super().__init__()
         self.features = features
         self.pool = nn.AdaptiveAvgPool2d(1)

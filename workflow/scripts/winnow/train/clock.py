@@ -15,7 +15,7 @@ from winnow.train.progress import Progress
 class Clock:
     """Adds wall time and energy to the progress of a training run, from now on."""
 
-    def __init__(self, progress: Progress, meter: EnergyMeter):
+    def __init__(self, progress: Progress, meter: EnergyMeter) -> None:
         self._progress, self._meter = progress, meter
         self._mark = self._saved = time.monotonic()
         meter.start()
