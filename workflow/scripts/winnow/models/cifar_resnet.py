@@ -29,7 +29,10 @@ def _conv_bn(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.Mo
 
 
 class IdentityShortcut(nn.Module):
-    """Option A of He et al. 2016: keep every second pixel and pad the new channels with zeros."""
+    """Option A of He et al. 2016: keep every second pixel and pad the new channels with zeros.
+
+    float [N, C, H, W] -> [N, C', H/2, W/2].
+    """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -40,7 +43,7 @@ class IdentityShortcut(nn.Module):
 
 
 class CifarBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut; [N, C, H, W] -> [N, C', H/stride, W/stride]."""
+    """Two 3x3 convolutions and a shortcut; float [N, C, H, W] -> [N, C', H/stride, W/stride]."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut: str) -> None:
         super().__init__()
@@ -63,7 +66,7 @@ class CifarBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """The 6n+2 layer ResNet for 32x32 images (He et al. 2016, section 4.2).
+    """The 6n+2 layer ResNet for 32x32 images (He et al. 2016, section 4.2): float [N, C, H, W] -> [N, classes].
 
     Args:
         depth: 20, 32, 44, 56, ...

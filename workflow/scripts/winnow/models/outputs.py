@@ -27,8 +27,8 @@ def logits_of(output: Any) -> Any:
 def auxiliary_logits(output: Any) -> list[Tensor]:
     """Return the outputs that are trained beside the logits.
 
-    They have the shape of the logits and a name that begins with `aux`, or are further elements of a tuple without
-    names.
+    They have the shape of the logits, float [N, classes], and a name that begins with `aux`, or are further elements
+    of a tuple without names.
     """
     logits = logits_of(output)
     return [

@@ -20,7 +20,10 @@ def build(settings: ModelSettings, task: Task) -> nn.Module:
 
 
 class VggBn(nn.Module):
-    """torchvision's VGG features with batch norm, global pooling and one linear classifier (the CIFAR form)."""
+    """torchvision's VGG features with batch norm, global pooling and one linear classifier (the CIFAR form).
+
+    float [N, C, H, W] -> logits [N, classes].
+    """
 
     def __init__(self, features: nn.Module, classes: int) -> None:
         super().__init__()

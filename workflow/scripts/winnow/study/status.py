@@ -116,8 +116,8 @@ def _ancestors(network: Network) -> Iterator[str]:
     dense = f"{network.dataset}/{network.model}/seed{network.seed}/dense"
     slug, _, number = network.training.rpartition("/round")
     rounds = range(1, int(number) + 1) if slug else ()
-    trainings = [dense, *(f"{slug}/round{earlier}" for earlier in rounds)]
-    yield from (f"{training}/history.csv" for training in trainings)
+    folders = [dense, *(f"{slug}/round{earlier}" for earlier in rounds)]
+    yield from (f"{run}/history.csv" for run in folders)
 
 
 def _epoch(history: str, folder: Path) -> int | None:

@@ -187,7 +187,7 @@ class Structure:
     Attributes:
         action: as the subject of a sentence.
         unit: what sparsity counts, in sparsity.json; `units` in a sentence.
-        narrow: what is removed is gone from the file and not multiplied.
+        narrow: what is removed is not in the file and not multiplied.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Device, arithmetic and determinism of a training, chosen in one place."""
+"""Device, arithmetic and determinism of a training run, chosen in one place."""
 
 from __future__ import annotations
 
