@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
 
 from winnow.measure.energy import EnergyMeter
 from winnow.study.energy import Energy
@@ -47,7 +47,7 @@ class Interruption:
         self.came = False
 
     def __enter__(self) -> Self:
-        self._previous: Any = signal.signal(signal.SIGTERM, self._note)
+        self._previous = signal.signal(signal.SIGTERM, self._note)
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
