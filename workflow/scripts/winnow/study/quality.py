@@ -35,8 +35,10 @@ class InRuntime:
 
     Attributes:
         runs: whether it loads and runs the file; if not, `reason` says why and the rest is None.
-        agrees: whether it computes what the first runtime computes.
-        difference, predictions: how far; see `deploy.agreement.Agreement`.
+        agrees: whether it computes what the first runtime computes, or a quantized network's float counterpart as well
+            as the first runtime does.
+        difference, predictions: how far from the first runtime; see `deploy.agreement.Agreement`.
+        from_float: how far from the float counterpart, in the same measure; None for fp32.
     """
 
     runs: bool
@@ -46,6 +48,7 @@ class InRuntime:
     difference: float | None = None
     predictions: float | None = None
     tolerance: Tolerance | None = None
+    from_float: float | None = None
 
 
 @dataclass(frozen=True)
