@@ -95,6 +95,7 @@ def study(name: str, images: str, samples: int, epochs: int) -> dict[str, Any]:
         },
         "quantization": {
             "methods": list(METHODS),
+            "min_agreement": 0.98,
             "ptq": {"calibration_samples": 256},
             "qat": {"epochs": 1, "lr": rate / 10, "warmup_epochs": 0},
         },
@@ -102,8 +103,8 @@ def study(name: str, images: str, samples: int, epochs: int) -> dict[str, Any]:
     }
 
 
-def run(configuration: dict[str, Any], cores: int) -> str | None:
-    """Evaluate every file of a study; return the first line of its refusals, or None."""
+def run(configuration: dict[str, Any], cores: int) -> list[str]:
+    """Evaluate every file of a study; return what refuses any, a line each."""
     name = configuration["study"]
     (model,) = configuration["models"]
     files = [
@@ -120,10 +121,9 @@ def run(configuration: dict[str, Any], cores: int) -> str | None:
             text=True,
             check=False,
         )
-    if done.returncode == 0:
-        return None
     lines = (done.stdout + done.stderr).splitlines()
-    return next((line.partition("error: ")[2] for line in lines if "error: " in line), lines[-1])
+    found = [line.partition("error: ")[2] for line in lines if "error: " in line]
+    return list(dict.fromkeys(found)) or ([lines[-1]] if done.returncode else [])
 
 
 HEADER = (
@@ -139,16 +139,22 @@ HEADER = (
 )
 
 
-def rows(name: str, refusal: str | None) -> list[str]:
+def rows(name: str, refusals: list[str]) -> list[str]:
     """Return the rows of the table for one network."""
     label = name.replace("_", "-")
     folder = ROOT / "results" / f"torchvision-{label}" / "cifar10-64" / label / "seed0" / "dense"
     lines = []
     for precision in ("fp32", *METHODS):
         path = folder / precision / "quality.json"
-        cells = _cells(Quality.read(path)) if path.exists() else [*[""] * 6, refusal or "not made"]
+        cells = _cells(Quality.read(path)) if path.exists() else [*[""] * 6, _refusal(precision, refusals, folder)]
         lines.append("| " + " | ".join([name, precision, *cells]) + " |")
     return lines
+
+
+def _refusal(precision: str, refusals: list[str], folder: Path) -> str:
+    """Return what refuses a precision, without the folder that the table is about."""
+    own = [line for line in refusals if f"/dense/{precision}:" in line] or refusals or ["not made"]
+    return own[0].rpartition(f"/dense/{precision}: ")[2].replace(f"{folder.relative_to(ROOT)}/", "")
 
 
 def _cells(quality: Quality) -> list[str]:
@@ -180,8 +186,8 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = ["| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
     for name in arguments.networks:
-        refusal = run(study(name, arguments.images, arguments.samples, arguments.epochs), arguments.cores)
-        lines += rows(name, refusal)
+        refusals = run(study(name, arguments.images, arguments.samples, arguments.epochs), arguments.cores)
+        lines += rows(name, refusals)
         print("\n".join(lines[-len(METHODS) - 1 :]), flush=True)
     arguments.table.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -26,7 +26,7 @@ from winnow.prune.step import Ancestors, prune
 from winnow.quantize.aware import AwareTraining
 from winnow.quantize.static import quantize_static
 from winnow.rng import generator
-from winnow.train.loop import Trainee, train
+from winnow.train.loop import Job, Trainee, train
 from winnow.train.resume import ResumeFile
 
 SETTINGS = PruningSettings(skip_layers=(), min_density=0.001, calibration_samples=32)
@@ -240,10 +240,8 @@ def retrained(chain, step, tmp_path, *, hold=True, optimizer="sgd", name="a", fi
     folder = tmp_path / name
     folder.mkdir(exist_ok=True)
     resume, history = ResumeFile(folder / "weights.resume", "k"), folder / "history.csv"
-    train(
-        trainee, chain.data, settings, run=name, seed=0, resume=resume, history=history, snapshots={}, tdp_watts=65.0,
-        first_epoch=first_epoch,
-    )  # fmt: skip
+    job = Job(name, seed=0, resume=resume, history=history, snapshots={}, tdp_watts=65.0, first_epoch=first_epoch)
+    train(trainee, chain.data, settings, job)
     return step.model
 
 
@@ -283,17 +281,20 @@ def test_masks_hold_through_a_resume(chain, tmp_path):
 def test_a_rewound_training_is_the_rest_of_the_original(chain, tmp_path):
     """Without pruning, momentum and statistics, rewinding to an epoch repeats what training did from there."""
     settings = training_settings(epochs=3, momentum=0.0)
-    arguments = {"run": "r", "seed": 0, "history": tmp_path / "h.csv", "tdp_watts": 65.0}
-    model = build_model(chain.settings, chain.data.task, seed=0)
     point = tmp_path / "rewind.safetensors"
-    train(
-        Trainee(model), chain.data, settings, resume=ResumeFile(tmp_path / "a", "k"), snapshots={1: point}, **arguments
+    job = Job(
+        label="r",
+        seed=0,
+        resume=ResumeFile(tmp_path / "a", "k"),
+        history=tmp_path / "h.csv",
+        snapshots={1: point},
+        tdp_watts=65.0,
     )
+    model = build_model(chain.settings, chain.data.task, seed=0)
+    train(Trainee(model), chain.data, settings, job)
     step = chain.prune(strategy(ratio=0.0, rewind="epoch1", rewind_epoch=1), snapshot=point)
-    train(
-        Trainee(step.model), chain.data, settings, resume=ResumeFile(tmp_path / "b", "k"), snapshots={}, first_epoch=1,
-        **arguments,
-    )  # fmt: skip
+    rest = replace(job, resume=ResumeFile(tmp_path / "b", "k"), snapshots={}, first_epoch=1)
+    train(Trainee(step.model), chain.data, settings, rest)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), step.model.parameters(), strict=True))
     assert [line.split(",")[0] for line in (tmp_path / "h.csv").read_text().splitlines()] == ["epoch", "2", "3"]
 
@@ -454,10 +455,8 @@ def test_aware_training_keeps_the_mask(tmp_path, squares):
     settings = QatSettings(2, 2, training_settings(epochs=1, warmup_epochs=0, lr=0.01))
     aware = AwareTraining(step.model, example_images(squares), settings, step.masks)
     resume = ResumeFile(tmp_path / "r", "k")
-    train(
-        aware.trainee, squares, settings.training, run="net", seed=0, resume=resume, history=tmp_path / "h.csv",
-        snapshots={}, tdp_watts=65.0,
-    )  # fmt: skip
+    job = Job("net", seed=0, resume=resume, history=tmp_path / "h.csv", snapshots={}, tdp_watts=65.0)
+    train(aware.trainee, squares, settings.training, job)
     aware.check("net")
     with torch.no_grad():
         dict(aware.model.named_parameters())["classifier.weight"].fill_(1.0)

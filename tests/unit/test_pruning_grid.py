@@ -1,7 +1,6 @@
 """The pruning section: expansion, repetitions, slugs, retraining schedules and one-line errors."""
 
 import re
-import time
 
 import pytest
 
@@ -157,11 +156,10 @@ def test_mistakes_are_one_line_each(pruning, expected):
     assert any(re.search(expected, line) for line in str(caught.value).splitlines()), str(caught.value)
 
 
-def test_a_large_grid_is_expanded_in_no_time():
+def test_a_large_grid_is_expanded_whole():
     ratios = [k / 1001 for k in range(1, 1001)]
-    start = time.perf_counter()
-    assert len(slugs(ratio=ratios, criterion=["l1", "random"], scope=["global", "local"], rewind=["init", 3])) == 8000
-    assert time.perf_counter() - start < 10
+    found = slugs(ratio=ratios, criterion=["l1", "random"], scope=["global", "local"], rewind=["init", 3])
+    assert len(set(found)) == len(found) == 8000
 
 
 def test_the_shipped_studies_have_the_grids_they_promise():

@@ -132,7 +132,7 @@ def test_a_single_file_is_a_target(study, project):
 def test_the_default_study_is_planned_from_its_configuration_alone(project):
     command = [sys.executable, "-m", "snakemake", "-n"]
     done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=True)
-    pruned = 3 * 2 * (5 + 1 + 8 * 2 * (1 + 5))  # seeds, networks, rounds: ratio 0 is the same by l1 and by chance
+    pruned = 3 * 2 * (5 + 1 + 8 * 2 * (1 + 5))  # seeds, networks, rounds: ratio 0 is the same by l1 and at random
     last = 3 * 2 * (2 + 8 * 2 * 2)
     counts = job_counts(done.stdout + done.stderr)
     assert counts["prepare_dataset"] == 2

@@ -20,7 +20,7 @@ logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # torchao's re
 @contextmanager
 def job(snakemake: Any) -> Iterator[str]:
     """Yield the name of the run; log to the rule's log and to stderr; use the threads the rule was given."""
-    handlers = [logging.FileHandler(snakemake.log[0], mode="w"), logging.StreamHandler()]
+    handlers: list[logging.Handler] = [logging.FileHandler(snakemake.log[0], mode="w"), logging.StreamHandler()]
     logging.basicConfig(  # force: a library may have installed handlers of its own while it was imported
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True
     )

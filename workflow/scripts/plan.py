@@ -37,9 +37,9 @@ def dry_run(arguments: argparse.Namespace) -> Iterator[str]:
     """Yield the lines of `snakemake -n`; if it fails, its last lines are the answer."""
     options = ["--profile", arguments.profile, "--configfile", arguments.configfile, "--nolock"]
     command = [sys.executable, "-m", "snakemake", *arguments.targets, "-n", *options]
-    last = []
+    last: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        for line in process.stdout:
+        for line in process.stdout or ():
             last = [*last[-9:], line]
             yield line
     if process.returncode:

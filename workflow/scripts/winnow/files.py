@@ -45,6 +45,11 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises:
+        WinnowError: it is absent or damaged.
+    """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -59,7 +64,8 @@ def digest(value: Any) -> str:
 
 def safetensors_metadata(path: str | Path) -> dict[str, str]:
     """Return the metadata of a safetensors file by reading its header only (no tensor, no torch)."""
-    return safetensors_header(path).get("__metadata__", {})
+    metadata: dict[str, str] = safetensors_header(path).get("__metadata__", {})
+    return metadata
 
 
 def safetensors_header(path: str | Path) -> dict[str, Any]:
@@ -73,6 +79,7 @@ def safetensors_header(path: str | Path) -> dict[str, Any]:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= 100_000_000:
                 raise ValueError("no safetensors header")
-            return json.loads(file.read(length))
+            header: dict[str, Any] = json.loads(file.read(length))
+            return header
     except (OSError, ValueError) as error:
         raise WinnowError(f"{path}: not a safetensors file ({error}); delete it and run again") from error

@@ -31,11 +31,9 @@ def seed_all(seed: int) -> None:
 
 
 def generator(*key: int) -> torch.Generator:
-    """Return a CPU generator whose stream is a function of all the integers in `key`."""
-    mixed = 0
-    for number in key:  # splitmix64's finalizer: neighbouring keys give unrelated streams
-        mixed = (mixed + number + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
-        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-        mixed ^= mixed >> 31
-    return torch.Generator().manual_seed(mixed >> 1)
+    """Return a CPU generator whose stream is a function of all the integers in `key`, at least 0.
+
+    Neighbouring keys give unrelated streams (numpy's SeedSequence; O'Neill 2015).
+    """
+    (state,) = np.random.SeedSequence(key).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state) >> 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch.fx import GraphModule, Node
 
-from winnow.capture.fx_graphs import calls, insert
+from winnow.capture.fx_graphs import calls, insert, node_argument, operator_of, sizes_argument, tensor_of
 
 aten = torch.ops.aten
 _RESHAPES = (aten.view.default, aten.reshape.default, aten._unsafe_view.default)
@@ -22,7 +22,7 @@ def infer_sizes(graph_module: GraphModule) -> None:
     for node in calls(graph_module):
         if node.target not in _RESHAPES:
             continue
-        given, shape = node.args[1], node.meta["val"].shape
+        given, shape = sizes_argument(node, 1), tensor_of(node).shape
         free = [place for place, size in enumerate(given) if isinstance(size, Node)]
         sizes = [shape[place] if size == -1 else size for place, size in enumerate(given)]
         if len(free) == 1 and all(isinstance(size, int) for place, size in enumerate(sizes) if place not in free):
@@ -41,12 +41,14 @@ def repeat_by_adding(graph_module: GraphModule) -> None:
             continue
         zeros = zeros or _zeros(images)
         argument = int(node.target in _REPEATING)
-        sizes = list(node.args[argument])
+        sizes = sizes_argument(node, argument)
         sizes[place] = 1
-        constant = insert(node, node.target, (*node.args[:argument], sizes, *node.args[argument + 1 :]), node.kwargs)
+        constant = insert(
+            node, operator_of(node), (*node.args[:argument], sizes, *node.args[argument + 1 :]), node.kwargs
+        )
         column = insert(node, aten.reshape.default, (zeros, [-1 if size == place else 1 for size in range(len(sizes))]))
-        if node.meta["val"].dtype != column.meta["val"].dtype:
-            column = insert(node, aten.to.dtype, (column, node.meta["val"].dtype))
+        if tensor_of(node).dtype != tensor_of(column).dtype:
+            column = insert(node, aten.to.dtype, (column, tensor_of(node).dtype))
         node.target, node.args, node.kwargs = aten.add.Tensor, (constant, column), {}
     graph_module.graph.eliminate_dead_code()
 
@@ -54,16 +56,19 @@ def repeat_by_adding(graph_module: GraphModule) -> None:
 def _repeated(node: Node, images: Node) -> int | None:
     """Return the dimension in which a single entry is repeated, or made, for each image; None for other operators."""
     if node.target in _REPEATING:
-        sizes, source = node.args[1], node.args[0].meta["val"].shape
+        sizes, source = sizes_argument(node, 1), tuple(tensor_of(node_argument(node, 0)).shape)
     elif node.target in _FILLING:
-        sizes, source = node.args[0], ()
+        sizes, source = sizes_argument(node, 0), ()
     else:
         return None
-    free = [place for place, size in enumerate(sizes) if isinstance(size, Node)]
-    if len(free) != 1 or sizes[free[0]].target != aten.sym_size.int or sizes[free[0]].args != (images, 0):
+    free = [(place, size) for place, size in enumerate(sizes) if isinstance(size, Node)]
+    if len(free) != 1:
+        return None
+    place, size = free[0]
+    if size.target != aten.sym_size.int or size.args != (images, 0):
         return None
     missing = len(sizes) - len(source)
-    return free[0] if free[0] < missing or source[free[0] - missing] == 1 else None
+    return place if place < missing or source[place - missing] == 1 else None
 
 
 def _zeros(images: Node) -> Node:
@@ -71,6 +76,6 @@ def _zeros(images: Node) -> Node:
     before, zeros = images.next, images
     while before.op == "placeholder":
         before = before.next
-    for _ in images.meta["val"].shape[1:]:
+    for _ in tensor_of(images).shape[1:]:
         zeros = insert(before, aten.select.int, (zeros, 1, 0))
     return insert(before, aten.clamp.default, (zeros, 0.0, 0.0))

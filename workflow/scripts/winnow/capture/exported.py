@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
-from winnow.capture.fx_graphs import NORMS, arguments, calls, module_of
+from winnow.capture.fx_graphs import NORMS, arguments, calls, module_of, schema_of
 from winnow.capture.spelling import PlainSpelling, spell
 from winnow.errors import WinnowError
 from winnow.models.copies import copied
@@ -95,9 +95,10 @@ def set_training(graph_module: GraphModule, training: bool, *, norms: bool = Tru
         norms: whether batch and instance norms, too, take the statistics of the batch and update their own.
     """
     for node in calls(graph_module):
-        if not hasattr(node.target, "_schema"):
+        schema = schema_of(node)
+        if schema is None:
             continue
-        for place, argument in enumerate(node.target._schema.arguments):
+        for place, argument in enumerate(schema.arguments):
             if argument.name not in _TRAINING_FLAGS or _without_own_statistics(node):
                 continue
             value = training and (norms or node.target not in NORMS)

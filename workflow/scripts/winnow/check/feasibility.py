@@ -12,13 +12,13 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 from torch.fx import GraphModule
 
-from winnow.config.settings import CheckSettings, StrategySettings, TrainingSettings
+from winnow.config.settings import CheckSettings, PruningSettings, QatSettings, StrategySettings, TrainingSettings
 from winnow.data.batches import training_batches
 from winnow.data.dataset import ImageDataset
 from winnow.deploy.coverage import check_coverage, measure_coverage
@@ -43,6 +43,8 @@ from winnow.train.loop import Job, Trainee, train
 from winnow.train.resume import ResumeFile
 
 log = logging.getLogger(__name__)
+_Details = dict[str, str | float | None]
+_Step = Callable[[], _Details | None]
 _IMAGES = 8
 _ADVICE = "correct the network, or do not ask for this"
 
@@ -78,7 +80,7 @@ def raise_failures(findings: Sequence[Finding]) -> None:
 
 
 class _Check:
-    def __init__(self, settings: CheckSettings, data: ImageDataset, run: str, folder: Path):
+    def __init__(self, settings: CheckSettings, data: ImageDataset, run: str, folder: Path) -> None:
         self.settings, self.data, self.run, self.folder = settings, data, run, folder
         self.few = _few(data, settings.training.batch_size)
         self.shape = data.task.shape
@@ -87,17 +89,21 @@ class _Check:
         self.model: nn.Module
 
     def findings(self) -> list[Finding]:
-        needed = [("weights", self._weights), ("inference", self._inference)]
-        needed += [("training", self._training), ("fp32", self._fp32)]
-        if all(self._try(what, step) for what, step in needed):
-            steps = {"dynamic": self._dynamic, "ptq": self._ptq, "qat": self._qat}
+        needed: dict[str, _Step] = {"weights": self._weights, "inference": self._inference}
+        needed |= {"training": self._training, "fp32": self._fp32}
+        if all(self._try(what, step) for what, step in needed.items()):
+            steps: dict[str, _Step] = {"dynamic": self._dynamic, "ptq": self._ptq}
+            if self.settings.qat:
+                steps["qat"] = partial(self._qat, self.settings.qat)
             for method in self.settings.methods:
                 self._try(method, steps[method])
-            for strategy in self.settings.strategies:
-                self._try(f"{strategy.structure} by {strategy.criterion}", lambda chosen=strategy: self._pruned(chosen))
+            if self.settings.pruning:
+                for strategy in self.settings.strategies:
+                    step = partial(self._pruned, strategy, self.settings.pruning)
+                    self._try(f"{strategy.structure} by {strategy.criterion}", step)
         return self.found
 
-    def _try(self, what: str, step: Callable[[], dict[str, Any] | None]) -> bool:
+    def _try(self, what: str, step: _Step) -> bool:
         begin, reason, details = time.monotonic(), None, None
         try:
             with user_code(self._label(what), "does not work", _ADVICE, getattr(self, "model", None)):
@@ -105,7 +111,9 @@ class _Check:
         except WinnowError as error:
             reason = " ".join(str(error).split())
         seconds = time.monotonic() - begin
-        self.found.append(Finding(what, reason is None, reason, round(seconds, 2), details or {}))
+        self.found.append(
+            Finding(what=what, works=reason is None, reason=reason, seconds=round(seconds, 2), details=details or {})
+        )
         log.info("%s: %s (%.1f s)", self._label(what), reason or "works", seconds)
         return reason is None
 
@@ -122,39 +130,38 @@ class _Check:
     def _training(self) -> None:
         self._train(Trainee(copy.deepcopy(self.model)), self.few, self.settings.training, "training")
 
-    def _fp32(self) -> dict[str, Any]:
+    def _fp32(self) -> _Details:
         path, details = self._export_float(self.model, "fp32")
         for count in (1, 3):  # a file may work with the batch size of its example only
             check_agreement(self.model, example_images(self.few)[:count], path, self._label("fp32"), integer=False)
         return details
 
-    def _dynamic(self) -> dict[str, Any]:
+    def _dynamic(self) -> _Details:
         quantize_dynamic(self._path("fp32"), self._path("dynamic"))
         return self._integers("dynamic")
 
-    def _ptq(self) -> dict[str, Any]:
+    def _ptq(self) -> _Details:
         batches = calibration_batches(self.few, len(self.few.train_index))
         return self._export_integer(quantize_static(self.model, batches, self.settings.observer), "ptq")
 
-    def _qat(self) -> dict[str, Any]:
-        aware = self._aware(self.model, None)
-        few = _few(self.data, self.settings.qat.training.batch_size)
-        self._train(aware.trainee, few, self.settings.qat.training, "qat")
+    def _qat(self, settings: QatSettings) -> _Details:
+        aware = self._aware(self.model, settings, None)
+        few = _few(self.data, settings.training.batch_size)
+        self._train(aware.trainee, few, settings.training, "qat")
         self._export_float(aware.float_model(), "qat-float")
         return self._export_integer(aware.convert(), "qat")
 
-    def _pruned(self, strategy: StrategySettings) -> dict[str, Any]:
+    def _pruned(self, strategy: StrategySettings, settings: PruningSettings) -> _Details:
         """Take one round; of the first criterion of a structure, also export what would be retrained."""
         what = f"{strategy.structure} by {strategy.criterion}"
         weights, start = self.folder / "weights.safetensors", self.folder / "start.safetensors"
         save_weights(weights, self.model)
-        settings = replace(self.settings.pruning, calibration_samples=len(self.few.train_index))
         step = prune(
-            Ancestors(weights, None, None, weights),
+            Ancestors(weights=weights, masks=None, snapshot=None, init=weights),
             self.settings.model,
             self.few,
             strategy,
-            settings,
+            replace(settings, calibration_samples=len(self.few.train_index)),
             slug=what,
             number=1,
             seed=self.settings.seed,
@@ -171,12 +178,12 @@ class _Check:
         self._train(Trainee(copy.deepcopy(narrow)), self.few, self.settings.training, what)
         check_exported_zeros(self._export_float(narrow, what)[0], step.masks, self._label(what))
         if self.settings.qat and step.masks.keep:
-            aware = self._aware(narrow, step.masks)
+            aware = self._aware(narrow, self.settings.qat, step.masks)
             aware.trainee.after_step()
             aware.check(self._label(what))
 
-    def _aware(self, model: nn.Module, masks: Masks | None) -> AwareTraining:
-        return AwareTraining(model, example_images(self.few), self.settings.qat, masks)
+    def _aware(self, model: nn.Module, settings: QatSettings, masks: Masks | None) -> AwareTraining:
+        return AwareTraining(model, example_images(self.few), settings, masks)
 
     def _train(self, trainee: Trainee, data: ImageDataset, settings: TrainingSettings, what: str) -> None:
         train(
@@ -193,15 +200,15 @@ class _Check:
             ),
         )
 
-    def _export_float(self, model: nn.Module, what: str) -> tuple[Path, dict[str, Any]]:
+    def _export_float(self, model: nn.Module, what: str) -> tuple[Path, _Details]:
         export_checked(model, self.few, self._path(what), run=self._label(what), integer=False)
         return self._path(what), self._run(what)
 
-    def _export_integer(self, model: GraphModule, what: str) -> dict[str, Any]:
+    def _export_integer(self, model: GraphModule, what: str) -> _Details:
         export_onnx(model, example_images(self.few), self._path(what), {})
         return self._integers(what)
 
-    def _integers(self, what: str) -> dict[str, Any]:
+    def _integers(self, what: str) -> _Details:
         """Check that enough runs on integers, and say which share of the multiply-accumulates does."""
         details, path = self._run(what), self._path(what)
         graph, least = Graph(read_model(path).graph), self.settings.min_integer_macs
@@ -213,7 +220,7 @@ class _Check:
             details[f"integer_macs_{runtime}"] = coverage.macs
         return details
 
-    def _run(self, what: str) -> dict[str, Any]:
+    def _run(self, what: str) -> _Details:
         images, label = example_images(self.few), self._label(what)
         failures = check_runs(self._path(what), images, len(self.data.classes), label)
         return {runtime: failures.get(runtime) for runtime in SCORED}

@@ -81,6 +81,17 @@ class ModelSettings(Settings):
     factory: str | None
     arguments: Mapping[str, Any]
 
+    @property
+    def builtin(self) -> str:
+        """Return the name of a built-in network.
+
+        Raises:
+            WinnowError: it is the user's own.
+        """
+        if self.name is None:
+            raise WinnowError(f"model {self.label}: {self.factory} is no built-in network")
+        return self.name
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings(Settings):

@@ -29,7 +29,11 @@ class _Member:
 
 
 def read(settings: DatasetSettings) -> tuple[Images, Images]:
-    """Return the images of a folder or an archive; see `read_image_folder`."""
+    """Return the training and the test images of a folder or an archive, uint8 [N, C, size, size].
+
+    Raises:
+        WinnowError: as `read_image_folder`.
+    """
     size, channels = settings.image_size or SOURCES[settings.source].image_size, settings.channels or 3
     splits = read_image_folder(Path(settings.path), size=size, channels=channels)
     return Images(*splits["train"]), Images(*splits["test"])
@@ -57,7 +61,8 @@ def read_image_folder(
         raise WinnowError(f"image folder {path}: does not exist; set the data set's path")
     files, folders = _listing(path)
     members, classes = _structure(path, files, folders)
-    position, counts = {}, defaultdict(int)
+    position: dict[str, int] = {}
+    counts: defaultdict[str, int] = defaultdict(int)
     for name in sorted(members):
         position[name] = counts[members[name].split]
         counts[members[name].split] += 1
@@ -104,11 +109,11 @@ def _structure(path: Path, files: list[str], folders: list[str]) -> tuple[dict[s
     if not tests:
         raise WinnowError(f"image folder {path}: has train/ but neither test/ nor val/; add the images to test on")
     split_of = {root / "train": "train", root / tests[0]: "test"}
-    members, images = {}, defaultdict(int)
-    for folder in all_folders:
-        split = split_of.get(PurePosixPath(folder).parent)
-        if split:
-            images[split, PurePosixPath(folder).name] += 0
+    members: dict[str, _Member] = {}
+    images: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for found in map(PurePosixPath, all_folders):
+        if found.parent in split_of:
+            images[split_of[found.parent], found.name] += 0
     for name in files:
         file = PurePosixPath(name)
         for folder, split in split_of.items():
@@ -155,9 +160,16 @@ def _contents(path: Path, members: dict[str, _Member]) -> Iterator[tuple[str, by
                 for info in archive:
                     name = info.name.removeprefix("./")
                     if name in members:
-                        yield name, archive.extractfile(info).read()
-    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError, AttributeError) as error:
+                        yield name, _extracted(archive, info)
+    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise WinnowError(f"image folder {path}: {name} cannot be read ({error}); replace or remove it") from error
+
+
+def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(info)
+    if file is None:
+        raise tarfile.TarError("it is no file")
+    return file.read()
 
 
 def _decode(content: bytes, name: str, size: int, channels: int) -> np.ndarray:
@@ -166,8 +178,9 @@ def _decode(content: bytes, name: str, size: int, channels: int) -> np.ndarray:
         with Image.open(io.BytesIO(content)) as image:
             image.draft("RGB", (size, size))  # lets JPEG decode at a reduced scale, never below `size`
             upright = ImageOps.exif_transpose(image).convert("RGB" if channels == 3 else "L")
-            square = upright if upright.size == (size, size) else ImageOps.fit(upright, (size, size), Image.BICUBIC)
-            pixels = np.asarray(square)
+            if upright.size != (size, size):
+                upright = ImageOps.fit(upright, (size, size), Image.Resampling.BICUBIC)
+            pixels = np.asarray(upright)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise WinnowError(f"{name} is not a readable image ({error}); replace or remove it") from error
     return pixels.transpose(2, 0, 1) if channels == 3 else pixels[None]

@@ -10,9 +10,10 @@ from winnow.data.images import Images
 
 
 def read_source(settings: DatasetSettings) -> tuple[Images, Images]:
-    """Return the training and the test images of a data set, resized and with the configured channels.
+    """Return the training and the test images of a data set, uint8 [N, channels, image_size, image_size].
 
     Raises:
         WinnowError: the source is absent, damaged or unfit.
     """
-    return importlib.import_module(SOURCES[settings.source].module).read(settings)
+    images: tuple[Images, Images] = importlib.import_module(SOURCES[settings.source].module).read(settings)
+    return images

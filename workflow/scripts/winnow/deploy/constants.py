@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, TensorProto
 from onnx.numpy_helper import from_array, to_array
 
 from winnow.deploy.graphs import Graph, inner_nodes
@@ -75,7 +75,7 @@ def _drop_unread(model: ModelProto, graph: Graph) -> None:
     _replace(model, "initializer", constants)
 
 
-def _replace(model: ModelProto, field: str, values: Sequence) -> None:
+def _replace(model: ModelProto, field: str, values: Sequence[NodeProto | TensorProto]) -> None:
     copies = [type(value).FromString(value.SerializeToString()) for value in values]  # clearing ends the old ones
     model.graph.ClearField(field)
     getattr(model.graph, field).extend(copies)
@@ -91,6 +91,9 @@ def restore_names(model: ModelProto, parameters: Mapping[str, np.ndarray]) -> No
     """Rename the constants that are a parameter, its transpose or one of the equal parts that attention splits it into.
 
     The further constants of one parameter are `<name>_use2`, `<name>_use3`, ..., in the order in which nodes read them.
+
+    Args:
+        parameters: of the network, by name: float [out, ...] as constants hold them, or transposed there.
     """
     initializers = {constant.name: constant for constant in model.graph.initializer}
     names: dict[str, str] = {}

@@ -55,6 +55,8 @@ def export_onnx(model: nn.Module, example: Tensor, path: str | Path, metadata: M
             output_names=[OUTPUT],
             verbose=False,
         )
+    if program is None:
+        raise WinnowError("torch.onnx.export gave no program")
     for node in program.model.graph:
         node.metadata_props.clear()  # the exporter's stack traces: paths of this machine, and bytes to ship
     program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
@@ -96,6 +98,9 @@ def check_agreement(model: nn.Module, images: Tensor, path: str | Path, run: str
     """Check that the exported file computes in ONNX Runtime what the module computes, and return the deviation.
 
     What other runtimes make of the file is compared with ONNX Runtime when it is scored.
+
+    Args:
+        images: normalized float32 [N, C, H, W].
 
     Raises:
         WinnowError: the difference is beyond the tolerance of its kind (see `agreement`), or not finite.

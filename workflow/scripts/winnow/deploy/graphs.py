@@ -81,9 +81,9 @@ def is_named(constant: str) -> bool:
 class Graph:
     """An ONNX graph, read only."""
 
-    def __init__(self, graph: GraphProto):
+    def __init__(self, graph: GraphProto) -> None:
         self.nodes = list(graph.node)
-        self.initializers = {constant.name: constant for constant in graph.initializer}
+        self.initializers: dict[str, TensorProto] = {constant.name: constant for constant in graph.initializer}
 
     @cached_property
     def _producers(self) -> dict[str, NodeProto]:

@@ -83,7 +83,16 @@ def count_operations(path: str | Path, shape: Sequence[int]) -> list[Operation]:
         size, nonzero = _sizes(weights)
         kept = macs * nonzero // size if size else macs
         unweighted = None if weights else _unweighted(graph, node)
-        operations.append(Operation(name, node.name, node.op_type, macs, kept, unweighted))
+        operations.append(
+            Operation(
+                layer=name,
+                node=node.name,
+                operator=node.op_type,
+                macs=macs,
+                nonzero_macs=kept,
+                unweighted=unweighted,
+            )
+        )
     return operations
 
 
@@ -112,8 +121,8 @@ def count_weights(path: str | Path) -> Weights:
 
 def _parameters_of_rounding(node: NodeProto) -> Sequence[str]:
     if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-        return node.input[1:]
-    return node.input[2:4] if node.op_type in ("ConvInteger", "MatMulInteger") else ()
+        return list(node.input[1:])
+    return list(node.input[2:4]) if node.op_type in ("ConvInteger", "MatMulInteger") else ()
 
 
 def weights_of(graph: Graph, node: NodeProto) -> list[TensorProto]:

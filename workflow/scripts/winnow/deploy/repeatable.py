@@ -24,8 +24,9 @@ def _random_by_nature() -> frozenset[str]:
     return frozenset(
         schema.name
         for schema in get_all_schemas()
-        if schema.node_determinism == OpSchema.NodeDeterminism.NonDeterministic
-        and not schema.has_function
+        # onnx's stubs lack the two
+        if schema.node_determinism == OpSchema.NodeDeterminism.NonDeterministic  # type: ignore[attr-defined]
+        and not schema.has_function  # type: ignore[attr-defined]
         and all(attribute.type != bodies for attribute in schema.attributes.values())
     )
 
@@ -61,7 +62,7 @@ def check_repeatable(path: str | Path, images: np.ndarray, run: str, *, integer:
         WinnowError: it does not.
     """
     if found := training_only(read_model(path)):
-        named = ", ".join(found[:_NAMED]) + " and more" * (len(found) > _NAMED)
+        named = ", ".join(found[:_NAMED]) + (" and more" if len(found) > _NAMED else "")
         raise WinnowError(
             f"{run}: the exported network holds {named}: it does at inference what belongs to training only; make that "
             "depend on self.training"
@@ -73,9 +74,9 @@ def check_repeatable(path: str | Path, images: np.ndarray, run: str, *, integer:
             f"{run}: the exported network gives other logits when it is called again; find what in it is random"
         )
     alone = np.concatenate([network(images[place : place + 1]) for place in range(min(_ALONE, len(images)))])
-    found = compared(together[: len(alone)], alone)
-    if not (INT8_RUNTIMES if integer else FLOAT).holds(found):
+    agreement = compared(together[: len(alone)], alone)
+    if not (INT8_RUNTIMES if integer else FLOAT).holds(agreement):
         raise WinnowError(
-            f"{run}: the exported network gives an image other logits alone than in a batch ({found}): it mixes the "
-            "images of a batch; let no operator reach over the first dimension"
+            f"{run}: the exported network gives an image other logits alone than in a batch ({agreement}): it mixes "
+            "the images of a batch; let no operator reach over the first dimension"
         )

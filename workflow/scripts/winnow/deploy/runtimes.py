@@ -48,4 +48,5 @@ def shipping(runtime: str) -> Shipping:
 
 def load_module(runtime: str, model: nn.Module, threads: int) -> Network:
     """Load a trained module in a runtime that does not ship, for comparison."""
-    return importlib.import_module(RUNTIMES[runtime].module).load_module(model, threads)
+    network: Network = importlib.import_module(RUNTIMES[runtime].module).load_module(model, threads)
+    return network

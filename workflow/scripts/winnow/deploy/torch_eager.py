@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from winnow.deploy.runtimes import Network
 
@@ -17,6 +17,7 @@ def load_module(model: nn.Module, threads: int) -> Network:
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         with torch.inference_mode():
-            return model(torch.from_numpy(images).to(memory_format=torch.channels_last)).numpy()
+            logits: Tensor = model(torch.from_numpy(images).to(memory_format=torch.channels_last))
+            return logits.numpy()
 
     return run

@@ -29,7 +29,7 @@ class EnergyMeter:
         tdp_watts: thermal design power of all CPUs of this machine together.
     """
 
-    def __init__(self, device: torch.device, tdp_watts: float):
+    def __init__(self, device: torch.device, tdp_watts: float) -> None:
         self._counters = _counters(device)
         self._watts_per_cpu = tdp_watts / (os.cpu_count() or 1)
         self._idle_watts = 0.0
@@ -111,6 +111,6 @@ def _cpu_counter() -> Callable[[], float] | None:
 
     def joules() -> float:
         readings = [package.get_total_energy_consumption() for package in packages]
-        return sum(reading.cpu_mj + (reading.dram_mj or 0) for reading in readings) / 1000
+        return float(sum(reading.cpu_mj + (reading.dram_mj or 0) for reading in readings)) / 1000
 
     return joules if packages else None

@@ -82,7 +82,8 @@ def _outputs(graph: Graph, reference: dict[Key, str] | None = None) -> dict[Key,
 
 def _end(graph: Graph, node: NodeProto) -> str:
     """Follow the output of a layer through bias, batch norm, clipping and rounding, while it has one reader."""
-    value = end = node.output[0]
+    value: str = node.output[0]
+    end = value
     while readers := graph.readers(value):
         reader = readers[0]
         rounded = all(reader.op_type == "DequantizeLinear" for reader in readers)

@@ -21,7 +21,6 @@ def classification(logits: np.ndarray, labels: np.ndarray) -> Scores:
     Args:
         logits: float [N, classes].
         labels: int [N].
-
     """
     logits = logits.astype(np.float64)
     shifted = logits - logits.max(1, keepdims=True)
@@ -40,14 +39,19 @@ def classification(logits: np.ndarray, labels: np.ndarray) -> Scores:
 
 
 def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> tuple[tuple[int, ...], ...]:
-    """Return counts [true class][predicted class]."""
+    """Return counts [true class][predicted class].
+
+    Args:
+        logits: float [N, classes].
+        labels: int [N].
+    """
     classes = logits.shape[1]
     counts = np.bincount(labels * classes + logits.argmax(1), minlength=classes**2)
     return tuple(tuple(row) for row in counts.reshape(classes, classes).tolist())
 
 
 def mean_absolute_error(reference: np.ndarray, value: np.ndarray) -> float:
-    """Return the mean absolute difference: the quantization error, when these are logits."""
+    """Return the mean absolute difference of arrays of one shape, in their unit: the quantization error of logits."""
     return float(np.abs(value.astype(np.float64) - reference).mean())
 
 
@@ -55,6 +59,9 @@ def sqnr_db(reference: np.ndarray, value: np.ndarray) -> float | None:
     """Return the signal-to-quantization-noise ratio 10 log10(E[reference^2] / E[(value - reference)^2]) in dB.
 
     None where it is infinite or undefined: no difference, or no signal.
+
+    Args:
+        reference, value: float arrays of one shape.
     """
     reference = reference.astype(np.float64)
     signal, noise = np.square(reference).sum(), np.square(value - reference).sum()

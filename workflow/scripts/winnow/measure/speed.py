@@ -21,12 +21,15 @@ from winnow.study.speed import Speed, Timing
 from winnow.study.vocabulary import RUNTIMES
 
 log = logging.getLogger(__name__)
+_Builder = Callable[[], nn.Module]
 _ROUNDS = 5
 _MIN_REPEATS = 10  # over all rounds, however slow the network
 
 
 @dataclass
 class _Timing:
+    """One configuration, and what has been measured of it: `images` are float32 [N, C, H, W]."""
+
     runtime: str
     threads: int
     images: np.ndarray
@@ -47,7 +50,7 @@ class _Timing:
 
 def benchmark(
     path: str | Path,
-    model: Callable[[], nn.Module] | None,
+    model: _Builder | None,
     shape: tuple[int, int, int],
     settings: BenchmarkSettings,
     identity: Identity,
@@ -76,7 +79,9 @@ def benchmark(
     return Speed(**asdict(identity), machine=machine(), timings=summaries)
 
 
-def _configurations(path, model, shape, settings: BenchmarkSettings) -> Iterator[_Timing]:
+def _configurations(
+    path: str | Path, model: _Builder | None, shape: tuple[int, int, int], settings: BenchmarkSettings
+) -> Iterator[_Timing]:
     random = np.random.default_rng(0)
     runtimes = [name for name in settings.runtimes if _loads(name, path, model)]
     for threads in settings.threads:
@@ -87,7 +92,7 @@ def _configurations(path, model, shape, settings: BenchmarkSettings) -> Iterator
                 yield _Timing(runtime, threads, images, network)
 
 
-def _loads(runtime: str, path, model) -> bool:
+def _loads(runtime: str, path: str | Path, model: _Builder | None) -> bool:
     if not RUNTIMES[runtime].ships:
         return model is not None
     reason = shipping(runtime).failure(path)
@@ -96,9 +101,11 @@ def _loads(runtime: str, path, model) -> bool:
     return reason is None
 
 
-def _load(runtime: str, path, model, threads: int) -> Network:
+def _load(runtime: str, path: str | Path, model: _Builder | None, threads: int) -> Network:
     if RUNTIMES[runtime].ships:
         return shipping(runtime).load(path, threads)
+    if model is None:
+        raise ValueError(f"{path}: {RUNTIMES[runtime].label} runs the trained module, and none is given")
     return load_module(runtime, model(), threads)
 
 

@@ -41,7 +41,7 @@ def build_model(settings: ModelSettings, task: Task, *, seed: int) -> nn.Module:
             the images.
     """
     label = _label(settings)
-    make = _imported(settings) if settings.factory else _builtin(settings)
+    make = _imported(settings, settings.factory) if settings.factory else _builtin(settings.builtin)
     with seeded(seed):
         with user_code(label, "its factory fails", "correct it, or models.<name>.arguments"):
             model = make(settings, task)
@@ -93,16 +93,17 @@ def _label(settings: ModelSettings) -> str:
     return f"model {settings.label}"
 
 
-def _builtin(settings: ModelSettings) -> Callable[[ModelSettings, Task], nn.Module]:
-    return importlib.import_module(NETWORKS[settings.name].module).build
+def _builtin(name: str) -> Callable[[ModelSettings, Task], nn.Module]:
+    build: Callable[[ModelSettings, Task], nn.Module] = importlib.import_module(NETWORKS[name].module).build
+    return build
 
 
-def _imported(settings: ModelSettings) -> Callable[[ModelSettings, Task], nn.Module]:
+def _imported(settings: ModelSettings, path: str) -> Callable[[ModelSettings, Task], object]:
     """Return the user's factory, called as factory(channels=, size=, classes=, **arguments)."""
-    factory = imported(settings.factory, f"{_label(settings)}: cannot import factory")
+    factory = imported(path, f"{_label(settings)}: cannot import factory")
     arguments = dict(settings.arguments)
 
-    def make(_: ModelSettings, task: Task) -> nn.Module:
+    def make(_: ModelSettings, task: Task) -> object:
         try:
             call = inspect.signature(factory).bind(**asdict(task), **arguments)
         except TypeError as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from winnow.errors import WinnowError
 from winnow.models.outputs import give_logits_only
@@ -42,7 +42,7 @@ def check_fit(model: nn.Module, label: str, shape: tuple[int, int, int], classes
     if logits.dtype != torch.float32:
         raise WinnowError(f"{label}: its logits are {logits.dtype}, expected torch.float32; end it in .float()")
     for name, value in model.state_dict().items():
-        if isinstance(value, UninitializedTensorMixin):
+        if isinstance(value, UninitializedParameter | UninitializedBuffer):
             raise WinnowError(f"{label}: {name} is lazy and no image reaches its layer; remove it from the network")
         if not isinstance(value, Tensor):
             raise WinnowError(f"{label}: {name} of its state is a {type(value).__name__}; keep tensors only")
@@ -125,8 +125,8 @@ def _outputs(model: nn.Module, images: Tensor) -> list[tuple[str, Tensor]]:
     """Return what every module gives, in the order they end."""
     found: list[tuple[str, Tensor]] = []
 
-    def note(name: str):
-        def hook(_module, _arguments, output) -> None:
+    def note(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(_module: nn.Module, _arguments: object, output: object) -> None:
             if isinstance(output, Tensor) and output.dim() and output.is_floating_point():
                 found.append((name, output.clone()))
 

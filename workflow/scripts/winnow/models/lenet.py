@@ -10,7 +10,8 @@ from winnow.study.task import Task
 
 def build(settings: ModelSettings, task: Task) -> nn.Module:
     """Build the network of this name with fresh weights."""
-    return {"lenet_300_100": _lenet_300_100, "lenet5": _lenet5}[settings.name](task.channels, task.size, task.classes)
+    make = {"lenet_300_100": _lenet_300_100, "lenet5": _lenet5}[settings.builtin]
+    return make(task.channels, task.size, task.classes)
 
 
 def _lenet_300_100(channels: int, size: int, classes: int) -> nn.Module:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch_pruning
@@ -28,6 +29,7 @@ Removal = tuple[str, bool, list[int]]
 Cut = list[list[Removal]]
 """The removals of each round, in their order; empty for a network that is as wide as it was built."""
 log = logging.getLogger(__name__)
+_Mapping = Callable[[list[Any]], list[Any]]
 _KEY = "removed_channels"
 _EXACT = {torch.float64: 2**53, torch.float32: 2**24}  # whole numbers up to here are told apart
 
@@ -35,7 +37,8 @@ _EXACT = {torch.float64: 2**53, torch.float32: 2**24}  # whole numbers up to her
 def dependencies(model: nn.Module, example: Tensor) -> torch_pruning.DependencyGraph:
     """Trace which layers share their channels; the network is in inference mode on the CPU.
 
-    A network with further outputs while it trains, as auxiliary heads, is traced with them.
+    A network with further outputs while it trains, as auxiliary heads, is traced with them. `example` is float32
+    [1, C, H, W].
 
     Raises:
         WinnowError: torch-pruning cannot trace it.
@@ -110,7 +113,7 @@ def _has_linears_on_places(model: nn.Module, example: Tensor) -> bool:
     return any(found)
 
 
-class _WithoutFlattening(torch_pruning.DependencyGraph):
+class _WithoutFlattening(torch_pruning.DependencyGraph):  # type: ignore[misc]  # a library without types
     """Takes no reshape for a flattening, as torch-pruning itself where linears read three dimensions, but not four."""
 
     @property
@@ -122,20 +125,20 @@ class _WithoutFlattening(torch_pruning.DependencyGraph):
         pass
 
 
-class _Bounded(list):
+class _Bounded(list[_Mapping | None]):
     """Mappings of channel numbers that end where torch-pruning would multiply them without end.
 
     Reshapes that it does not understand, as those of window attention, fill the memory otherwise.
     """
 
-    def __init__(self, mappings: Sequence[Callable | None], most: int):
+    def __init__(self, mappings: Sequence[_Mapping | None], most: int) -> None:
         super().__init__(mappings)
         self._most = most
 
-    def __iter__(self) -> Iterator[Callable | None]:
+    def __iter__(self) -> Iterator[_Mapping | None]:
         return (mapping and partial(self._apply, mapping) for mapping in super().__iter__())
 
-    def _apply(self, mapping: Callable, channels: list) -> list:
+    def _apply(self, mapping: _Mapping, channels: list[Any]) -> list[Any]:
         mapped = mapping(channels)
         if len(mapped) > self._most:
             raise WinnowError("a reshape mixes them with more channels than any layer has")
@@ -171,7 +174,7 @@ def _remove(model: nn.Module, cut: Cut, example: Tensor) -> None:
 
 
 def precision_of(model: nn.Module, example: Tensor) -> torch.dtype:
-    """Return float64, or float32 for a network with operators that are written for it alone."""
+    """Return float64, or float32 for a network with operators that are written for it alone; images [1, C, H, W]."""
     try:
         with torch.no_grad():
             copied(model).eval().double()(example.double())
@@ -186,6 +189,7 @@ def narrowed(model: nn.Module, cut: Cut, example: Tensor) -> tuple[nn.Module, di
 
     Args:
         model: the wide network, on the CPU; it is not changed.
+        example: float32 [1, C, H, W].
 
     Returns:
         The narrow network, whose values mean nothing, and where in the wide network each comes from: int64 by name in
@@ -208,7 +212,7 @@ def narrowed(model: nn.Module, cut: Cut, example: Tensor) -> tuple[nn.Module, di
 
 
 def kept_places(model: nn.Module, cut: Cut, example: Tensor) -> dict[str, Tensor]:
-    """Return where in the wide network every value of the narrow one comes from (`narrowed`).
+    """Return where in the wide network every value of the narrow one comes from: int64 by name (`narrowed`).
 
     Raises:
         WinnowError: the cut was made on another network.

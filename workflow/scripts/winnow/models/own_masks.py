@@ -10,9 +10,11 @@ from torch.nn.utils import parametrize, prune
 
 
 class KeptMask(nn.Module):
-    """Multiplies a parameter by a mask, in training and inference."""
+    """Multiplies a parameter by a mask of its shape and type, in training and inference."""
 
-    def __init__(self, mask: Tensor):
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
         super().__init__()
         self.register_buffer("mask", mask)
 

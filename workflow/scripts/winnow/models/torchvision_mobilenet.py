@@ -12,10 +12,11 @@ from winnow.study.task import Task
 
 def build(settings: ModelSettings, task: Task) -> nn.Module:
     """Build the network of this name with fresh weights."""
-    model = getattr(torchvision.models, settings.name)(num_classes=task.classes)
+    model = getattr(torchvision.models, settings.builtin)(num_classes=task.classes)
     stride = 1 if settings.stem == "cifar" else 2
     if stride == 1 or task.channels != 3:
         model.features[0][0] = kaiming(nn.Conv2d(task.channels, 32, 3, stride=stride, padding=1, bias=False))
     if stride == 1:
         model.features[2].conv[1][0].stride = (1, 1)  # 32x32 images keep 4x4 pixels before the pooling
-    return model
+    built: nn.Module = model
+    return built

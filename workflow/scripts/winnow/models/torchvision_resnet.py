@@ -12,7 +12,7 @@ from winnow.study.task import Task
 
 def build(settings: ModelSettings, task: Task) -> nn.Module:
     """Build the network of this name with fresh weights."""
-    model = getattr(torchvision.models, settings.name)(num_classes=task.classes)
+    model: nn.Module = getattr(torchvision.models, settings.builtin)(num_classes=task.classes)
     if settings.stem == "cifar":
         model.conv1 = kaiming(nn.Conv2d(task.channels, 64, 3, padding=1, bias=False))
         model.maxpool = nn.Identity()

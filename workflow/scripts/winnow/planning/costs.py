@@ -6,11 +6,11 @@ Read before anything runs, so it must not import torch.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 from winnow.config.catalog import SOURCES
 from winnow.config.study import Study
@@ -51,6 +51,7 @@ _PARAMETERS = {
 
 _SMALL_FILE = 20_000
 _TRAININGS = ("train", "retrain", "train_quantized")
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Costs:
     study: Study
     results: Path = Path("results")
     images_per_second: float = ASSUMED_IMAGES_PER_SECOND
-    _known: dict[tuple, Any] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[object, ...], Any] = field(default_factory=dict, repr=False)
 
     def seconds(self, job: PlannedJob) -> float:
         """Wall time of a job that has its threads, or its GPU, to itself."""
@@ -84,15 +85,15 @@ class Costs:
         return self._once(("job", job.rule, *place), lambda: self._job_seconds(job.rule, place))
 
     def epochs(self, job: PlannedJob) -> int:
-        """Epochs a training runs; what a killed attempt has already done is not known."""
+        """Epochs of a training run; what a killed attempt has already done is not known."""
         model = job.wildcards["model"]
         if job.rule == "train_quantized":
-            return self.study.qat[model]["training"]["epochs"]
+            return int(self.study.qat[model]["training"]["epochs"])
         if job.rule == "train":
-            return self.study.training[model]["epochs"]
+            return int(self.study.training[model]["epochs"])
         rewind = self.study.strategies[job.wildcards["pruning"]]["rewind"]
         retraining = self.study.retraining[model][rewind]
-        return retraining["training"]["epochs"] - retraining["first_epoch"]
+        return int(retraining["training"]["epochs"] - retraining["first_epoch"])
 
     def epoch_time(self, job: PlannedJob) -> EpochTime:
         """From history.csv of the same data set and network: of this study, else of another one."""
@@ -103,10 +104,11 @@ class Costs:
         """Bytes of the files a job adds for good; at most, for a network that loses channels."""
         return sum(self._size(path, job) for path in job.outputs if not Path(path).exists())
 
-    def _once(self, key: tuple, compute) -> Any:
+    def _once(self, key: tuple[object, ...], compute: Callable[[], _Value]) -> _Value:
         if key not in self._known:
             self._known[key] = compute()
-        return self._known[key]
+        value: _Value = self._known[key]
+        return value
 
     def _job_seconds(self, rule: str, place: tuple[str, ...]) -> float:
         logs = self.results / self.study.study / "logs" / rule
@@ -139,11 +141,12 @@ class Costs:
         """Images of the training split: of the prepared file, else as the configuration lets expect."""
         header = self._header(dataset)
         if header:
-            return header["train_index"]["shape"][0]
+            return int(header["train_index"]["shape"][0])
         settings = self.study.datasets[dataset]
         images = SOURCES[settings["source"]].training_samples or _ASSUMED_IMAGES
-        known = [images, settings["max_train_samples"]]
-        return round(min(filter(None, known)) * (1 - settings["validation_fraction"]))
+        known = min(images, settings["max_train_samples"] or images)
+        held_back: float = settings["validation_fraction"]
+        return round(known * (1 - held_back))
 
     def _size(self, path: str, job: PlannedJob) -> int:
         name, parent = Path(path).name, Path(path).parent.name
@@ -157,12 +160,12 @@ class Costs:
         return weights if name.endswith((".safetensors", ".onnx")) else _SMALL_FILE
 
     def _weight_bytes(self, dataset: str, model: str) -> int:
-        def measure() -> int:
+        def measured() -> int:
             for path in self.results.glob(f"*/{dataset}/{model}/seed*/dense/weights.safetensors"):
                 return path.stat().st_size
             return round(4 * _PARAMETERS.get(self.study.models[model]["name"], _ASSUMED_PARAMETERS))
 
-        return self._once(("weights", dataset, model), measure)
+        return self._once(("weights", dataset, model), measured)
 
     def _dataset_bytes(self, dataset: str) -> int:
         settings = self.study.datasets[dataset]
@@ -177,7 +180,7 @@ class Costs:
 def benchmark_seconds(settings: Mapping[str, Any]) -> float:
     """Return what the configured measurements of one network take."""
     configurations = len(settings["runtimes"]) * len(settings["batch_sizes"]) * len(settings["threads"])
-    return configurations * (settings["warmup_seconds"] + settings["seconds"])
+    return float(configurations * (settings["warmup_seconds"] + settings["seconds"]))
 
 
 def _rows(path: Path, delimiter: str) -> Iterable[dict[str, str]]:

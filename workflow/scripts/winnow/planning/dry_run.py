@@ -37,7 +37,7 @@ class Plan:
     jobs: Sequence[PlannedJob]
     after: Sequence[Sequence[int]] = field(init=False, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         made_by = {path: index for index, job in enumerate(self.jobs) for path in job.outputs}
         after = [sorted({made_by[path] for path in job.inputs if path in made_by}) for job in self.jobs]
         object.__setattr__(self, "after", after)
@@ -58,7 +58,8 @@ def read_dry_run(lines: Iterable[str]) -> Plan:
 
 
 def _jobs(lines: Iterable[str]) -> Iterator[PlannedJob]:
-    rule, properties = None, {}
+    rule: str | None = None
+    properties: dict[str, str] = {}
     for line in lines:
         line = line.rstrip("\n")
         if head := _HEAD.match(line):

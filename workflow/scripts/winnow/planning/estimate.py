@@ -33,7 +33,8 @@ class Estimate:
 def estimate(plan: Plan, costs: Costs, slots: int) -> Estimate:
     """Add up what the jobs of a plan take; `slots` jobs run at a time, whatever they ask for."""
     seconds = [costs.seconds(job) for job in plan.jobs]
-    cpu, gpu = defaultdict(float), defaultdict(float)
+    cpu: defaultdict[str, float] = defaultdict(float)
+    gpu: defaultdict[str, float] = defaultdict(float)
     for job, taken in zip(plan.jobs, seconds, strict=True):
         cpu[job.rule] += taken * job.threads / 3600
         gpu[job.rule] += taken * job.gpus / 3600
@@ -110,7 +111,7 @@ def _lines(plan: Plan, costs: Costs, slots: int) -> Iterator[str]:
     sums = (sum(column.values()) for column in (total.jobs, total.cpu_hours, total.gpu_hours))
     yield "  {:<{width}}  {:>7}  {:>10.2f}  {:>10.2f}".format("together", *sums, width=width)
     yield ""
-    yield f"Wall time with {slots} job{'s' * (slots > 1)} at a time: {duration(total.wall_hours)}"
+    yield f"Wall time with {slots} {'job' if slots == 1 else 'jobs'} at a time: {duration(total.wall_hours)}"
     yield f"Longest chain of jobs, which no number of slots shortens: {duration(total.chain_hours)}"
     yield f"Disk: {total.disk_bytes / 1e9:.2f} GB in {costs.results}/"
     yield ""
@@ -129,7 +130,7 @@ def _epoch_lines(plan: Plan, costs: Costs) -> Iterator[str]:
     times = {}
     for job in plan.jobs:
         if job.rule in ("train", "retrain", "train_quantized"):
-            aware = ", quantization-aware" * (job.rule == "train_quantized")
+            aware = ", quantization-aware" if job.rule == "train_quantized" else ""
             times[f"{job.wildcards['dataset']}/{job.wildcards['model']}{aware}"] = costs.epoch_time(job)
     if times:
         yield "Seconds for an epoch:"

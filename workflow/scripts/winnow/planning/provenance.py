@@ -169,7 +169,7 @@ def _read(path: Path) -> tuple[str, tuple[ast.Import | ast.ImportFrom, ...]]:
             words.append("]")
         elif isinstance(node, ast.AST):
             kind = type(node)
-            if kind in (ast.Import, ast.ImportFrom):
+            if isinstance(node, ast.Import | ast.ImportFrom):
                 imports.append(node)
             words.append(kind.__name__)
             for field in _FIELDS[kind]:
@@ -184,7 +184,7 @@ def _read(path: Path) -> tuple[str, tuple[ast.Import | ast.ImportFrom, ...]]:
     return " ".join(words), tuple(imports)
 
 
-class _Fields(dict):
+class _Fields(dict[type[ast.AST], tuple[str, ...]]):
     """The fields of a kind of node that are read."""
 
     def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:

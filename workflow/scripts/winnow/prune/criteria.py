@@ -44,14 +44,17 @@ def weight_scores(scoring: Scoring) -> dict[str, Tensor]:
 def _function(scoring: Scoring) -> Score:
     module = criterion(scoring.criterion).module
     if module:
-        return importlib.import_module(module).score
-    return imported(scoring.criterion, f"{scoring.run}: cannot import criterion")
+        score: Score = importlib.import_module(module).score
+        return score
+    own: Score = imported(scoring.criterion, f"{scoring.run}: cannot import criterion")
+    return own
 
 
 def combine(name: str, total: Tensor) -> Tensor:
     """Make sums of scores over the channels of a group, float32 [width], comparable with those of other groups."""
     module = criterion(name).module
-    return getattr(importlib.import_module(module), "combine", _as_is)(name, total) if module else total
+    combined: Tensor = getattr(importlib.import_module(module), "combine", _as_is)(name, total) if module else total
+    return combined
 
 
 def _as_is(_: str, total: Tensor) -> Tensor:

@@ -10,9 +10,11 @@ import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -71,7 +73,9 @@ def weights_of(model: nn.Module, example: Tensor, run: str) -> dict[str, Weight]
     for names in sorted(parameters.values(), key=lambda names: order.get(names[0], len(order))):
         if names[0] in read:
             layers = tuple(name.removesuffix(".weight") for name in names)
-            found[layers[0]] = Weight(names[0], layers, names[0] in order, unfit.get(names[0]))
+            found[layers[0]] = Weight(
+                parameter=names[0], names=layers, multiplied=names[0] in order, unfit=unfit.get(names[0])
+            )
     return found
 
 
@@ -143,16 +147,24 @@ class _Use:
 class _Watch(TorchDispatchMode):
     """Follows parameters through the operators of a forward pass, by the memory that tensors share."""
 
-    def __init__(self, model: nn.Module, example: Tensor):
-        super().__init__()
+    def __init__(self, model: nn.Module, example: Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's, without types
         self._weights = {name: parameter for name, parameter in model.named_parameters() if parameter.dim() > 1}
         self._sizes = {name: weight.numel() for name, weight in self._weights.items()}
-        self._origins = {_memory(weight): ((name,), True, weight) for name, weight in self._weights.items()}
+        self._origins: dict[int, tuple[tuple[str, ...], bool, Tensor]] = {
+            _memory(weight): ((name,), True, weight) for name, weight in self._weights.items()
+        }
         self._activations = {_memory(example)}
         self._calls: list[tuple[set[int], set[int], list[_Use]]] = []  # memory read, memory written, products
         self._alive: list[Tensor] = []  # memory that is freed would be given to other tensors
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self,
+        func: OpOverload[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         given, operator = {_memory(tensor) for tensor in tensors}, func.overloadpacket.__name__
         active = bool(given & self._activations)
@@ -178,7 +190,8 @@ class _Watch(TorchDispatchMode):
 
     def reaching(self, logits: Tensor) -> tuple[set[str], list[_Use]]:
         """Return the weights and the products that the logits depend on, and not only outputs that do not ship."""
-        live, uses = {_memory(logits)}, []
+        live = {_memory(logits)}
+        uses: list[_Use] = []
         for given, made, found in reversed(self._calls):
             if made & live:
                 live |= given

@@ -54,7 +54,7 @@ class Masks:
                 )
 
     def enforcer(self, model: nn.Module) -> Callable[[], None]:
-        """Return a function that does what `apply` does, for every step of a training.
+        """Return a function that does what `apply` does, for every step of a training run.
 
         It looks parameters up once, when it is first called: after that the network must stay where it is.
         """
@@ -64,14 +64,14 @@ class Masks:
         def enforce() -> None:
             if not pruned:
                 pruned.extend((parameter, ~keep) for parameter, keep in self._matched(model))
-            for parameter, gone in pruned:
-                parameter.masked_fill_(gone, 0.0)  # a product would leave negative zeros
+            for parameter, removed in pruned:
+                parameter.masked_fill_(removed, 0.0)  # a product would leave negative zeros
 
         return enforce
 
     def _matched(self, model: nn.Module) -> list[tuple[Tensor, Tensor]]:
         parameters = dict(model.named_parameters())
-        matched = []
+        matched: list[tuple[Tensor, Tensor]] = []
         for name, keep in self.keep.items():
             if name not in parameters or parameters[name].shape != keep.shape:
                 found = tuple(parameters[name].shape) if name in parameters else "no such parameter"

@@ -1,4 +1,4 @@
-"""Where a pruned network goes on from: its own weights, the initial ones, those of an epoch, or fresh ones.
+"""Where the retraining of a pruned network begins: its own weights, the initial ones, those of an epoch, or fresh ones.
 
 init: Frankle & Carbin 2019 (lottery tickets). An epoch: Frankle et al. 2020 (late rewinding). lr: Renda et al.
 2020 (weights kept, learning rate rewound). random: fresh weights, the control of the first.
@@ -26,7 +26,7 @@ _REINITIALIZATION = 2  # names the stream of random numbers
 def wide_state(
     rewind: str, snapshot: str | Path | None, settings: ModelSettings, data: ImageDataset, seed: int
 ) -> dict[str, Tensor] | None:
-    """Return the weights of the unpruned network that the pruned one goes back to; None if it keeps its own.
+    """Return the state dict of the unpruned network that the pruned one goes back to; None if it keeps its own weights.
 
     Args:
         rewind: `none`, `lr`, `random`, or anything with a `snapshot`.
@@ -40,6 +40,8 @@ def wide_state(
     if rewind == "random":
         fresh = generator(seed, _REINITIALIZATION).initial_seed()
         return build_model(settings, data.task, seed=fresh).state_dict()
+    if snapshot is None:
+        raise ValueError(f"rewind {rewind!r} needs a snapshot")
     return read_state(snapshot)
 
 
@@ -53,9 +55,9 @@ def check_rewound(
     """Check that what is retrained has exactly the weights it should have gone back to, where they are not pruned.
 
     Args:
-        start, source: state dicts of the pruned network and of the one whose weights it takes.
-        places: by name, where in `source` each value of `start` comes from (`narrowing.kept_places`); None if both
-            have the same shapes.
+        start, source: state dicts of the pruned network and of the one whose weights it takes: tensors by name.
+        places: int64 by name in the shapes of `start`: where in `source` each of its values comes from
+            (`narrowing.kept_places`); None if both have the same shapes.
 
     Raises:
         WinnowError: a value differs.
@@ -72,6 +74,12 @@ def check_rewound(
                 f"{run}: {int((~same).sum())} of {value.numel()} values of {name} differ from those to go back to; "
                 "delete this run and its rewind points and start it again, and report it if it happens twice"
             )
+
+
+def untied_state(model: torch.nn.Module) -> dict[str, Tensor]:
+    """Return a state dict in which tied weights have one name, as in masks."""
+    names = {name for values in (model.named_parameters(), model.named_buffers()) for name, _ in values}
+    return {name: value for name, value in model.state_dict().items() if name in names}
 
 
 def loaded(model: torch.nn.Module, state: Mapping[str, Tensor], run: str) -> torch.nn.Module:

@@ -41,7 +41,7 @@ def sparsity_of(
     start: nn.Module,
     masks: Masks,
 ) -> Counted:
-    """Count what was asked to go, and what is gone of the whole network.
+    """Count what was asked to go, and what is removed of the whole network.
 
     Args:
         keep: bool [n] by what was pruned: what stays of it.
@@ -52,15 +52,16 @@ def sparsity_of(
         masks: of `start`.
     """
     kept, total = sum(int(mask.sum()) for mask in keep.values()), sum(len(mask) for mask in keep.values())
-    layers, outside = [], []
+    layers: list[LayerSparsity] = []
+    outside: list[Outside] = []
     for name, weight in weights.items():
         counts = _counts(weight, wide, start, masks)
         if weight.multiplied:
             layers.append(LayerSparsity(layer=name, **counts, spared=name in spared))
         else:
             outside.append(Outside(parameter=weight.parameter, **counts, reason=_NOT_MULTIPLIED))
-    everything = sum(entry.weights for entry in (*layers, *outside))
-    left = sum(entry.kept for entry in (*layers, *outside))
+    entries: list[LayerSparsity | Outside] = [*layers, *outside]
+    everything, left = sum(entry.weights for entry in entries), sum(entry.kept for entry in entries)
     return {
         "achieved": 1 - kept / total,
         "kept": kept,

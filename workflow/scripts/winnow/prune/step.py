@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from winnow.prune.channels import channel_scores, remove_channels
 from winnow.prune.criteria import weight_scores
 from winnow.prune.layers import check_zeros_stay, prunable_weights, weights_of
 from winnow.prune.masks import Masks, load_masks
-from winnow.prune.rewinding import check_rewound, loaded, wide_state
+from winnow.prune.rewinding import check_rewound, loaded, untied_state, wide_state
 from winnow.prune.scoring import Scoring
 from winnow.prune.selection import check_count, density, select, shuffled
 from winnow.prune.sparsity import sparsity_of
@@ -85,22 +85,41 @@ def prune(
         WinnowError: files that do not fit, layers that cannot be pruned, or a violated invariant: what stays is
             not what was requested, or the rewound weights are not those of the snapshot.
     """
-    return _Step(files, model, data, strategy, settings, slug, number, seed, run).result()
+    return _Step(
+        files=files,
+        model=model,
+        data=data,
+        strategy=strategy,
+        settings=settings,
+        slug=slug,
+        number=number,
+        seed=seed,
+        run=run,
+    ).result()
 
 
+@dataclass
 class _Step:
-    def __init__(self, files, model, data, strategy, settings, slug, number, seed, run):
-        self.files, self.model, self.data, self.strategy = files, model, data, strategy
-        self.settings, self.slug, self.number, self.seed, self.run = settings, slug, number, seed, run
-        self.example = blank_image(data.task)
-        self.previous = load_model(model, data.task, files.weights)
-        self.cut = read_cut(files.weights)
-        self.masks = load_masks(files.masks) if files.masks else Masks({})
-        self.wide = build_model(model, data.task, seed=0).eval()
-        self.weights = weights_of(self.previous, self.example, run)
+    files: Ancestors
+    model: ModelSettings
+    data: ImageDataset
+    strategy: StrategySettings
+    settings: PruningSettings
+    slug: str
+    number: int
+    seed: int
+    run: str
+
+    def __post_init__(self) -> None:
+        self.example = blank_image(self.data.task)
+        self.previous = load_model(self.model, self.data.task, self.files.weights)
+        self.cut = read_cut(self.files.weights)
+        self.masks = load_masks(self.files.masks) if self.files.masks else Masks({})
+        self.wide = build_model(self.model, self.data.task, seed=0).eval()
+        self.weights = weights_of(self.previous, self.example, self.run)
         self.layers = {name: weight for name, weight in self.weights.items() if weight.multiplied}
-        self.prunable = prunable_weights(self.weights, settings.skip_layers, run)
-        self.share = density(strategy.ratio, number, strategy.rounds)
+        self.prunable = prunable_weights(self.weights, self.settings.skip_layers, self.run)
+        self.share = density(self.strategy.ratio, self.number, self.strategy.rounds)
 
     def result(self) -> PrunedNetwork:
         if STRUCTURES[self.strategy.structure].narrow:
@@ -120,8 +139,8 @@ class _Step:
         start = loaded(self.wide, source, self.run)
         masks.apply(start)
         masks.check(start, self.run)
-        check_rewound(_state(start), source, masks, None, self.run)
-        return PrunedNetwork(start, masks, [], self._sparsity(keep, start, masks))
+        check_rewound(untied_state(start), source, masks, None, self.run)
+        return PrunedNetwork(model=start, masks=masks, cut=[], sparsity=self._sparsity(keep, start, masks))
 
     def _channels(self) -> PrunedNetwork:
         found = channel_groups(self.previous, self.example, self.prunable, self._spared_channels(), self.run)
@@ -148,8 +167,7 @@ class _Step:
         else:
             start, cut, wide = loaded(copied(self.wide), source, self.run), [*self.cut, removals], self.wide
             replay(start, cut, self.example)
-        places = kept_places(wide, cut, self.example)
-        check_rewound(start.state_dict(), source, Masks({}), places, self.run)
+        check_rewound(start.state_dict(), source, Masks({}), kept_places(wide, cut, self.example), self.run)
         sparsity = self._sparsity(keep, start, Masks({}))
         removed = tuple(
             Group(group.root, tuple(group.layers), width=origin[group.root][0], kept=int(keep[group.root].sum()))
@@ -157,7 +175,7 @@ class _Step:
         )
         left_alone = tuple(LeftAlone(layer, reason) for layer, reason in found.left_alone.items())
         sparsity = replace(sparsity, groups=removed, left_alone=left_alone)
-        return PrunedNetwork(start, Masks({}), [*self.cut, removals], sparsity)
+        return PrunedNetwork(model=start, masks=Masks({}), cut=[*self.cut, removals], sparsity=sparsity)
 
     def _spared_channels(self) -> dict[str, str]:
         """Return the layers that keep their channels by rule, with the reason."""
@@ -167,9 +185,12 @@ class _Step:
     def _source(self) -> dict[str, Tensor] | None:
         return wide_state(self.strategy.rewind, self.files.snapshot, self.model, self.data, self.seed)
 
-    def _scores(self, layers) -> dict[str, Tensor]:
+    def _scores(self, layers: Container[str]) -> dict[str, Tensor]:
+        """Return float32 by layer, in the shape of its weight."""
         network, name = self.previous, self.strategy.criterion
         if criterion(name).initial:
+            if self.files.init is None:
+                raise ValueError(f"{self.run}: {name} scores the initial weights, and none are given")
             network = loaded(copied(self.wide), read_state(self.files.init), self.run)
             replay(network, self.cut, self.example)
             self.masks.apply(network)
@@ -223,13 +244,7 @@ class _Step:
         places = kept_places(self.wide, self.cut, self.example)
         origin = {}
         for root in roots:
-            weight = self.wide.get_submodule(root).weight
+            weight = self.wide.get_parameter(f"{root}.weight")
             first = places[f"{root}.weight"].flatten(1)[:, 0]
             origin[root] = len(weight), first // weight[0].numel()
         return origin
-
-
-def _state(model: nn.Module) -> dict[str, Tensor]:
-    """Return a state dict in which tied weights have one name, as in masks."""
-    names = {name for values in (model.named_parameters(), model.named_buffers()) for name, _ in values}
-    return {name: value for name, value in model.state_dict().items() if name in names}

@@ -11,7 +11,7 @@ Source: Jacob et al. 2018 (integer-arithmetic-only inference), Krishnamoorthi 20
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +26,8 @@ from winnow.capture.fx_graphs import (
     calls,
     is_constant,
     module_of,
+    node_argument,
+    node_arguments,
     writes_into_a_part,
 )
 from winnow.errors import WinnowError
@@ -38,7 +40,7 @@ _ADD = aten.add.Tensor
 _RELU = (aten.relu.default, aten.relu6.default)
 _CLIPS = (aten.hardtanh.default, aten.clamp.default, aten.clamp_min.default)
 # These select, move or clip values at zero, so that what they return is rounded if their input is.
-_PASSING = (
+_PASSING: tuple[object, ...] = (
     *_RELU,
     aten.max_pool1d.default,
     aten.max_pool2d.default,
@@ -64,8 +66,6 @@ _PASSING = (
     aten.upsample_nearest2d.vec,
     operator.getitem,
 )
-
-
 PADS = (aten.pad.default, aten.constant_pad_nd.default)
 DROPOUT = (aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default)
 # These combine values: the result has a range of its own.
@@ -135,7 +135,7 @@ def plan_of(graph_module: GraphModule) -> Plan:
 
 
 class _Planner:
-    def __init__(self, graph_module: GraphModule):
+    def __init__(self, graph_module: GraphModule) -> None:
         self.places = {node: place for place, node in enumerate(graph_module.graph.nodes)}
         names = {node.name: node for node in self.places}
         self.nodes = list(calls(graph_module))
@@ -152,7 +152,7 @@ class _Planner:
         values = [node for node in self.rounded if isinstance(node.meta["val"], Tensor)]
         points = {node: Point(node.name, self.roots[node].name, None) for node in values}
         for layer in self.layers:
-            source = layer.args[0]
+            source = node_argument(layer, 0)
             if source not in points:  # computed in float, or the images: rounded for the integer operators alone
                 readers = tuple(reader.name for reader in source.users if reader in self.layers)
                 points[source] = Point(source.name, source.name, readers)
@@ -162,7 +162,7 @@ class _Planner:
 
     def _refuse_mutated(self, points: Collection[Node]) -> None:
         for node in self.nodes:
-            if writes_into_a_part(node) and any(value in points for value in aliases(node.args[0])):
+            if writes_into_a_part(node) and any(value in points for value in aliases(node_argument(node, 0))):
                 raise WinnowError(
                     f"{module_of(node)}: {node.target} writes into part of a value that is rounded to int8; "
                     "write it out of place, or leave ptq and qat out of quantization.methods"
@@ -175,8 +175,8 @@ class _Planner:
                 self.roots[node] = node
             elif node in self.inside or not _is_float(node):
                 continue
-            elif _passes(node) and node.args[0] in self.roots:
-                self.roots[node] = self.roots[node.args[0]]
+            elif _passes(node) and node_argument(node, 0) in self.roots:
+                self.roots[node] = self.roots[node_argument(node, 0)]
             elif node.target in _COMBINING and not node.kwargs and all(s in self.roots for s in _operands(node)):
                 relu = _only_relu(node) if node.target == _ADD else None
                 self.roots[node] = relu or node  # an add with its ReLU is one operator, rounded at its end
@@ -212,7 +212,7 @@ def _layer(node: Node) -> Layer:
 
 def folds(node: Node) -> bool:
     """Whether a node is a norm that a layer in front of it can take over: one with statistics of its own."""
-    return node.target in NORMS and node.args[3] is not None and node.args[4] is not None
+    return node.target in NORMS and None not in node.args[3:5]
 
 
 def _only_reader(node: Node) -> Node | None:
@@ -228,20 +228,20 @@ def _is_relu(node: Node) -> bool:
     """ReLU, or a clip at zero and some maximum."""
     if node.target in _RELU:
         return True
-    return node.target in _CLIPS and len(node.args) > 1 and node.args[1] == 0
+    return node.target in _CLIPS and node.args[1:2] == (0,)
 
 
 def _passes(node: Node) -> bool:
     if node.target in PADS:
-        constant = node.target == aten.constant_pad_nd.default or len(node.args) < 3 or node.args[2] == "constant"
-        return constant and not any(node.args[2 if node.target == aten.constant_pad_nd.default else 3 :])
+        if node.target == aten.constant_pad_nd.default:
+            return not any(node.args[2:])
+        return node.args[2:3] in ((), ("constant",)) and not any(node.args[3:])
     return node.target in _PASSING or node.target in DROPOUT or _is_relu(node)
 
 
-def _operands(node: Node) -> Sequence[object]:
-    if node.target == aten.cat.default:
-        return node.args[0]
-    return node.args[:2] if node.target == _ADD else node.args[:1]
+def _operands(node: Node) -> tuple[object, ...]:
+    joined = node.target == aten.cat.default
+    return tuple(node_arguments(node, 0)) if joined else node.args[: 2 if node.target == _ADD else 1]
 
 
 def _is_float(node: Node) -> bool:

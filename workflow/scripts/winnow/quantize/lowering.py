@@ -8,13 +8,26 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 import torchao.quantization.pt2e  # noqa: F401 - registers the operators of quantized_decomposed
 from torch import Tensor
 from torch.fx import GraphModule, Node
+from torch.fx.node import Argument, map_arg
 
-from winnow.capture.fx_graphs import BATCH_NORM, calls, path_of, sources
+from winnow.capture.fx_graphs import (
+    BATCH_NORM,
+    attribute_of,
+    calls,
+    node_argument,
+    number_argument,
+    optional_argument,
+    path_of,
+    sources,
+    tensor_of,
+)
 from winnow.quantize.int8 import ACTIVATION_RANGE, BIAS_RANGE, DROPOUT, PADS, WEIGHT_RANGE, Layer, Plan, Point, folds
 from winnow.quantize.ranges import Scale, weight_scales
 
@@ -41,7 +54,9 @@ def lowered(graph_module: GraphModule, plan: Plan, scales: Mapping[str, Scale]) 
     """
     module = copy.deepcopy(graph_module)
     nodes = {node.name: node for node in module.graph.nodes}
-    input_scales = {nodes[layer.operator]: scales[_root(plan, nodes[layer.operator].args[0])] for layer in plan.layers}
+    input_scales = {
+        nodes[layer.operator]: scales[_root(plan, node_argument(nodes[layer.operator], 0))] for layer in plan.layers
+    }
     constants = _Constants(module)
     folded = {layer: _fold(module, nodes, layer) for layer in plan.layers}
     # a dropout behind a rounded value is that value, and nothing may stand between it and its readers
@@ -74,7 +89,7 @@ def _root(plan: Plan, node: Node) -> str:
 
 
 def _bypass(node: Node) -> None:
-    node.replace_all_uses_with(node.args[0])
+    node.replace_all_uses_with(node_argument(node, 0))
     node.graph.erase_node(node)
 
 
@@ -93,12 +108,12 @@ def _round(nodes: Mapping[str, Node], point: Point, scale: Scale) -> None:
         reader.replace_input_with(value, rounded)
 
 
-def _pad_codes(value: Node, arguments: tuple) -> None:
+def _pad_codes(value: Node, arguments: tuple[Argument, ...]) -> None:
     """Pad a rounded value as integers.
 
     OpenVINO 2026.4 pads channels and features with code 0 where the zero point of the value is another one.
     """
-    zero_point, code = arguments[1], value.args[0].args[0]
+    zero_point, code = arguments[1], node_argument(node_argument(value, 0), 0)
     with value.graph.inserting_after(value):
         padded = value.graph.call_function(aten.constant_pad_nd.default, (code, value.args[1], zero_point))
     with value.graph.inserting_after(padded):
@@ -109,33 +124,44 @@ def _pad_codes(value: Node, arguments: tuple) -> None:
 def _fold(module: GraphModule, nodes: Mapping[str, Node], layer: Layer) -> _Folded:
     """Compute the weights of a layer as they ship: constants evaluated, batch norm folded in."""
     node = nodes[layer.operator]
-    weight = evaluated(module, node.args[1])
-    bias = evaluated(module, node.args[2]) if len(node.args) > 2 and node.args[2] is not None else None
+    weight, bias = evaluated(module, node_argument(node, 1)), _evaluated_if_given(module, node, 2)
     name = _name(node)
     if layer.norm:
-        gain, shift, mean, variance = (
-            None if part is None else evaluated(module, part) for part in nodes[layer.norm].args[1:5]
-        )
-        factor = (variance.double() + nodes[layer.norm].args[7]).rsqrt() * (1 if gain is None else gain.double())
-        bias = ((0 if bias is None else bias.double()) - mean.double()) * factor
-        bias = (bias + (0 if shift is None else shift.double())).float()
+        norm = nodes[layer.norm]
+        gain, shift = (_evaluated_if_given(module, norm, place) for place in (1, 2))
+        mean, variance = (evaluated(module, node_argument(norm, place)) for place in (3, 4))
+        factor = (variance.double() + number_argument(norm, 7)).rsqrt() * (1 if gain is None else gain.double())
+        centred = ((0 if bias is None else bias.double()) - mean.double()) * factor
+        bias = (centred + (0 if shift is None else shift.double())).float()
         weight = (weight.double() * factor.view(-1, *[1] * (weight.dim() - 1))).float()
     return _Folded(name, weight, bias)
 
 
 def _name(node: Node) -> str:
     """Name the weights of a layer as the network does, or by the module that computes them from several tensors."""
-    origins = {source.target for source in sources(node.args[1]) if source.meta["val"].dim() > 1}
+    weights = sources(node_argument(node, 1))
+    origins = {attribute_of(source) for source in weights if tensor_of(source).dim() > 1}
     return origins.pop() if len(origins) == 1 else f"{path_of(node)}.weight".removeprefix(".")
 
 
 def evaluated(module: GraphModule, node: Node) -> Tensor:
-    """Compute a constant of the graph (`capture.is_constant`)."""
-    if node.op == "get_attr":
+    """Compute a constant of the graph (`fx_graphs.is_constant`), in the shape and type that it has there."""
+    value: Tensor = _value(module, node)
+    return value
+
+
+def _evaluated_if_given(module: GraphModule, node: Node, place: int) -> Tensor | None:
+    argument = optional_argument(node, place)
+    return None if argument is None else evaluated(module, argument)
+
+
+def _value(module: GraphModule, node: Node) -> Any:
+    """Compute a constant, or the several tensors that an operator on the way to one returns."""
+    if isinstance(node.target, str):  # it reads an attribute
         owner, _, name = node.target.rpartition(".")
         return getattr(module.get_submodule(owner), name).detach()
-    arguments = torch.fx.node.map_arg(node.args, lambda part: evaluated(module, part))
-    return node.target(*arguments, **torch.fx.node.map_arg(node.kwargs, lambda part: evaluated(module, part)))
+    compute = partial(_value, module)
+    return node.target(*map_arg(node.args, compute), **map_arg(node.kwargs, compute))
 
 
 class _Constants:
@@ -145,7 +171,7 @@ class _Constants:
     differ, the further ones are `<name>_use2`, `<name>_use3`, ...
     """
 
-    def __init__(self, module: GraphModule):
+    def __init__(self, module: GraphModule) -> None:
         self.module = module
         self.known: dict[str, list[Tensor]] = {}
 
@@ -196,12 +222,10 @@ def _set_weights(node: Node, folded: _Folded, input_scale: float, constants: _Co
 def _dequantized(
     node: Node, name: str, codes: Tensor, scales: Tensor, limits: tuple[int, int], constants: _Constants
 ) -> Node:
-    """Insert a constant of integers and its dequantization by output channel."""
-    parts = [
-        constants.read(node, name, codes),
-        constants.read(node, f"{name}_scale", scales),
-        constants.read(node, f"{name}_zero_point", torch.zeros(len(scales), dtype=torch.int64)),
-    ]
-    arguments = (*parts, 0, *limits, codes.dtype)
+    """Insert a constant of integers, [out, ...], and its dequantization by output channel, `scales` float32 [out]."""
+    code = constants.read(node, name, codes)
+    scale = constants.read(node, f"{name}_scale", scales)
+    zero_point = constants.read(node, f"{name}_zero_point", torch.zeros(len(scales), dtype=torch.int64))
+    arguments = (code, scale, zero_point, 0, *limits, codes.dtype)
     with node.graph.inserting_before(node):
         return node.graph.call_function(_codes.dequantize_per_channel.default, arguments)

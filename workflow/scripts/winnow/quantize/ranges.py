@@ -35,13 +35,14 @@ class Observer:
         kind: `histogram` (the range of least expected squared error) or `minmax`.
     """
 
-    def __init__(self, kind: str):
+    def __init__(self, kind: str) -> None:
         low, high = ACTIVATION_RANGE
         self._observer = _OBSERVERS[kind](
             dtype=torch.uint8, quant_min=low, quant_max=high, qscheme=torch.per_tensor_affine
         )
 
     def see(self, value: Tensor) -> None:
+        """Take notice of a value: float32 of any shape."""
         self._observer(value)
 
     def scale(self) -> Scale:
@@ -56,7 +57,12 @@ class ActivationQuantizer(nn.Module):
         observing: whether the range follows what flows through; off in inference and once ranges are frozen.
     """
 
-    def __init__(self):
+    low: Tensor
+    high: Tensor
+    factor: Tensor
+    zero_point: Tensor
+
+    def __init__(self) -> None:
         super().__init__()
         self.observing = True
         self.register_buffer("low", torch.tensor(float("inf")))

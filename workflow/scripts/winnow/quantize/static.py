@@ -65,7 +65,7 @@ def quantize_static(model: nn.Module, batches: Iterable[Tensor], observer: str) 
 class _Watched(Interpreter):
     """Runs a graph and shows each value to its observer."""
 
-    def __init__(self, graph_module: GraphModule, observers: dict[str, Observer]):
+    def __init__(self, graph_module: GraphModule, observers: dict[str, Observer]) -> None:
         super().__init__(graph_module)
         self._observers = observers
 

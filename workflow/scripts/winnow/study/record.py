@@ -15,11 +15,7 @@ from winnow.errors import WinnowError
 from winnow.files import write_text
 
 
-@cache
-def _adapter(record: type[Record]) -> TypeAdapter[Any]:
-    return TypeAdapter(record)
-
-
+@dataclass(frozen=True)
 class Record:
     """The content of one file.
 
@@ -28,6 +24,11 @@ class Record:
 
     schema: ClassVar[int] = 1
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    @classmethod
+    @cache
+    def _adapter(cls) -> TypeAdapter[Any]:
+        return TypeAdapter(cls)
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -41,7 +42,8 @@ class Record:
             schema = content.pop("schema", None) if isinstance(content, dict) else None
             if schema != cls.schema:
                 raise WinnowError(f"{path}: has schema {schema}, not {cls.schema}; delete it and run again")
-            return _adapter(cls).validate_json(json.dumps(content))
+            record: Self = cls._adapter().validate_json(json.dumps(content))
+            return record
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
@@ -51,7 +53,7 @@ class Record:
 
     def write(self, path: str | Path) -> None:
         """Write strict JSON: a value that could not be measured is null, and none is NaN."""
-        content = {"schema": self.schema} | dataclasses.asdict(self)  # type: ignore[call-overload]
+        content = {"schema": self.schema} | dataclasses.asdict(self)
         write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 

@@ -52,48 +52,48 @@ FP32 = "fp32"
 PRECISIONS = Words(
     "precision",
     Precision(
-        FP32,
-        "32-bit floating point",
-        "base",
-        "export",
-        "#4D4D4D",
-        "o",
-        "",
-        (),
+        name=FP32,
+        meaning="32-bit floating point",
+        column="base",
+        rule="export",
+        color="#4D4D4D",
+        marker="o",
+        hatch="",
+        dashes=(),
         method=False,
         static=False,
         trained=True,
     ),
     Precision(
-        "dynamic",
-        "int8 weights, activations scaled while running (dynamic quantization)",
-        "dynamic",
-        "quantize_dynamic",
-        "#E69F00",
-        "s",
-        "////",
-        (4, 1.5),
+        name="dynamic",
+        meaning="int8 weights, activations scaled while running (dynamic quantization)",
+        column="dynamic",
+        rule="quantize_dynamic",
+        color="#E69F00",
+        marker="s",
+        hatch="////",
+        dashes=(4, 1.5),
         static=False,
     ),
     Precision(
-        "ptq",
-        "int8 weights and activations, calibrated after training (PTQ)",
-        "ptq",
-        "calibrate",
-        "#0072B2",
-        "^",
-        "....",
-        (6, 1.5, 1, 1.5),
+        name="ptq",
+        meaning="int8 weights and activations, calibrated after training (PTQ)",
+        column="ptq",
+        rule="calibrate",
+        color="#0072B2",
+        marker="^",
+        hatch="....",
+        dashes=(6, 1.5, 1, 1.5),
     ),
     Precision(
-        "qat",
-        "int8 weights and activations, trained for it (QAT)",
-        "qat",
-        "train_quantized",
-        "#009E73",
-        "D",
-        "xxxx",
-        (1, 1.5),
+        name="qat",
+        meaning="int8 weights and activations, trained for it (QAT)",
+        column="qat",
+        rule="train_quantized",
+        color="#009E73",
+        marker="D",
+        hatch="xxxx",
+        dashes=(1, 1.5),
         trained=True,
     ),
 )
@@ -129,9 +129,17 @@ class Runtime:
 
 RUNTIMES = Words(
     "runtime",
-    Runtime("onnxruntime", "ONNX Runtime", "winnow.deploy.onnx_runtime", "onnxruntime", dynamic=True),
-    Runtime("openvino", "OpenVINO", "winnow.deploy.openvino_runtime", "openvino", preferred=True),
-    Runtime("torch", "torch eager", "winnow.deploy.torch_eager", "torch", ships=False),
+    Runtime(
+        name="onnxruntime",
+        label="ONNX Runtime",
+        module="winnow.deploy.onnx_runtime",
+        package="onnxruntime",
+        dynamic=True,
+    ),
+    Runtime(
+        name="openvino", label="OpenVINO", module="winnow.deploy.openvino_runtime", package="openvino", preferred=True
+    ),
+    Runtime(name="torch", label="torch eager", module="winnow.deploy.torch_eager", package="torch", ships=False),
 )
 SCORED = tuple(name for name, runtime in RUNTIMES.items() if runtime.ships)
 """Runtimes that every file is scored in; the numbers of the first one are the network's."""
@@ -190,7 +198,7 @@ class Structure:
     Attributes:
         action: as the subject of a sentence.
         unit: what sparsity counts, in sparsity.json; `units` in a sentence.
-        narrow: what is removed is gone from the file and not multiplied.
+        narrow: what is removed is not in the file and not multiplied.
     """
 
     name: str
@@ -202,8 +210,10 @@ class Structure:
 
 STRUCTURES = Words(
     "structure",
-    Structure("unstructured", "Setting single weights to zero", "weights", "weights", narrow=False),
-    Structure("channels", "Removing channels", "channels", "output channels", narrow=True),
+    Structure(
+        name="unstructured", action="Setting single weights to zero", unit="weights", units="weights", narrow=False
+    ),
+    Structure(name="channels", action="Removing channels", unit="channels", units="output channels", narrow=True),
 )
 NARROW = tuple(name for name, structure in STRUCTURES.items() if structure.narrow)
 SCOPES = Words(

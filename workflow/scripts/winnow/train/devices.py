@@ -1,4 +1,4 @@
-"""Device, arithmetic and determinism of a training, chosen in one place."""
+"""Device, arithmetic and determinism of a training run, chosen in one place."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def resolve_precision(name: str, device: torch.device) -> str:
     return "bf16" if flags.get("amx_bf16") or flags.get("avx512_bf16") else "fp32"
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Compute in bfloat16 where it is safe; weights stay float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
@@ -43,9 +43,10 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
 def make_deterministic() -> None:
     """Set all determinism of the process: same seed, machine and thread count give the same bits on a CPU.
 
-    On a GPU, operators without a deterministic kernel warn and go on.
+    On a GPU, operators without a deterministic kernel warn and run.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and hides nothing here
+    # costs time and hides nothing here; torch defines it in a way that no type checker sees
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

@@ -48,9 +48,9 @@ class Trainee:
     """
 
     model: nn.Module
-    set_mode: Callable[[nn.Module, bool], Any] = nn.Module.train
-    before_epoch: Callable[[int], Any] = lambda _: None
-    after_step: Callable[[], Any] = lambda: None
+    set_mode: Callable[[nn.Module, bool], object] = nn.Module.train
+    before_epoch: Callable[[int], object] = lambda _: None
+    after_step: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
     device = resolve_device(settings.device, job.label)
     precision = resolve_precision(settings.precision, device)
     make_deterministic()
-    model = trainee.model.to(device, memory_format=torch.channels_last)
+    model = trainee.model.to(device).to(memory_format=torch.channels_last)
     forward = torch.compile(model) if settings.compile else model
     optimizer = make_optimizer(model, settings)
     images, validation = (Split.of(data, name, device) for name in ("train", "validation"))
@@ -106,7 +106,6 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
         return learning_rate(progress.epoch + step / len(batches), settings)
 
     def save() -> None:
-        clock.lap()
         save_progress(job.resume, progress, model, optimizer, snapshots)
         clock.saved()
 
@@ -131,6 +130,7 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
                     progress.loss_sum, progress.correct = sums[0].item(), int(sums[1].item())
                     _check_finite(progress, len(batches), rate_at(step), job)
                 if due:
+                    clock.lap()
                     save()
                 if interruption.came:
                     raise Interrupted(f"{job.label}: stopped by SIGTERM in epoch {progress.epoch + 1}, state saved")
