@@ -12,10 +12,10 @@ from typing import Any
 import onnx
 import pandas as pd
 
-from winnow.analysis.recommendation import EQUAL, Recommendation, as_record, timing_of
+from winnow.analysis.recommendation import EQUAL, Recommendation, timing_of
 from winnow.config.choices import OBJECTIVES
 from winnow.errors import WinnowError
-from winnow.files import replacing, write_json, write_text
+from winnow.files import replacing, write_text
 from winnow.report.blocks import Block, Bullets, Code, Heading, Table, Text, to_markdown
 from winnow.report.html import to_html
 from winnow.results.columns import METRICS, TIMED
@@ -191,10 +191,9 @@ def _numbers(values: list[float]) -> str:
 
 
 def write_all(recommendations: list[Recommendation], results: pd.DataFrame, study: Path, folder: Path) -> None:
-    """Write `folder/recommendation.json` and, for each data set and network, what `write_best` writes."""
+    """Write for each data set and network what `write_best` writes."""
     for recommendation in recommendations:
         write_best(recommendation, dense_beside(recommendation, results), study, folder)
-    write_json(folder / "recommendation.json", [as_record(recommendation) for recommendation in recommendations])
 
 
 def dense_beside(recommendation: Recommendation, results: pd.DataFrame) -> pd.Series | None:
