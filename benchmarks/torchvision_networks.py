@@ -178,10 +178,10 @@ def _percent(share: float | None) -> str:
 
 _TEXT = """# torchvision's networks
 
-Written by [benchmarks/torchvision_networks.py](../benchmarks/torchvision_networks.py): each network trained for a moment
-on {samples:,} CIFAR-10 images at 64 x 64 pixels ({epochs} epochs; three times as many for those that learn slowly), with
-AdamW, one seed; int8 with 256 calibration images, or one epoch of quantization-aware training. Top-1 is that of 2,000
-test images; the networks have only begun to learn, which is the harder case for quantization.
+Written by [benchmarks/torchvision_networks.py](../benchmarks/torchvision_networks.py): each network was trained for a
+moment on {samples:,} CIFAR-10 images at 64 x 64 pixels ({epochs} epochs; three times as many for those that learn
+slowly), with AdamW, one seed; int8 with 256 calibration images, or one epoch of quantization-aware training. Top-1 is
+that of 2,000 test images; the networks have only begun to learn, which is the harder case for quantization.
 
 *SQNR* and *decided predictions equal to float* compare a file in ONNX Runtime with the float network it stands for, on
 300 validation images; fewer than 98 % are refused, and the remark says why. *OpenVINO* agrees if it computes what ONNX
