@@ -80,6 +80,17 @@ def test_classification_scores():
     assert metrics.classification(np.eye(3), np.arange(3)).top5 is None
 
 
+def test_the_calibration_error_is_how_far_confidence_is_from_accuracy():
+    sure = np.array([[0.9, 0.1]] * 10)  # 90 % sure, and right as often as the labels say
+    assert metrics.calibration_error(sure, np.array([0] * 9 + [1])) == pytest.approx(0)
+    assert metrics.calibration_error(sure, np.array([0] * 5 + [1] * 5)) == pytest.approx(0.4)
+    mixed = np.concatenate([sure, np.array([[0.6, 0.4]] * 10)])  # two bins, which do not cancel
+    assert metrics.calibration_error(mixed, np.array([0] * 10 + [1] * 10)) == pytest.approx((0.1 + 0.6) / 2)
+    assert metrics.classification(np.zeros((4, 3)), np.zeros(4, int)).further["calibration_error"] == pytest.approx(
+        2 / 3
+    )
+
+
 def test_signals_arrive_after_openvino_has_let_networks_go(files):
     """Several of its plugins leave a freed signal stack behind: a crash, hence in a process of its own."""
     program = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,24 @@ from onnx import numpy_helper
 from winnow.study.quality import Scores, Sizes
 
 _TOP5_CLASSES = 20
+_BINS = 15  # of confidence, as Guo et al. 2017 have it
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the expected calibration error (Guo et al. 2017): how far confidence is from accuracy, between 0 and 1.
+
+    Args:
+        probabilities: float64 [N, classes].
+        labels: int [N].
+    """
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    gaps = np.bincount(bins, weights=confidence - right, minlength=_BINS)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+FURTHER: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {"calibration_error": calibration_error}
+"""Metrics of probabilities, float64 [N, classes], and labels, int [N], by their columns in results.csv."""
 
 
 def classification(logits: np.ndarray, labels: np.ndarray) -> Scores:
@@ -35,6 +54,7 @@ def classification(logits: np.ndarray, labels: np.ndarray) -> Scores:
         top5=top5,
         loss=float(-log_probability[truth].mean()),
         samples=len(labels),
+        further={name: metric(np.exp(log_probability), labels) for name, metric in FURTHER.items()},
     )
 
 

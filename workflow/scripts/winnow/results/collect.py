@@ -76,6 +76,7 @@ def _quality(path: str | Path) -> dict[str, Any]:
         _identity(record)
         | _pruning(record.pruning)
         | _runtimes(record)
+        | dict(test.further)
         | {
             "top5": test.top5,
             "loss": test.loss,

@@ -40,6 +40,14 @@ METRICS = Words(
     _share("top5", "top-5 accuracy", f"top-5 accuracy, test split, {RUNTIMES[SCORED[0]].label}", UP),
     _share("validation_top1", "validation accuracy", "top-1 accuracy, validation split (used to choose)", UP),
     Metric("loss", "loss", "nats", "cross-entropy, test split", DOWN, decimals=4),
+    Metric(
+        "calibration_error",
+        "calibration error",
+        "%",
+        "expected calibration error, test split: how far confidence is from accuracy",
+        DOWN,
+        factor=100,
+    ),
     Metric("validation_loss", "validation loss", "nats", "cross-entropy, validation split", DOWN, decimals=4),
     Metric(
         "top1_change",

@@ -13,12 +13,16 @@ from winnow.study.vocabulary import SCORED
 
 @dataclass(frozen=True)
 class Scores:
-    """How good predictions are: shares between 0 and 1 (top-5 from 20 classes on), mean cross-entropy in nats."""
+    """How good predictions are: shares between 0 and 1 (top-5 from 20 classes on), mean cross-entropy in nats.
+
+    `further` are the metrics of `measure.metrics.FURTHER`, by their columns in results.csv.
+    """
 
     top1: float
     top5: float | None
     loss: float
     samples: int
+    further: Mapping[str, float]
 
 
 @dataclass(frozen=True)
