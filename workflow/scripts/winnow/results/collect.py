@@ -158,5 +158,7 @@ def _speed(path: str | Path) -> dict[str, Any]:
         "inference_energy_estimated": any(timing.energy_per_image.estimated for timing in record.timings),
         "processor": machine.processor,
         "logical_cpus": machine.logical_cpus,
-        "runtime_versions": ", ".join(f"{name} {machine.versions[name]}" for name in packages),
+        "runtime_versions": ", ".join(
+            f"{name} {machine.versions[name]}" for name in packages if name in machine.versions
+        ),
     }
