@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from winnow.measure.metrics import FURTHER
 from winnow.study.energy import Energy
 from winnow.study.quality import (
     Coverage,
@@ -35,7 +36,7 @@ KEYS = {"dataset": "d", "model": "m", "seed": 0, "run": "dense", "precision": FP
 
 
 def scores(top1: float, samples: int = 100, loss: float = 0.1) -> Scores:
-    return Scores(top1=top1, top5=None, loss=loss, samples=samples, further={"calibration_error": 0.05})
+    return Scores(top1=top1, top5=None, loss=loss, samples=samples, further=dict.fromkeys(FURTHER, 0.05))
 
 
 def training(seconds: float = 60.0, joules: float = 100.0) -> Training:
