@@ -81,14 +81,14 @@ def test_bars_are_means_over_seeds_of_the_dense_network(results):
     figure = quantization_bars(results)
     panels = {panel.get_title(loc="left"): panel for panel in figure.axes if panel.get_visible()}
     assert not any("torch" in title for title in panels)
-    for title, column, factor in (("top-1 accuracy, test (%)", "top1", 100), ("size of model.onnx (MB)", "size_mb", 1)):
+    for title, column, factor in (("top-1 accuracy (%)", "top1", 100), ("model size (MB)", "size_mb", 1)):
         bars = [bar for container in panels[title].containers for bar in container]
         for bar, precision in zip(bars, PRECISIONS, strict=True):
             values = factor * rows(results, "dense", precision)[column]
             assert bar.get_width() == pytest.approx(values.mean())
             assert bar.get_hatch() == PRECISIONS[precision].hatch
     values = 100 * rows(results, "dense", "ptq")["top1"]
-    texts = {text.get_text() for text in panels["top-1 accuracy, test (%)"].texts}
+    texts = {text.get_text() for text in panels["top-1 accuracy (%)"].texts}
     assert f"{values.mean():.2f} ± {values.std(ddof=1):.2g}" in texts
 
 

@@ -19,6 +19,7 @@ from winnow.study.words import Words
 TABLES = [table for module in (vocabulary, choices) for table in vars(module).values() if isinstance(table, Words)]
 WORDS = [pytest.param(table, name, id=f"{table.kind}: {name}") for table in TABLES for name in table]
 RULES = "".join(path.read_text() for path in (REPOSITORY / "workflow/rules").glob("*.smk"))
+COMBINATIONS = list(itertools.product(CRITERIA, SCOPES, STRUCTURES, [*REWINDS, "epoch2"], SHUFFLES))
 SHIPPING = ("load", "failure", "integer_layers")
 
 
@@ -73,9 +74,7 @@ def test_every_criterion_scores(criterion):
     assert not (criterion.control and (criterion.magnitude or criterion.gradient))
 
 
-@pytest.mark.parametrize(
-    "axes", itertools.product(CRITERIA, SCOPES, STRUCTURES, [*REWINDS, "epoch2"], SHUFFLES), ids=" ".join
-)
+@pytest.mark.parametrize("axes", COMBINATIONS, ids=" ".join)
 def test_every_combination_can_be_told(axes):
     criterion, scope, structure, rewind, shuffle = axes
     row = {"run": "x/round1", "criterion": criterion, "scope": scope, "structure": structure, "rewind": rewind}
