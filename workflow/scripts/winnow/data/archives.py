@@ -87,8 +87,9 @@ class Tar(Medium):
     def entries(self) -> Iterator[Entry]:
         for name, info in self._members.items():
             target, problem = _followed(self._members, name, info)
-            problem = problem or ("" if target.isdir() else too_large(target.size))
-            yield Entry(name, target.isdir(), target.size, int(target.mtime * 10**9), problem)
+            folder = target.isdir() and not problem
+            problem = problem or ("" if folder else too_large(target.size))
+            yield Entry(name, folder, target.size, int(target.mtime * 10**9), problem)
 
     def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
         wanted = {name: _followed(self._members, name, self._members[name])[0] for name in names}

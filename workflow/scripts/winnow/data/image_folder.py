@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +61,6 @@ def _report(path: Path, layout: Layout) -> None:
         _LOG.info("ignored %d: %s", count, reason)
     if layout.tested != "test":
         _LOG.info("%s/ is the test split", layout.tested)
-    counts = Counter((member.split, member.label) for member in layout.members.values())
-    for label in layout.classes:
-        train, test = counts["train", label], counts["test", label]
-        _LOG.info("class %s: %d images in train/, %d in %s/", label, train, test, layout.tested)
 
 
 class _Splits:

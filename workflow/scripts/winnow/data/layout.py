@@ -208,7 +208,9 @@ class _Reader:
             suffix = _suffix(entry.name)
             if entry.problem and not suffix and entry.name.startswith(used):
                 raise self._unreadable(entry)
-            self.ignored[f"file with the suffix {shown(suffix)}" if suffix else "file without a suffix"] += 1
+            kind = f"no image by its suffix {shown(suffix)}" if suffix else "no image by its name, without a suffix"
+            around = entry.name[len(root) :].split("/")[:2] if entry.name.startswith(used) else ()
+            self.ignored[kind + (f", in {shown('/'.join(around))}/" if len(around) == 2 else "")] += 1
 
     def _check_classes(self, images: dict[tuple[str, str], int], root: str, tested: str) -> None:
         folder_of = {"train": "train", "test": tested}
