@@ -20,7 +20,7 @@ Damage = Callable[[Path], object]
 
 def picture(level: int, mode: str = "RGB", size: int = 8) -> Image.Image:
     """Return an image that is not of one colour, about as bright as `level`."""
-    ramp = np.clip(level + np.arange(size * size).reshape(size, size) % 7, 0, 255).astype(np.uint8)
+    ramp = np.clip(level + np.arange(size * size).reshape(size, size) % 7 * 6, 0, 255).astype(np.uint8)
     return Image.fromarray(ramp).convert(mode)
 
 

@@ -33,7 +33,8 @@ def images_digest(path: str) -> str:
             layout = layout_of(medium.path, medium.entries())
             content.update("\0".join(layout.classes).encode())
             for name in sorted(layout.members):
-                line = "\0".join((name, *map(str, layout.members[name]), ""))
+                split, label, size, stamp = layout.members[name]
+                line = f"{name}\0{split}\0{label}\0{size}\0{stamp}\0"
                 content.update(line.encode(errors="surrogateescape"))
     except (WinnowError, OSError) as error:
         content.update(str(error).encode(errors="backslashreplace"))

@@ -80,7 +80,7 @@ class _Reader:
         self.folders: set[str] = {""}
         readable = suffixes()
         for entry in entries:
-            if any(map(hidden, entry.name.split("/"))):
+            if hidden(entry.name):
                 self.ignored["its name, or that of a folder around it, begins with a dot or is __MACOSX"] += 1
             elif entry.folder:
                 self.folders.add(entry.name)

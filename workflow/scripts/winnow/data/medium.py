@@ -58,7 +58,8 @@ class Medium(ABC):
         """
 
     def unreadable(self, name: str, error: Exception) -> WinnowError:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        text = getattr(error, "strerror", None) or str(error)
+        reason = text.partition("\n")[0] or type(error).__name__
         return WinnowError(f"image folder {self.path}: {shown(name)} cannot be read ({reason}); replace or remove it")
 
 
@@ -87,11 +88,13 @@ class Directory(Medium):
                 raise WinnowError(
                     f"image folder {self.path}: {shown(prefix)} is a link back to a folder around it; remove it"
                 )
+            folders = []
             for item in found:
                 entry = self._entry(item, prefix)
                 yield entry
                 if entry.folder and not hidden(item.name):
-                    pending.append((f"{entry.name}/", (*around, place)))
+                    folders.append((f"{entry.name}/", (*around, place)))
+            pending += reversed(folders)
 
     @staticmethod
     def _entry(item: os.DirEntry[str], prefix: str) -> Entry:

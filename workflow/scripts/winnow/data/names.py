@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import cache
 
 _UNFIT = ("Cc", "Cs", "Zl", "Zp")  # control characters, bytes that are no UTF-8, separators of lines
 
@@ -12,16 +13,18 @@ def shown(name: str) -> str:
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
 
 
+@cache
 def class_name(folder: str) -> str:
     """Return the class that a folder stands for: composed and decomposed accents are the same name."""
     return unicodedata.normalize("NFC", folder)
 
 
+@cache
 def unfit(name: str) -> bool:
     """Whether a name cannot be a class: tables and labels hold one name a line, as UTF-8."""
     return any(unicodedata.category(letter) in _UNFIT for letter in name)
 
 
-def hidden(part: str) -> bool:
-    """Whether a part of a path is not meant to be seen: a dot file, or what macOS adds to archives."""
-    return part.startswith(".") or part == "__MACOSX"
+def hidden(path: str) -> bool:
+    """Whether a part of a /-separated path is not meant to be seen: a dot file, or what macOS adds to archives."""
+    return "/." in (rooted := f"/{path}/") or "/__MACOSX/" in rooted
