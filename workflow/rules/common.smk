@@ -85,6 +85,7 @@ localrules:
     make_pruning_table,
     make_figures,
     recommend,
+    ship,
     make_overview,
 
 

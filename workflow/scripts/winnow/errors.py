@@ -11,4 +11,4 @@ class WinnowError(Exception):
 
 
 class Interrupted(Exception):
-    """The process was asked to end (SIGTERM); its state has been saved, and the same call goes on from it."""
+    """The process was asked to end (SIGTERM); its state has been saved, and the same call resumes from it."""

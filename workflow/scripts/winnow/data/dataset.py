@@ -23,7 +23,7 @@ class ImageDataset:
     Attributes:
         train_images, test_images: uint8 [N, C, H, W], H = W.
         train_labels, test_labels: int64 [N].
-        train_index, validation_index: int64, disjoint, together all of the training images.
+        train_index, validation_index: int64 [N], disjoint, together all of the training images.
         mean, std: float32 [C], of the training split's pixels scaled to 0..1.
         classes: class names, position = label.
     """
@@ -44,7 +44,7 @@ class ImageDataset:
         return Task(self.train_images.shape[1], self.train_images.shape[2], len(self.classes))
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
-        """Return (images, labels) of `train`, `validation` or `test`."""
+        """Return (uint8 [N, C, H, W] images, int64 [N] labels) of `train`, `validation` or `test`."""
         if name == "test":
             return self.test_images, self.test_labels
         index = {"train": self.train_index, "validation": self.validation_index}[name]

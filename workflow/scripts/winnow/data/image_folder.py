@@ -22,7 +22,11 @@ _HALF = 128  # of what 8 bits hold
 
 
 def read(settings: DatasetSettings) -> tuple[Images, Images]:
-    """Return the images of a folder or an archive; see `read_image_folder`."""
+    """Return the training and the test images of a folder or an archive, uint8 [N, C, size, size].
+
+    Raises:
+        WinnowError: as `read_image_folder`.
+    """
     size, channels = settings.image_size or SOURCES[settings.source].image_size, settings.channels or 3
     return read_image_folder(Path(settings.path), size=size, channels=channels, background=settings.background)
 

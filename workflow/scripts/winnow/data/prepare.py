@@ -71,6 +71,7 @@ def _balanced(images: Images, limit: int | None, generator: np.random.Generator)
 def _stratified(
     images: Images, settings: DatasetSettings, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the same share of each class: int64 [N] positions of training images, and of those for validation."""
     train, validation = [], []
     for label, name in enumerate(images.classes):
         members = generator.permutation(np.flatnonzero(images.labels == label))
@@ -94,7 +95,10 @@ def _report(classes: tuple[str, ...], *labels: np.ndarray) -> None:
 
 
 def _channel_statistics(pixels: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Exact mean and standard deviation per channel, from the histogram of the 256 values."""
+    """Return the exact mean and standard deviation of each channel of uint8 [N, C, H, W], scaled to 0..1: float32 [C].
+
+    They come from the histogram of the 256 values.
+    """
     values = np.arange(256) / 255
     means, deviations = [], []
     for channel in range(pixels.shape[1]):

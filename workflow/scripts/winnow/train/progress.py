@@ -1,4 +1,4 @@
-"""Where a training stands, saved so that a killed job goes on instead of starting over."""
+"""Where a training run stands, saved so that a killed job resumes instead of starting over."""
 
 from __future__ import annotations
 
@@ -57,12 +57,14 @@ class Snapshots:
     contents: dict[int, Tensor] = field(default_factory=dict)
 
     def take(self, epoch: int, model: nn.Module) -> None:
+        """Save the weights after so many complete epochs, where they are wanted."""
         if epoch in self.paths:
             save_weights(self.paths[epoch], model)
             content = bytearray(self.paths[epoch].read_bytes())
             self.contents[epoch] = torch.frombuffer(content, dtype=torch.uint8)
 
     def restore(self, stored: Mapping[int, Tensor]) -> None:
+        """Write the files again whose bytes, uint8 [n] by number of epochs, an earlier attempt has stored."""
         for at, content in stored.items():
             self.contents[at] = content.cpu()
             self.paths[at].write_bytes(self.contents[at].numpy().tobytes())
@@ -71,7 +73,7 @@ class Snapshots:
 def save_progress(
     file: ResumeFile, progress: Progress, model: nn.Module, optimizer: optim.Optimizer, snapshots: Snapshots
 ) -> None:
-    """Store the whole state of a training."""
+    """Store the whole state of a training run."""
     file.save(
         {
             "progress": vars(progress),

@@ -22,7 +22,7 @@ class ResumeFile:
 
     Attributes:
         path: beside the outputs, but not one of them (declared outputs are deleted before every start).
-        key: digest of parameters, inputs and source; a state with another key is not this training's.
+        key: digest of parameters, inputs and source; a state with another key is not this training run's.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class ResumeFile:
             torch.save({"key": self.key, **state}, temporary)
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """Return the stored state, or None; what is damaged or made by another training is discarded loudly."""
+        """Return the stored state, or None; what is damaged or made by another training run is discarded loudly."""
         if not self.path.exists():
             return None
         try:
@@ -51,11 +51,12 @@ class ResumeFile:
         return state
 
     def discard(self) -> None:
+        """Delete the stored state, if there is one."""
         self.path.unlink(missing_ok=True)
 
 
 def resume_file(path: Path, params: Mapping[str, Any], inputs: Iterable[str | Path], seed: int) -> ResumeFile:
-    """Return the resume file of a training that is determined by these parameters, input files and seed."""
+    """Return the resume file of a training run that is determined by these parameters, input files and seed."""
     contents = []
     for name in inputs:
         with Path(name).open("rb") as file:
