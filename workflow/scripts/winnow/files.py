@@ -74,7 +74,8 @@ def order_metadata(path: str | Path) -> None:
     The same content is then the same bytes. The header keeps its length, and tensors their places.
     """
     header = safetensors_header(path)
-    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     with Path(path).open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
