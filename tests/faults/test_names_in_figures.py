@@ -13,21 +13,12 @@ NAMES = ("$\\frac{$", "$x$", "\\", "_hidden", "^%&#", "<b>", "\u732b")
 
 def confusion(classes) -> pd.DataFrame:
     rows = [
-        {
-            "dataset": "d",
-            "model": "m",
-            "seed": 0,
-            "run": "dense",
-            "precision": precision,
-            "true": true,
-            "predicted": predicted,
-            "true_class": classes[true],
-            "predicted_class": classes[predicted],
-            "count": 5 + 3 * (precision == "ptq") * (1 if true == predicted else -1),
-        }
+        {"dataset": "d", "model": "m", "seed": 0, "run": "dense", "precision": precision, "true_class": true}
+        | {"true": classes.index(true), "predicted": classes.index(predicted), "predicted_class": predicted}
+        | {"count": 5 + 3 * (precision == "ptq") * (1 if true == predicted else -1)}
         for precision in ("fp32", "ptq")
-        for true in range(len(classes))
-        for predicted in range(len(classes))
+        for true in classes
+        for predicted in classes
     ]
     return pd.DataFrame(rows)
 
