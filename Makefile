@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake --profile profiles/local
 
-.PHONY: demo plan report live test lint docs clean help
+.PHONY: demo plan report live test soak lint docs clean help
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -34,6 +34,10 @@ live: .venv/locked ## report on what a study has so far, while it runs or after 
 test: .venv/locked-dev ## lint and all tests
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest $(PYTEST)
+
+KILLS ?= 50
+soak: .venv/locked-dev ## kill a study at random, 50 times or KILLS=n, and jobs at every write; compare with undisturbed ones
+	WINNOW_SOAK=$(KILLS) $(BIN)/python -m pytest tests/faults/test_soak.py tests/faults/test_kill_points.py $(PYTEST)
 
 lint: .venv/locked-dev ## style of Python and Snakemake files, and the types of the library
 	$(BIN)/python -m ruff check .

@@ -117,6 +117,8 @@ def restore_progress(
     if state is not None:
         before = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
         try:
+            if state["progress"].keys() != vars(Progress()).keys():
+                raise ValueError(f"its progress has the fields {', '.join(map(str, state['progress']))}")
             progress = Progress(**state["progress"])
             load_state(model, state["model"])
             optimizer.load_state_dict(state["optimizer"])
