@@ -2,15 +2,17 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-SNAKEMAKE := $(BIN)/python -m snakemake --profile profiles/local
+# a job's own lines, and how many are done; all else is in the log that Snakemake names at the end
+FOLLOWED := --quiet host rules
+.DEFAULT_GOAL := help
 
 .PHONY: demo plan report live test soak lint docs clean help
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/locked ## the main job on embedded data, some minutes; prints the tables
-	$(SNAKEMAKE) --configfile config/demo.yaml
+	$(BIN)/python -m snakemake --profile profiles/local --configfile config/demo.yaml $(FOLLOWED)
 	@echo; cat results/demo/tables/quantization.md; echo; cat results/demo/tables/pruning.md
 	@echo; echo "The report is one page, for any browser: results/demo/overview.html"
 
@@ -22,7 +24,7 @@ plan: .venv/locked ## jobs, hours, disk and wall time of a study: make plan CONF
 	@$(BIN)/python workflow/scripts/plan.py $(TARGETS) --configfile "$(CONFIG)" --slots $(SLOTS) --profile "$(PROFILE)"
 
 report: .venv/locked ## run a study as far as it is missing, then write its report: make report CONFIG=config/demo.yaml
-	@$(BIN)/python -m snakemake --profile "$(PROFILE)" --configfile "$(CONFIG)" \
+	@$(BIN)/python -m snakemake --profile "$(PROFILE)" --configfile "$(CONFIG)" $(FOLLOWED) \
 	  || { $(MAKE) --no-print-directory live CONFIG="$(CONFIG)"; exit 1; }
 	@report="results/$$($(STUDY))/report.html" && $(BIN)/python -m snakemake --profile "$(PROFILE)" \
 	  --configfile "$(CONFIG)" --report "$$report" --report-stylesheet workflow/report/report.css --quiet \
@@ -39,15 +41,17 @@ KILLS ?= 50
 soak: .venv/locked-dev ## kill a study at random, 50 times or KILLS=n, and jobs at every write; compare with undisturbed ones
 	WINNOW_SOAK=$(KILLS) $(BIN)/python -m pytest tests/faults/test_soak.py tests/faults/test_kill_points.py $(PYTEST)
 
-lint: .venv/locked-dev ## style of Python and Snakemake files, and the types of the library
+lint: .venv/locked-dev ## style of Python and Snakemake files, types of the library, spelling
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m snakefmt --check Snakefile workflow
+	$(BIN)/python -m codespell_lib
 	$(BIN)/python -m snakemake --configfile config/demo.yaml --lint
 
-docs: .venv/locked-dev ## write the keys of the configuration into its guide and schema, and docs/networks.md
+docs: .venv/locked-dev ## write config/README.md, the schema, results/README.md and docs/networks.md from the code
 	PYTHONPATH=workflow/scripts $(BIN)/python -m winnow.config.guide
+	PYTHONPATH=workflow/scripts $(BIN)/python -m winnow.results.guide
 	cd tests && PYTHONPATH=.:../workflow/scripts ../$(BIN)/python -m networks.table
 
 clean: ## remove the environment and caches; results stay

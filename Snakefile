@@ -37,6 +37,7 @@ rule all:
         rules.make_pruning_table.output if STUDY.strategies else [],
         rules.make_figures.output,
         rules.recommend.output,
+        rules.ship.output,
         rules.make_overview.output,
 
 

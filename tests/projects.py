@@ -26,7 +26,7 @@ TINY = {
 RUN = "results/tiny/digits/lenet5/seed0/dense"
 LOCAL = ("--profile", "profiles/local")
 # what is made again whenever a number changes
-REPORT = dict.fromkeys(("collect", "make_quantization_table", "make_figures", "recommend", "make_overview"), 1)
+REPORT = dict.fromkeys(("collect", "make_quantization_table", "make_figures", "recommend", "ship", "make_overview"), 1)
 # one thread wherever bits are compared: the number of cores must not matter
 ONE_THREAD = ("--set-threads", "train=1", "train_quantized=1", "retrain=1")
 

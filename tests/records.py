@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from winnow.measure.metrics import FURTHER
 from winnow.study.energy import Energy
 from winnow.study.quality import (
     Coverage,
@@ -20,7 +21,7 @@ from winnow.study.quality import (
 from winnow.study.sparsity import LayerSparsity, Sparsity, WholeNetwork
 from winnow.study.speed import Machine, Speed, Timing
 from winnow.study.training import Training
-from winnow.study.vocabulary import FP32, SCORED
+from winnow.study.vocabulary import FP32, RUNTIMES, SCORED
 
 ENERGY = Energy(joules=0.004, watts=2.0, source="estimate", estimated=True, idle_watts=None)
 MACHINE = Machine(
@@ -29,13 +30,13 @@ MACHINE = Machine(
     vector_extensions=("avx2",),
     system="Linux x86_64",
     python="3.11.0",
-    versions={"onnxruntime": "1.0", "openvino": "2.0", "torch": "3.0"},
+    versions={runtime.package: f"{number}.0" for number, runtime in enumerate(RUNTIMES.values(), 1)},
 )
 KEYS = {"dataset": "d", "model": "m", "seed": 0, "run": "dense", "precision": FP32}
 
 
 def scores(top1: float, samples: int = 100, loss: float = 0.1) -> Scores:
-    return Scores(top1=top1, top5=None, loss=loss, samples=samples)
+    return Scores(top1=top1, top5=None, loss=loss, samples=samples, further=dict.fromkeys(FURTHER, 0.05))
 
 
 def training(seconds: float = 60.0, joules: float = 100.0) -> Training:

@@ -23,6 +23,7 @@ from winnow.study.artifacts import Network, networks
 from winnow.study.quality import LayerNoise, Quality, RuntimeCoverage, Sizes
 from winnow.study.sparsity import Group, LeftAlone, Sparsity
 from winnow.study.speed import Timing
+from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
 
 CLASSES = [f"class {letter}" for letter in "abcd"]
 LAYERS = ["conv1", "conv2", "fc"]
@@ -151,7 +152,7 @@ def _quality(identity: dict[str, Any], pruning: Sparsity | None, random: np.rand
     confusion[2, 3] += 3
     size = int(2**20 * 0.6 * _BITS[precision] * narrow)
     noise = tuple(LayerNoise(name, 40.0 - 5 * place - seed) for place, name in enumerate(LAYERS))
-    integer = {"onnxruntime": precision != "fp32", "openvino": precision in ("ptq", "qat")}
+    integer = {name: RUNTIMES[name].on_integers(PRECISIONS[precision]) for name in SCORED}
     return records.quality(
         top1,
         **identity,

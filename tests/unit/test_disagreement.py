@@ -87,7 +87,7 @@ def test_it_is_not_recommended_there_but_elsewhere(broken):
     results = found.results[found.results["run"] == "dense"]
     (there,) = recommend(results, settings(study, runtime="openvino", objective="size", max_accuracy_drop=50.0))
     assert there.chosen["precision"] == "dynamic"  # larger than ptq and qat
-    assert there.disagreeing == as_record(there)["disagreeing"] == 2
+    assert there.disagreeing == as_record([there], there.settings).choices[0].disagreeing == 2
     assert "2 of 4 compute something else in OpenVINO than in ONNX Runtime, or do not run" in " ".join(reasons(there))
     (here,) = recommend(results, settings(study, runtime="onnxruntime", objective="size", max_accuracy_drop=50.0))
     assert here.disagreeing == 0
@@ -130,7 +130,7 @@ def test_pruned_networks_that_disagree_are_counted(broken):
 
 def test_figures_are_drawn_without_it(broken, tmp_path):
     _, study, found = broken
-    undrawn = draw_figures(found, [["shapes", "lenet5"]], study["pruned"], settings(study), tmp_path / "figures")
+    undrawn = draw_figures(found, [["shapes", "lenet5"]], study["pruned"], settings(study), {}, tmp_path / "figures")
     drawn = list((tmp_path / "figures/shapes/lenet5").glob("*.svg"))
     assert len(drawn) > 5
     assert not any("quantization_bars" in name for name in undrawn)

@@ -17,6 +17,7 @@ import records
 from samples import REPOSITORY, colored_squares, model_settings
 from winnow.config.settings import BenchmarkSettings, BoundsSettings
 from winnow.deploy.export import export_checked
+from winnow.deploy.onnx_runtime import load as load_onnxruntime
 from winnow.deploy.openvino_runtime import failure as openvino_failure
 from winnow.deploy.openvino_runtime import load as load_openvino
 from winnow.errors import WinnowError
@@ -77,6 +78,17 @@ def test_classification_scores():
     probability = math.exp(5) / (math.exp(5) + 24)
     assert metrics.classification(logits[:1], np.array([1])).loss == pytest.approx(-math.log(probability))
     assert metrics.classification(np.eye(3), np.arange(3)).top5 is None
+
+
+def test_the_calibration_error_is_how_far_confidence_is_from_accuracy():
+    sure = np.array([[0.9, 0.1]] * 10)  # 90 % sure, and right as often as the labels say
+    assert metrics.calibration_error(sure, np.array([0] * 9 + [1])) == pytest.approx(0)
+    assert metrics.calibration_error(sure, np.array([0] * 5 + [1] * 5)) == pytest.approx(0.4)
+    mixed = np.concatenate([sure, np.array([[0.6, 0.4]] * 10)])  # two bins, which do not cancel
+    assert metrics.calibration_error(mixed, np.array([0] * 10 + [1] * 10)) == pytest.approx((0.1 + 0.6) / 2)
+    assert metrics.classification(np.zeros((4, 3)), np.zeros(4, int)).further["calibration_error"] == pytest.approx(
+        2 / 3
+    )
 
 
 def test_signals_arrive_after_openvino_has_let_networks_go(files):
@@ -270,6 +282,31 @@ def test_a_runtime_that_computes_something_else_is_said_and_never_an_error(files
     assert found["openvino"].runs
     assert found["openvino"].difference > found["openvino"].tolerance.difference
     assert found["onnxruntime"].agrees
+
+
+def noisy(strength):
+    """Logits that another rounding of a noisy network would give: its noise drawn again."""
+
+    def change(logits, truth):
+        noise = np.random.default_rng(0).permutation((logits - truth).ravel()).reshape(logits.shape)
+        return truth + strength * noise
+
+    return change
+
+
+@pytest.mark.parametrize(("strength", "agrees"), [(1.0, True), (3.0, False)])
+def test_a_runtime_as_near_to_the_float_network_as_the_first_one_agrees(files, data, monkeypatch, strength, agrees):
+    """A network that quantization disturbs much differs between runtimes by as much as from its counterpart."""
+    first, counterpart = load_onnxruntime(files["ptq"], 1), load_onnxruntime(files["fp32"], 1)
+    truth = lambda images: counterpart(images) + 0.3 * counterpart(images).std() * np.sin(50 * first(images))
+    monkeypatch.setattr("winnow.deploy.openvino_runtime.load", lambda *_: lambda x: noisy(strength)(first(x), truth(x)))
+    real = load_onnxruntime
+    monkeypatch.setattr(
+        "winnow.deploy.onnx_runtime.load", lambda path, threads: truth if path == files["fp32"] else real(path, threads)
+    )
+    found = score(files, data, "ptq", min_sqnr_db=-99.0, min_agreement=0.0).runtimes["openvino"]
+    assert found.difference > found.tolerance.difference
+    assert found.agrees == agrees
 
 
 def raising(_):

@@ -271,7 +271,7 @@ def drawn(root: Path, config, without=lambda _: False):
     write_csv(root / "results.csv", found.results)
     found = type(found)(read_csv(root / "results.csv"), found.layers, found.confusion, found.history)
     settings = RecommendSettings.of(resolved["recommend"])
-    undrawn = draw_figures(found, [["shapes", "lenet5"]], resolved["pruned"], settings, root / "figures")
+    undrawn = draw_figures(found, [["shapes", "lenet5"]], resolved["pruned"], settings, {}, root / "figures")
     entries = figures_of("shapes", "lenet5", resolved["pruned"])
     for entry in entries:
         for suffix in (".svg", ".png"):

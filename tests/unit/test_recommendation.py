@@ -1,6 +1,6 @@
 """Which network is shipped: on the validation split, within all limits, with a model card."""
 
-import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from studies import CLASSES, configuration, tables, write_study
-from winnow.analysis.recommendation import as_record, recommend
+from winnow.analysis.recommendation import as_record, recommend, with_numbers
 from winnow.config.recommend import RecommendSettings
 from winnow.deploy.export import export_onnx
 from winnow.errors import WinnowError
 from winnow.quantize.dynamic import quantize_dynamic
 from winnow.report.model_card import dense_beside, reasons, write_all
+from winnow.study.recommendation import Recommendations
 from winnow.study.vocabulary import PRECISIONS
 
 DENSE = {"strategy": None, "criterion": None, "scope": None, "structure": None, "ratio": np.nan, "rounds": np.nan}
@@ -150,10 +151,30 @@ def test_what_is_shipped_is_the_file_that_was_measured(shipped):
     source = root / f"results/made-up/shapes/lenet5/seed{row['seed']}/{row['run']}/{row['precision']}/model.onnx"
     assert (folder / "model.onnx").read_bytes() == source.read_bytes()
     assert (folder / "labels.txt").read_text().splitlines() == CLASSES
-    (record,) = json.loads((root / "best/recommendation.json").read_text())
-    assert record == as_record(recommendation)
-    assert record["chosen"]["precision"] == row["precision"]
-    assert record["limits"] == {"max_accuracy_drop": 3, "max_size_mb": 0.5}
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_size_mb": 0.01}, {"max_energy_mj": 1e-6, "objective": "accuracy"}])
+def test_what_was_recommended_is_read_again_with_its_numbers(shipped, tmp_path, limits):
+    _, results, recommendation = shipped
+    settings = replace(recommendation.settings, **limits)
+    before = recommend(results, settings)
+    record = as_record(before, settings)
+    record.write(tmp_path / "recommendation.json")
+    read = Recommendations.read(tmp_path / "recommendation.json")
+    assert read == record
+    assert {limit.key: limit.largest for limit in read.limits} == {"max_accuracy_drop": 3, "max_size_mb": 0.5} | {
+        key: value for key, value in limits.items() if key != "objective"
+    }
+    (one,), (other,) = before, with_numbers(read, results, settings)
+    assert list(reasons(one)) == list(reasons(other))
+    pd.testing.assert_frame_equal(other.candidates[list(one.candidates)], one.candidates, check_dtype=False)
+    for row, same in ((one.chosen, other.chosen), (one.nearest, other.nearest)):
+        assert (row is None) == (same is None)
+        if row is not None:
+            pd.testing.assert_series_equal(same[row.index], row, check_names=False)
+            assert read.shipped == ({("shapes", "lenet5"): (row["run"], row["precision"])} if one.chosen is row else {})
+    with pytest.raises(WinnowError, match=r"made from other results; delete it and run again"):
+        with_numbers(read, results[results["precision"] != "ptq"], settings)
 
 
 def test_the_model_card_has_every_metric_beside_the_dense_network(shipped):

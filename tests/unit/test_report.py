@@ -357,10 +357,11 @@ def test_tables_of_holes_say_over_how_many_seeds(half):
     assert set(table.data["method"]) == {"base", "dynamic", "ptq"}
 
 
-def test_markdown_tables_fit_a_terminal(tmp_path):
+@pytest.mark.parametrize("names", [["cifar10"], ["cifar10", "cifar100"]])
+def test_markdown_tables_fit_a_terminal(tmp_path, names):
     pruning = {"criterion": ["l1", "random"], "structure": ["unstructured", "channels"], "ratio": [0.5, 0.9]}
     pruning |= {"rounds": [1, 3], "rewind": ["init"], "exclude": [{"structure": "channels", "rounds": 3}]}
-    models, datasets = {"resnet18": {}, "resnet20": {}}, {"cifar10": {"source": "digits"}}
+    models, datasets = {"resnet18": {}, "resnet20": {}}, {name: {"source": "digits"} for name in names}
     study = write_study(tmp_path, configuration(datasets=datasets, models=models, pruning=pruning))
     results = tables(tmp_path, study).results
     for make in (quantization_table, pruning_table, ranking_table, published_table):

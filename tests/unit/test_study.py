@@ -69,8 +69,8 @@ def test_the_table_shows_mean_and_spread_over_seeds(tmp_path):
     text = table.markdown()
     assert list(table.shown.columns) == ["model", "metric", "d ptq", "e qat"]
     assert "81.00 ± 1.41" in text
-    assert "inference, ONNX Runtime, batch 1, 2 threads (ms)" in text
-    assert "energy per image, ONNX Runtime, batch 1, 2 threads (mJ) (estimate)" in text
+    assert "median latency, ONNX Runtime, batch 1, 2 threads (ms)" in text
+    assert "energy per image, ONNX Runtime, batch 1, 2 threads (mJ, estimate)" in text
     assert "over 1 to 2 seeds" in text
     assert "top-5" not in text
     table.write(tmp_path / "t.csv", tmp_path / "t.md")

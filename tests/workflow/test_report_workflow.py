@@ -98,7 +98,7 @@ def test_a_changed_caption_or_script_makes_the_page_again_and_nothing_else(study
 def test_a_changed_style_or_template_makes_all_pages_again_and_nothing_else(study, name):
     with (study.root / "workflow/report" / name).open("a") as file:
         file.write("\n")
-    assert study.planned() == {"make_overview": 1, "recommend": 1}
+    assert study.planned() == {"make_overview": 1, "ship": 1}
 
 
 def test_the_live_view_says_that_a_network_failed_and_why(study):

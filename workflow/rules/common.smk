@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 from winnow.config import catalog
 from winnow.config.check_request import check_request
 from winnow.config.resolve import check_images, check_prepared, resolve
+from winnow.data.identity import images_digest
 from winnow.errors import WinnowError
 from winnow.figures.catalog import figures_of
 from winnow.study.grid import uses_training
@@ -84,6 +85,7 @@ localrules:
     make_pruning_table,
     make_figures,
     recommend,
+    ship,
     make_overview,
 
 
@@ -190,6 +192,11 @@ def raw_images(wildcards):
     """The user's own folder or archive is an input; downloads and embedded data are not."""
     dataset = STUDY.datasets[wildcards.dataset]
     return [dataset["path"]] if catalog.SOURCES[dataset["source"]].own_files else []
+
+
+def images_of(wildcards):
+    """What the user's own images are. A function: only who plans the preparation of a data set lists its images."""
+    return "".join(map(images_digest, raw_images(wildcards)))
 
 
 def training_record(wildcards):

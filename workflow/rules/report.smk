@@ -71,12 +71,35 @@ rule make_pruning_table:
         "../scripts/make_pruning_table.py"
 
 
+rule recommend:
+    input:
+        results=rules.collect.output.results,
+    output:
+        recommendation=f"{RESULTS}/recommendation.json",
+    log:
+        f"{LOGS}/recommend.log",
+    benchmark:
+        f"{LOGS}/recommend.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(15),
+    params:
+        recommend=STUDY.recommend,
+        source=source_digest("recommend"),
+    script:
+        "../scripts/recommend.py"
+
+
 rule make_figures:
     input:
         results=rules.collect.output.results,
         layers=rules.collect.output.layers,
         confusion=rules.collect.output.confusion,
         history=rules.collect.output.history,
+        recommendation=rules.recommend.output.recommendation,
     output:
         svg=[
             report(
@@ -108,9 +131,10 @@ rule make_figures:
         "../scripts/make_figures.py"
 
 
-rule recommend:
+rule ship:
     input:
         results=rules.collect.output.results,
+        recommendation=rules.recommend.output.recommendation,
         onnx=onnx_models,
         page=source_paths(*PAGE),
     output:
@@ -122,9 +146,9 @@ rule recommend:
             labels={"data set": "{dataset}", "network": "{model}", "page": "{page}"},
         ),
     log:
-        f"{LOGS}/recommend.log",
+        f"{LOGS}/ship.log",
     benchmark:
-        f"{LOGS}/recommend.tsv"
+        f"{LOGS}/ship.tsv"
     conda:
         "../envs/winnow.yaml"
     threads: 1
@@ -133,14 +157,15 @@ rule recommend:
         runtime=growing(15),
     params:
         recommend=STUDY.recommend,
-        source=source_digest("recommend"),
+        source=source_digest("ship"),
     script:
-        "../scripts/recommend.py"
+        "../scripts/ship.py"
 
 
 rule make_overview:
     input:
         results=rules.collect.output.results,
+        recommendation=rules.recommend.output.recommendation,
         svg=rules.make_figures.output.svg,
         undrawn=rules.make_figures.output.undrawn,
         checks=[f"{RESULTS}/{dataset}/{model}/check.json" for dataset, model in NETWORKS],

@@ -6,12 +6,13 @@ from adapter import job
 from winnow.config.recommend import RecommendSettings
 from winnow.figures.draw import draw_figures, read_tables
 from winnow.files import write_json
+from winnow.study.recommendation import Recommendations
 
 with job(snakemake):
     files, parameters = snakemake.input, snakemake.params
     tables = read_tables(files.results, files.layers, files.confusion, files.history)
     settings = RecommendSettings.of(parameters.recommend)
-    undrawn = draw_figures(
-        tables, parameters.networks, parameters.pruned, settings, Path(snakemake.output.undrawn).parent
-    )
+    shipped = Recommendations.read(files.recommendation).shipped
+    folder = Path(snakemake.output.undrawn).parent
+    undrawn = draw_figures(tables, parameters.networks, parameters.pruned, settings, shipped, folder)
     write_json(snakemake.output.undrawn, undrawn)

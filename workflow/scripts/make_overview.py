@@ -5,18 +5,20 @@ from pathlib import Path
 from adapter import job
 from winnow.analysis.published import published_table
 from winnow.analysis.ranking import ranking_table
-from winnow.analysis.recommendation import recommend
+from winnow.analysis.recommendation import with_numbers
 from winnow.config.recommend import RecommendSettings
 from winnow.files import read_json
 from winnow.report.page import write_parts, write_report
 from winnow.report.start_page import Outcome
 from winnow.results.csv_files import read_csv
+from winnow.study.recommendation import Recommendations
 from winnow.study.status import absent
 
 with job(snakemake):
     files, study = snakemake.output, snakemake.params.study
     results = read_csv(snakemake.input.results)
-    chosen = recommend(results, RecommendSettings.of(study["recommend"]))
+    record = Recommendations.read(snakemake.input.recommendation)
+    chosen = with_numbers(record, results, RecommendSettings.of(study["recommend"]))
     lacking = absent(study, Path(files.page).parent)
     checks = [read_json(path) for path in snakemake.input.checks]
     outcome = Outcome(study, results, chosen, lacking, read_json(snakemake.input.undrawn), checks)

@@ -128,6 +128,22 @@ def safetensors_metadata(path: str | Path) -> dict[str, str]:
     return metadata
 
 
+def order_metadata(path: str | Path) -> None:
+    """Sort the metadata of a safetensors file: it is written in an order that differs from call to call.
+
+    The same content is then the same bytes. The header keeps its length, and tensors their places.
+    """
+    header = safetensors_header(path)
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    with Path(path).open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+        if len(text) != length:
+            raise ValueError(f"{path}: its header of {length} bytes became {len(text)}")
+        file.write(text)
+
+
 def safetensors_header(path: str | Path) -> dict[str, Any]:
     """Return what a safetensors file says about itself: by tensor `dtype` and `shape`, and `__metadata__`.
 

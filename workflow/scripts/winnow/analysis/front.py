@@ -5,11 +5,15 @@ from __future__ import annotations
 import pandas as pd
 
 from winnow.config.recommend import RecommendSettings
+from winnow.results.columns import METRICS, TIMED
 from winnow.results.names import short_names
 from winnow.results.not_measured import Missing
 from winnow.results.numbers import three_digits
 from winnow.results.over_seeds import combinations
-from winnow.results.timed import Timed, energy_estimated, timed_configurations
+from winnow.results.timed import Timed, estimated, timed_configurations
+
+COSTS = {"size": METRICS["size_mb"]} | {kind: TIMED[kind] for kind in ("latency", "energy")}
+"""What accuracy is paid with."""
 
 
 def cost_column(results: pd.DataFrame, kind: str, settings: RecommendSettings) -> tuple[str, str]:
@@ -21,15 +25,14 @@ def cost_column(results: pd.DataFrame, kind: str, settings: RecommendSettings) -
     Raises:
         Missing: nothing was measured.
     """
-    if kind == "size":
-        return "size_mb", "size of model.onnx (MB)"
+    metric = COSTS[kind]
+    if kind not in TIMED:
+        return metric.name, metric.heading()
     wanted = Timed(settings.runtime, settings.batch_size, settings.threads)
-    label = {"latency": "median latency (ms)", "energy": "energy per image (mJ)"}[kind]
     for timed in [wanted, *timed_configurations(results)]:
         column = timed.column(kind)
         if column in results and results[column].notna().any():
-            estimate = ", estimate" if kind == "energy" and energy_estimated(results) else ""
-            return column, f"{label}{estimate}; {timed}"
+            return column, f"{metric.heading(estimated=estimated(results, metric))}; {timed}"
     raise Missing(f"No {kind} was measured yet; the rule benchmark does it.")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from winnow.config.recommend import RecommendSettings
+from winnow.results.columns import METRICS, TIMED
 from winnow.results.not_measured import Missing
 from winnow.results.numbers import plain, three_digits
 from winnow.results.over_seeds import combinations
@@ -15,6 +16,7 @@ from winnow.results.timed import Timed, timed_configurations
 from winnow.study.vocabulary import (
     CRITERIA,
     DENSE,
+    NONE,
     PRECISIONS,
     REWINDS,
     SCOPES,
@@ -40,14 +42,13 @@ _TEXT = {  # axis: (its values in a sensible order, what raises for those that a
     "precision": ([*PRECISIONS], PRECISIONS.__getitem__),
 }
 _STRATEGY = ("criterion", "structure", "scope", "rewind", "shuffle")
-_NUMBERS = {  # column: (label, factor)
-    "rounds": ("rounds", 1),
-    "achieved_sparsity": ("sparsity (%)", 100),
-    "size_mb": ("size (MB)", 1),
-    "latency": ("latency (ms)", 1),
-    "energy": ("energy (mJ)", 1),
-    "training_seconds": ("training (s)", 1),
-    "top1": ("accuracy (%)", 100),
+_METRICS = {  # by the column of the data, in the order of the axes
+    "achieved_sparsity": METRICS["achieved_sparsity"],
+    "size_mb": METRICS["size_mb"],
+    "latency": TIMED["latency"],
+    "energy": TIMED["energy"],
+    "training_seconds": METRICS["training_seconds"],
+    "top1": METRICS["top1"],
 }
 
 
@@ -79,12 +80,12 @@ def parallel_data(results: pd.DataFrame, settings: RecommendSettings, view: str 
     timed = Timed(settings.runtime, settings.batch_size, settings.threads)
     if timed not in timed_configurations(results) and timed_configurations(results):
         timed = timed_configurations(results)[0]
-    table = combinations(results).rename(columns={timed.column(kind): kind for kind in ("latency", "energy")})
-    table = table.reindex(columns=["run", "precision", "n", *_TEXT, *_NUMBERS])
+    table = combinations(results).rename(columns={timed.column(kind): kind for kind in TIMED if kind in _METRICS})
+    table = table.reindex(columns=["run", "precision", "n", *_TEXT, "rounds", *_METRICS])
     table = table.loc[:, ~table.columns.duplicated()].dropna(subset=["top1"])
     dense = table["run"] == DENSE
     for axis in _STRATEGY:
-        table[axis] = table[axis].astype(object).where(~dense, DENSE).fillna("none").astype(str)
+        table[axis] = table[axis].astype(object).where(~dense, DENSE).fillna(NONE).astype(str)
     table["rounds"] = table["rounds"].fillna(0).astype(int)
     table = table.sort_values(["top1", "run", "precision"], ignore_index=True)
     count = max(1, round(_SHARE * len(table)))
@@ -107,7 +108,8 @@ def coordinates(data: pd.DataFrame, everything: pd.DataFrame) -> list[Coordinate
         everything: the data of all views, so that all have the same axes and scales.
     """
     axes = []
-    for column in (*list(_TEXT)[:-1], "rounds", "achieved_sparsity", "precision", *list(_NUMBERS)[2:]):
+    sparsity, *outcomes = _METRICS
+    for column in (*_STRATEGY, "rounds", sparsity, "precision", *outcomes):
         values = everything[column].dropna()
         # numbers that do not differ in the three digits that are shown do not differ
         shown = values if column in _TEXT else values.map(three_digits)
@@ -117,9 +119,11 @@ def coordinates(data: pd.DataFrame, everything: pd.DataFrame) -> list[Coordinate
             choices = sorted(set(values), key=lambda name: _place(column, name))
             codes = data[column].map({name: place for place, name in enumerate(choices)})
             axes.append(Coordinate(column, column, codes.to_numpy(float), tuple(choices)))
+        elif column in _METRICS:
+            metric = _METRICS[column]
+            axes.append(Coordinate(column, metric.heading(short=True), metric.factor * data[column].to_numpy(float)))
         else:
-            label, factor = _NUMBERS[column]
-            axes.append(Coordinate(column, label, factor * data[column].to_numpy(float)))
+            axes.append(Coordinate(column, column, data[column].to_numpy(float)))
     return axes
 
 

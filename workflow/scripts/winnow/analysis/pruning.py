@@ -8,8 +8,9 @@ import pandas as pd
 
 from winnow.results.not_measured import Missing
 from winnow.results.numbers import plain
+from winnow.results.over_seeds import combinations
 from winnow.results.timed import largest_batches, timed_configurations
-from winnow.study.vocabulary import AXES, DENSE, FP32, criterion
+from winnow.study.vocabulary import AXES, DENSE, FP32, NONE, criterion
 
 _SERIES = tuple(axis for axis in AXES if axis != "ratio")  # what one line of points has in common
 _POINT = [*_SERIES, "requested_sparsity"]
@@ -30,9 +31,7 @@ def accuracy_sparsity_seeds(results: pd.DataFrame) -> pd.DataFrame:
     Raises:
         Missing: nothing was pruned, or not yet.
     """
-    last = results[(results["round"] == results["rounds"]) & (results["precision"] == FP32)]
-    if last.empty:
-        raise Missing("No pruned network has been evaluated after its last round.")
+    last = _last_rounds(results)
     data = last[[*AXES, "requested_sparsity", "round", "seed"]].assign(
         series=_names(last, _varying(last)),
         sparsity=100 * last.groupby(_POINT)["achieved_sparsity"].transform("mean"),
@@ -44,7 +43,10 @@ def accuracy_sparsity_seeds(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def accuracy_sparsity_data(results: pd.DataFrame) -> pd.DataFrame:
-    """Average what `accuracy_sparsity_seeds` returns over seeds.
+    """Return the accuracy of each strategy after its last round, in fp32, mean over seeds.
+
+    Args:
+        results: rows of results.csv of one data set and network.
 
     Returns:
         series, sparsity and mean (both in %), std (points, missing for one seed), n, the axes, round; sorted by series
@@ -53,11 +55,28 @@ def accuracy_sparsity_data(results: pd.DataFrame) -> pd.DataFrame:
     Raises:
         Missing: nothing was pruned, or not yet.
     """
-    grouped = accuracy_sparsity_seeds(results).groupby(_POINT, as_index=False, sort=False)
-    kept = {name: (name, "first") for name in ("series", "sparsity", "ratio", "round")}
-    data = grouped.agg(**kept, mean=("accuracy", "mean"), std=("accuracy", "std"), n=("accuracy", "size"))
+    means = combinations(_last_rounds(results))
+    data = means.assign(
+        series=_names(means, _varying(means)),
+        sparsity=100 * means["achieved_sparsity"],
+        mean=100 * means["top1"],
+        std=100 * means["top1_std"],
+        n=means["top1_n"],
+    )
     data = data[["series", "sparsity", "mean", "std", "n", *AXES, "round"]]
     return data.sort_values(["series", "sparsity"], ignore_index=True)
+
+
+def _last_rounds(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of strategies after their last round, in fp32.
+
+    Raises:
+        Missing: there are none.
+    """
+    last = results[(results["round"] == results["rounds"]) & (results["precision"] == FP32)]
+    if last.empty:
+        raise Missing("No pruned network has been evaluated after its last round.")
+    return last
 
 
 def strategies_in_panels(data: pd.DataFrame, compared: str | None = None) -> pd.DataFrame:
@@ -93,8 +112,8 @@ def _names(data: pd.DataFrame, axes: Sequence[str]) -> pd.Series:
     """Name strategies by some axes; by criterion and structure where these leave no name."""
     words = {
         "rounds": lambda value: "one-shot" if value == 1 else f"{plain(value)} rounds",
-        "rewind": lambda value: {"none": "fine-tuned"}.get(value, f"rewind {value}"),
-        "shuffle": lambda value: "" if value == "none" else f"shuffled {value}",
+        "rewind": lambda value: {NONE: "fine-tuned"}.get(value, f"rewind {value}"),
+        "shuffle": lambda value: "" if value == NONE else f"shuffled {value}",
     }
 
     def name(row: pd.Series) -> str:
@@ -106,8 +125,9 @@ def _names(data: pd.DataFrame, axes: Sequence[str]) -> pd.Series:
 
 def dense_accuracy(results: pd.DataFrame) -> tuple[float, float, int] | None:
     """Return (mean, std, n) of the dense fp32 network's accuracy in %, None if it has not been evaluated."""
-    top1 = 100 * results.loc[(results["run"] == DENSE) & (results["precision"] == FP32), "top1"]
-    return (top1.mean(), top1.std(ddof=1), len(top1)) if len(top1) else None
+    means = combinations(results[(results["run"] == DENSE) & (results["precision"] == FP32)])
+    row = means.iloc[0] if len(means) else None
+    return None if row is None else (100 * row["top1"], 100 * row["top1_std"], row["top1_n"])
 
 
 def one_shot_iterative_data(results: pd.DataFrame) -> pd.DataFrame:
@@ -147,16 +167,15 @@ def speedup_data(results: pd.DataFrame) -> pd.DataFrame:
     Raises:
         Missing: nothing was pruned, or not yet timed.
     """
-    last = results[(results["round"] == results["rounds"]) & (results["precision"] == FP32)]
+    means = combinations(_last_rounds(results)).dropna(subset=["theoretical_speedup"])
     rows = []
     for timed in largest_batches(timed_configurations(results)):
         column = timed.column("speedup")
-        for run, group in last.dropna(subset=[column, "theoretical_speedup"]).groupby("run", sort=False):
-            first = group.iloc[0]
-            values = {"run": run, "structure": first["structure"], "sparsity": 100 * group["achieved_sparsity"].mean()}
-            values |= {"theoretical": group["theoretical_speedup"].mean(), "configuration": str(timed)}
-            measured = group[column]
-            rows.append(values | {"measured": measured.mean(), "measured_std": measured.std(ddof=1), "n": len(group)})
+        for _, row in means[means[f"{column}_n"] > 0].iterrows():
+            values = {"run": row["run"], "structure": row["structure"], "sparsity": 100 * row["achieved_sparsity"]}
+            values |= {"theoretical": row["theoretical_speedup"], "configuration": str(timed)}
+            values |= {"measured": row[column], "measured_std": row[f"{column}_std"], "n": row[f"{column}_n"]}
+            rows.append(values)
     if not rows:
         raise Missing("No pruned network has been timed after its last round.")
     return pd.DataFrame(rows)

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from winnow.results.columns import METRICS, TIMED
+from winnow.results.metric import Metric
+from winnow.results.over_seeds import NETWORK, combinations
 from winnow.results.report_table import ReportTable
 from winnow.results.timed import Timed, timed_configurations
-from winnow.study.vocabulary import DENSE
+from winnow.study.vocabulary import DENSE, FP32, MAGNITUDE, NONE, RUNTIMES
 
 RESNET18 = "ResNet-18, 50 epochs, one run (the 2023 study)"
 RENDA = "ResNet-20, CIFAR-10, magnitude, 182 epochs, mean of 3 (Renda et al. 2020)"
@@ -24,7 +27,7 @@ class Reference:
     metric: str
     value: float
     setup: str
-    precision: str = "fp32"
+    precision: str = FP32
     strategy: dict[str, object] | None = None
 
 
@@ -38,14 +41,7 @@ _QUANTIZED = {  # CIFAR-10 and CIFAR-100: accuracy (%), size (MB), training (s),
     ("cifar10", "qat"): (74.63, 42.852, 3286, 10.5, 0.253),  # its size was measured before conversion
     ("cifar100", "qat"): (42.79, 43.032, 3307, 10.0, 0.572),
 }
-_METRICS = ("top1", "size_mb", "training_seconds", "latency", "quantization_error")
-_UNITS = {
-    "top1": "top-1 (%)",
-    "size_mb": "size (MB)",
-    "training_seconds": "training (s)",
-    "latency": "inference (ms)",
-    "quantization_error": "quantization error",
-}
+_QUANTITIES = ("top1", "size_mb", "training_seconds", "latency", "quantization_error")
 _PRUNED = (  # label, ratio, top-1, strategy
     ("iterative, rewound to an epoch", 0.79, 91.7, {"iterative": True, "rewind": "epoch"}),
     ("iterative, rewound to an epoch", 0.893, 91.0, {"iterative": True, "rewind": "epoch"}),
@@ -54,6 +50,7 @@ _PRUNED = (  # label, ratio, top-1, strategy
     ("one-shot, re-initialized", 0.79, 88.4, {"iterative": False, "rewind": "random"}),
     ("one-shot, re-initialized", 0.893, 86.9, {"iterative": False, "rewind": "random"}),
 )
+_SETUP = {"scope": "global", "structure": "unstructured", "shuffle": NONE}  # of all these
 _NEAR = 0.02  # of sparsity: 80 % is laid beside 79 %
 
 
@@ -62,13 +59,13 @@ def references() -> list[Reference]:
     values = [
         Reference(dataset, "resnet18", precision, metric, value, RESNET18, precision)
         for (dataset, precision), row in _QUANTIZED.items()
-        for metric, value in zip(_METRICS, row, strict=True)
+        for metric, value in zip(_QUANTITIES, row, strict=True)
         if value is not None
     ]
-    values.append(Reference("cifar10", "resnet20", "dense", "top1", 91.7, RENDA))
+    values.append(Reference("cifar10", "resnet20", DENSE, "top1", 91.7, RENDA))
     for label, ratio, top1, strategy in _PRUNED:
         name = f"{label}, {100 * ratio:.3g} % sparsity"
-        values.append(Reference("cifar10", "resnet20", name, "top1", top1, RENDA, "fp32", strategy | {"ratio": ratio}))
+        values.append(Reference("cifar10", "resnet20", name, "top1", top1, RENDA, FP32, strategy | {"ratio": ratio}))
     return values
 
 
@@ -83,16 +80,14 @@ def beside_published(results: pd.DataFrame) -> pd.DataFrame:
         network), own_std, n, setup; empty if nothing is comparable.
     """
     rows = []
-    for (dataset, model), own in results.groupby(["dataset", "model"]):
+    for (dataset, model), own in results.groupby(NETWORK):
+        means = combinations(own)
         for reference in references():
             if reference.model != model or reference.dataset != _family(dataset):
                 continue
-            column, factor = _column(own, reference.metric)
-            values = factor * _matching(own, reference)[column].dropna() if column else pd.Series(dtype=float)
-            mean, std = values.mean(), values.std(ddof=1)
-            metric = _UNITS[reference.metric]
-            row = (dataset, model, reference.label, metric, reference.value, mean, std, len(values), reference.setup)
-            rows.append(row)
+            heading = (TIMED if reference.metric in TIMED else METRICS)[reference.metric].heading(short=True)
+            ours = _own(means, reference)
+            rows.append((dataset, model, reference.label, heading, reference.value, *ours, reference.setup))
     columns = ["dataset", "model", "network", "metric", "published", "own", "own_std", "n", "setup"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -101,28 +96,38 @@ def _family(dataset: str) -> str:
     return next((name for name in ("cifar100", "cifar10") if dataset.startswith(name)), dataset)
 
 
-def _column(results: pd.DataFrame, metric: str) -> tuple[str | None, float]:
-    if metric != "latency":
-        return metric, 100 if metric == "top1" else 1
-    timed = timed_configurations(results)
-    preferred = [t for t in timed if t.runtime == "torch"] or timed  # what the study measured: torch, on a CPU
-    return (min(preferred, key=_order).column("latency"), 1) if timed else (None, 1)
+def _own(means: pd.DataFrame, reference: Reference) -> tuple[float, float, int]:
+    """Return (mean, std, n) of what a value is laid beside; of several strategies the nearest in sparsity."""
+    matching = _matching(means, reference)
+    metric = _metric(means, reference.metric)
+    if metric is None or matching.empty or not (row := matching.iloc[0])[f"{metric.name}_n"]:
+        return float("nan"), float("nan"), 0
+    return metric.factor * row[metric.name], metric.factor * row[f"{metric.name}_std"], row[f"{metric.name}_n"]
+
+
+def _metric(results: pd.DataFrame, name: str) -> Metric | None:
+    if name not in TIMED:
+        return METRICS[name]
+    timed = timed_configurations(results, name)
+    preferred = [t for t in timed if not RUNTIMES[t.runtime].ships] or timed  # as the study: torch, on a CPU
+    return min(preferred, key=_order).metric(name) if timed else None
 
 
 def _order(timed: Timed) -> tuple[int, int]:
     return -timed.batch_size, timed.threads
 
 
-def _matching(results: pd.DataFrame, reference: Reference) -> pd.DataFrame:
-    rows = results[results["precision"] == reference.precision]
+def _matching(means: pd.DataFrame, reference: Reference) -> pd.DataFrame:
+    rows = means[means["precision"] == reference.precision]
     strategy = reference.strategy
     if strategy is None:
         return rows[rows["run"] == DENSE]
-    last = (rows["round"] == rows["rounds"]) & (rows["criterion"].isin(["l1", "l2"])) & (rows["scope"] == "global")
-    last &= (rows["structure"] == "unstructured") & (rows["shuffle"] == "none")
+    last = (rows["round"] == rows["rounds"]) & rows["criterion"].isin(MAGNITUDE)
+    last &= (rows[list(_SETUP)] == pd.Series(_SETUP)).all(axis=1)
     last &= (rows["rounds"] > 1) == strategy["iterative"]
     last &= rows["rewind"].astype(str).str.startswith(str(strategy["rewind"]))
-    return rows[last & ((rows["requested_sparsity"] - strategy["ratio"]).abs() <= _NEAR)]
+    rows = rows[last].assign(distance=(rows["requested_sparsity"] - strategy["ratio"]).abs())
+    return rows[rows["distance"] <= _NEAR].sort_values("distance", kind="stable")
 
 
 def published_table(results: pd.DataFrame) -> ReportTable:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from winnow.results.columns import METRICS, TIMED
 from winnow.results.not_measured import Missing
-from winnow.results.timed import energy_estimated, timed_configurations
+from winnow.results.timed import estimated, timed_configurations
 from winnow.study.vocabulary import DENSE, PRECISIONS
 
-_METRICS = [  # column, label, factor
-    ("top1", "top-1 accuracy, test (%)", 100),
-    ("size_mb", "size of model.onnx (MB)", 1),
-    ("quantization_error", "error of the logits", 1),
-    ("training_seconds", "training time (s)", 1),
-]
+_METRICS = [METRICS[name] for name in ("top1", "size_mb", "quantization_error", "training_seconds")]
 
 
 def quantization_bars_data(results: pd.DataFrame) -> pd.DataFrame:
@@ -33,13 +29,13 @@ def quantization_bars_data(results: pd.DataFrame) -> pd.DataFrame:
     precisions = PRECISIONS.present(dense["precision"])
     if len(precisions) < 2:
         raise Missing("This network was evaluated in one precision only; quantization.methods names the others.")
-    estimated = ", estimate" if energy_estimated(dense) else ""
-    timed = timed_configurations(results)
-    latency = [(t.column("latency"), f"latency (ms)\n{t}", 1) for t in timed]
-    energy = [(t.column("energy"), f"energy per image (mJ){estimated}\n{t}", 1) for t in timed]
+    shown = [(metric, metric.heading()) for metric in _METRICS]
+    for kind in (TIMED["latency"], TIMED["energy"]):
+        heading = kind.heading(estimated=estimated(dense, kind))
+        shown += [(t.metric(kind.name), f"{heading}\n{t}") for t in timed_configurations(results)]
     rows = []
-    for column, label, factor in [*_METRICS, *latency, *energy]:
+    for metric, heading in shown:
         for precision in precisions:
-            values = dense.loc[dense["precision"] == precision.name, ["seed", column]].dropna()
-            rows += [(column, label, precision.name, seed, factor * value) for seed, value in values.to_numpy()]
+            values = dense.loc[dense["precision"] == precision.name, ["seed", metric.name]].dropna().to_numpy()
+            rows += [(metric.name, heading, precision.name, seed, metric.factor * value) for seed, value in values]
     return pd.DataFrame(rows, columns=["metric", "label", "precision", "seed", "value"])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from winnow.results.columns import METRICS
 from winnow.results.names import short_names
 from winnow.results.numbers import spread
 from winnow.results.over_seeds import NETWORK, combinations
 from winnow.results.report_table import ReportTable
+from winnow.study.vocabulary import DENSE, FP32
 
 COUNT = 5
 _COLUMNS = ["dataset", "model", "rank", "network", "top1", "top1_std", "n", "change", "size_mb", "training_seconds"]
@@ -26,9 +28,10 @@ def ranking(results: pd.DataFrame, count: int = COUNT) -> pd.DataFrame:
         table = combinations(own).dropna(subset=["top1"])
         if table.empty:
             continue
-        base = table.loc[(table["run"] == "dense") & (table["precision"] == "fp32"), "top1"]
-        table = table.assign(network=short_names(table), change=100 * (table["top1"] - base.mean()))
-        table[["top1", "top1_std"]] *= 100
+        base = table.loc[(table["run"] == DENSE) & (table["precision"] == FP32), "top1"]
+        change = METRICS["top1_change"].factor * (table["top1"] - base.mean())
+        table = table.assign(network=short_names(table), change=change)
+        table[["top1", "top1_std"]] *= METRICS["top1"].factor
         table = table.sort_values(["top1", "size_mb", "run", "precision"], ascending=[False, True, True, True])
         table = table.assign(rank=range(1, len(table) + 1))
         middle = (table["rank"] > count) & (table["rank"] <= len(table) - count)
@@ -45,10 +48,10 @@ def ranking_table(results: pd.DataFrame) -> ReportTable:
             "model": row.model,
             "rank": str(row.rank),
             "network": row.network,
-            "top-1 (%)": spread(row.top1, row.top1_std),
-            "change (points)": f"{row.change:+.2f}",
-            "size (MB)": f"{row.size_mb:.3f}",
-            "training (s)": f"{row.training_seconds:.0f}",
+            METRICS["top1"].heading(short=True): spread(row.top1, row.top1_std, METRICS["top1"].decimals),
+            METRICS["top1_change"].heading(short=True): f"{row.change:+.2f}",
+            METRICS["size_mb"].heading(short=True): METRICS["size_mb"].text(row.size_mb),
+            METRICS["training_seconds"].heading(short=True): METRICS["training_seconds"].text(row.training_seconds),
             "n": str(row.n),
         }
         for row in table.itertuples()

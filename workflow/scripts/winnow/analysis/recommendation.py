@@ -6,35 +6,23 @@ chosen one, the network of the seed that validates best. The test split has no s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 import pandas as pd
 
 from winnow.config.recommend import RecommendSettings
+from winnow.errors import WinnowError
+from winnow.results.columns import METRICS
+from winnow.results.metric import Metric
 from winnow.results.names import short_names
 from winnow.results.over_seeds import combinations, networks_of
 from winnow.results.timed import Timed
-from winnow.study.vocabulary import DENSE
+from winnow.study.recommendation import Choice, Judged, Limit, Recommendations
+from winnow.study.vocabulary import DENSE, FP32
 
 EQUAL = 0.02  # objectives that differ by less than this share count as equal: latency repeats no better
 _SLACK = 1e-9  # a drop of exactly the limit is within it, whatever the rounding
-
-
-@dataclass(frozen=True)
-class Limit:
-    """One constraint: the largest allowed value of a column of the candidates."""
-
-    key: str
-    column: str
-    largest: float
-    unit: str
-
-    def __str__(self) -> str:
-        what = self.key.removeprefix("max_").rpartition("_")[0] if self.unit != "points" else "loss of accuracy"
-        unit = "point" if self.unit == "points" and self.largest == 1 else self.unit
-        return f"{what} at most {self.largest:g} {unit} (`{self.key}`)"
 
 
 @dataclass(frozen=True)
@@ -45,13 +33,9 @@ class Recommendation:
         dataset, model: which network.
         chosen: the row of results.csv to ship; None if nothing is within all limits.
         nearest: where nothing is, the row that misses the limits by least.
-        candidates: every combination: its means and spreads, `name`, `drop` (points of validation accuracy below the
-            dense fp32 network), `objective`, one column `within <key>` for each limit, `agrees` (in the runtime of the
-            settings with ONNX Runtime), `admissible`, `excess` (the largest share by which it misses a limit).
-        excluded: for each limit, how many of the candidates it excludes.
-        unmeasured: how many candidates lack a value that a limit needs.
-        disagreeing: how many candidates do not compute the same in the runtime of the settings as in ONNX Runtime, or
-            do not run there, with any seed; they are not admissible, and count among no others.
+        candidates: every combination: its means and spreads, and how it was judged: the attributes of
+            `study.recommendation.Judged`, with a column `within <key>` for each limit.
+        excluded, unmeasured, disagreeing: how many of the candidates; see `study.recommendation.Choice`.
         limits, settings: what was asked for.
     """
 
@@ -70,6 +54,10 @@ class Recommendation:
 def timing_of(settings: RecommendSettings) -> Timed:
     """Return the timed configuration that limits of latency and energy refer to."""
     return Timed(settings.runtime, settings.batch_size, settings.threads)
+
+
+def _cost(kind: str, settings: RecommendSettings) -> Metric:
+    return METRICS["size_mb"] if kind == "size" else timing_of(settings).metric(kind)
 
 
 def recommend(results: pd.DataFrame, settings: RecommendSettings) -> list[Recommendation]:
@@ -105,19 +93,19 @@ def _recommend(results: pd.DataFrame, settings: RecommendSettings) -> Recommenda
 
 
 def _limits(settings: RecommendSettings) -> Iterator[Limit]:
-    timing = timing_of(settings)
+    size, latency, energy = (_cost(kind, settings) for kind in ("size", "latency", "energy"))
     wanted = (
-        ("max_accuracy_drop", "drop", settings.max_accuracy_drop, "points"),
-        ("max_size_mb", "size_mb", settings.max_size_mb, "MB"),
-        ("max_latency_ms", timing.column("latency"), settings.max_latency_ms, "ms"),
-        ("max_energy_mj", timing.column("energy"), settings.max_energy_mj, "mJ"),
+        ("max_accuracy_drop", "drop", settings.max_accuracy_drop, METRICS["top1_change"].unit),
+        ("max_size_mb", size.name, settings.max_size_mb, size.unit),
+        ("max_latency_ms", latency.name, settings.max_latency_ms, latency.unit),
+        ("max_energy_mj", energy.name, settings.max_energy_mj, energy.unit),
     )
-    return (Limit(key, column, largest, unit) for key, column, largest, unit in wanted if largest is not None)
+    return (Limit(key, column, float(largest), unit) for key, column, largest, unit in wanted if largest is not None)
 
 
 def _base(results: pd.DataFrame) -> float:
     """Return the dense fp32 network's validation accuracy, mean over seeds; not a number if there is none."""
-    dense = results[(results["run"] == DENSE) & (results["precision"] == "fp32")]
+    dense = results[(results["run"] == DENSE) & (results["precision"] == FP32)]
     return float(dense["validation_top1"].mean())
 
 
@@ -125,10 +113,9 @@ def _judged(
     table: pd.DataFrame, limits: tuple[Limit, ...], settings: RecommendSettings, base: float | None = None
 ) -> pd.DataFrame:
     base = _base(table) if base is None else base
-    timing = timing_of(settings)
-    column = {"size": "size_mb", "latency": timing.column("latency"), "energy": timing.column("energy")}
     table = table.copy().assign(name=short_names(table), drop=100 * (base - table["validation_top1"]))
-    table["objective"] = table["drop"] if settings.objective == "accuracy" else table.get(column[settings.objective])
+    accuracy = settings.objective == "accuracy"
+    table["objective"] = table.get("drop" if accuracy else _cost(settings.objective, settings).name)
     excess = pd.DataFrame(index=table.index)
     for limit in limits:
         values = pd.to_numeric(table[limit.column]) if limit.column in table else pd.Series(float("nan"), table.index)
@@ -157,24 +144,75 @@ def _best_seed(networks: pd.DataFrame) -> pd.Series:
     return networks.sort_values(["validation_top1", "seed"], ascending=[False, True], kind="stable").iloc[0]
 
 
-def as_record(recommendation: Recommendation) -> dict[str, Any]:
-    """Return a recommendation as JSON-like values."""
+def as_record(recommendations: Sequence[Recommendation], settings: RecommendSettings) -> Recommendations:
+    """Return what is written: all but the numbers of results.csv."""
+    choices = tuple(
+        Choice(
+            dataset=entry.dataset,
+            model=entry.model,
+            chosen=_judgement(entry.chosen, entry.limits),
+            nearest=_judgement(entry.nearest, entry.limits),
+            candidates=tuple(_judgement(row, entry.limits) for _, row in entry.candidates.iterrows()),
+            excluded=entry.excluded,
+            unmeasured=entry.unmeasured,
+            disagreeing=entry.disagreeing,
+        )
+        for entry in recommendations
+    )
+    return Recommendations(settings.objective, str(timing_of(settings)), tuple(_limits(settings)), choices)
 
-    def network(row: pd.Series | None) -> dict[str, Any] | None:
-        keys = ("dataset", "model", "seed", "run", "precision")
-        return None if row is None else {key: int(row[key]) if key == "seed" else row[key] for key in keys}
 
-    return {
-        "dataset": recommendation.dataset,
-        "model": recommendation.model,
-        "chosen": network(recommendation.chosen),
-        "nearest": network(recommendation.nearest),
-        "limits": {limit.key: limit.largest for limit in recommendation.limits},
-        "objective": recommendation.settings.objective,
-        "measured_with": str(timing_of(recommendation.settings)),
-        "candidates": len(recommendation.candidates),
-        "admissible": int(recommendation.candidates["admissible"].sum()),
-        "excluded": recommendation.excluded,
-        "unmeasured": recommendation.unmeasured,
-        "disagreeing": recommendation.disagreeing,
-    }
+def _judgement(row: pd.Series | None, limits: Sequence[Limit]) -> Judged | None:
+    if row is None:
+        return None
+    return Judged(
+        run=row["run"],
+        precision=row["precision"],
+        seed=int(row["seed"]) if "seed" in row else None,
+        name=row["name"],
+        within={limit.key: bool(row[f"within {limit.key}"]) for limit in limits},
+        agrees=bool(row["agrees"]),
+        admissible=bool(row["admissible"]),
+        **{key: None if pd.isna(row[key]) else float(row[key]) for key in ("drop", "objective", "excess")},
+    )
+
+
+def with_numbers(record: Recommendations, results: pd.DataFrame, settings: RecommendSettings) -> list[Recommendation]:
+    """Return what `recommend` returned, from what was written and the results it was made from.
+
+    Raises:
+        WinnowError: it was made from others.
+    """
+    recommendations = []
+    for choice in record.choices:
+        own = results[(results["dataset"] == choice.dataset) & (results["model"] == choice.model)]
+        counts = (dict(choice.excluded), choice.unmeasured, choice.disagreeing)
+        recommendations.append(
+            Recommendation(
+                choice.dataset,
+                choice.model,
+                _row(choice.chosen, own),
+                _row(choice.nearest, own),
+                _joined(choice.candidates, combinations(own), ["run", "precision"]),
+                *counts,
+                record.limits,
+                settings,
+            )
+        )
+    return recommendations
+
+
+def _row(judged: Judged | None, results: pd.DataFrame) -> pd.Series | None:
+    return None if judged is None else _joined([judged], results.assign(n=1), ["run", "precision", "seed"]).iloc[0]
+
+
+def _joined(judged: Sequence[Judged], numbers: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return the numbers of what was judged, with the judgements."""
+    rows = [asdict(entry) for entry in judged]
+    for row in rows:
+        row |= {f"within {key}": inside for key, inside in row.pop("within").items()}
+    table = pd.DataFrame(rows).astype({"drop": float, "objective": float, "excess": float})
+    joined = numbers.merge(table if "seed" in keys else table.drop(columns="seed"), on=keys, validate="one_to_one")
+    if len(joined) != len(judged):
+        raise WinnowError("recommendation.json was made from other results; delete it and run again")
+    return joined

@@ -10,11 +10,10 @@ import copy
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 from torch.fx import GraphModule
@@ -44,7 +43,8 @@ from winnow.train.loop import Job, Trainee, train
 from winnow.train.resume import ResumeFile
 
 log = logging.getLogger(__name__)
-_Step = Callable[[], Mapping[str, Any] | None]
+_Details = dict[str, str | float | None]
+_Step = Callable[[], _Details | None]
 _IMAGES = 8
 _ADVICE = "correct the network, or do not ask for this"
 
@@ -111,7 +111,9 @@ class _Check:
         except WinnowError as error:
             reason = " ".join(str(error).split())
         seconds = time.monotonic() - begin
-        self.found.append(Finding(what, reason is None, reason, round(seconds, 2), details or {}))
+        self.found.append(
+            Finding(what=what, works=reason is None, reason=reason, seconds=round(seconds, 2), details=details or {})
+        )
         log.info("%s: %s (%.1f s)", self._label(what), reason or "works", seconds)
         return reason is None
 
@@ -128,34 +130,34 @@ class _Check:
     def _training(self) -> None:
         self._train(Trainee(copy.deepcopy(self.model)), self.few, self.settings.training, "training")
 
-    def _fp32(self) -> dict[str, Any]:
+    def _fp32(self) -> _Details:
         path, details = self._export_float(self.model, "fp32")
         for count in (1, 3):  # a file may work with the batch size of its example only
             check_agreement(self.model, example_images(self.few)[:count], path, self._label("fp32"), integer=False)
         return details
 
-    def _dynamic(self) -> dict[str, Any]:
+    def _dynamic(self) -> _Details:
         quantize_dynamic(self._path("fp32"), self._path("dynamic"))
         return self._integers("dynamic")
 
-    def _ptq(self) -> dict[str, Any]:
+    def _ptq(self) -> _Details:
         batches = calibration_batches(self.few, len(self.few.train_index))
         return self._export_integer(quantize_static(self.model, batches, self.settings.observer), "ptq")
 
-    def _qat(self, settings: QatSettings) -> dict[str, Any]:
+    def _qat(self, settings: QatSettings) -> _Details:
         aware = self._aware(self.model, settings, None)
         few = _few(self.data, settings.training.batch_size)
         self._train(aware.trainee, few, settings.training, "qat")
         self._export_float(aware.float_model(), "qat-float")
         return self._export_integer(aware.convert(), "qat")
 
-    def _pruned(self, strategy: StrategySettings, settings: PruningSettings) -> dict[str, Any]:
+    def _pruned(self, strategy: StrategySettings, settings: PruningSettings) -> _Details:
         """Take one round; of the first criterion of a structure, also export what would be retrained."""
         what = f"{strategy.structure} by {strategy.criterion}"
         weights, start = self.folder / "weights.safetensors", self.folder / "start.safetensors"
         save_weights(weights, self.model)
         step = prune(
-            Ancestors(weights, None, None, weights),
+            Ancestors(weights=weights, masks=None, snapshot=None, init=weights),
             self.settings.model,
             self.few,
             strategy,
@@ -198,15 +200,15 @@ class _Check:
             ),
         )
 
-    def _export_float(self, model: nn.Module, what: str) -> tuple[Path, dict[str, Any]]:
+    def _export_float(self, model: nn.Module, what: str) -> tuple[Path, _Details]:
         export_checked(model, self.few, self._path(what), run=self._label(what), integer=False)
         return self._path(what), self._run(what)
 
-    def _export_integer(self, model: GraphModule, what: str) -> dict[str, Any]:
+    def _export_integer(self, model: GraphModule, what: str) -> _Details:
         export_onnx(model, example_images(self.few), self._path(what), {})
         return self._integers(what)
 
-    def _integers(self, what: str) -> dict[str, Any]:
+    def _integers(self, what: str) -> _Details:
         """Check that enough runs on integers, and say which share of the multiply-accumulates does."""
         details, path = self._run(what), self._path(what)
         graph, least = Graph(read_model(path).graph), self.settings.min_integer_macs
@@ -218,7 +220,7 @@ class _Check:
             details[f"integer_macs_{runtime}"] = coverage.macs
         return details
 
-    def _run(self, what: str) -> dict[str, Any]:
+    def _run(self, what: str) -> _Details:
         images, label = example_images(self.few), self._label(what)
         failures = check_runs(self._path(what), images, len(self.data.classes), label)
         return {runtime: failures.get(runtime) for runtime in SCORED}

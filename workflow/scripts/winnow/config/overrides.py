@@ -9,10 +9,10 @@ from winnow.config.keys.quantization import Qat
 from winnow.config.keys.section import Section
 from winnow.config.keys.study import Configuration
 from winnow.config.keys.training import Training
-from winnow.study.vocabulary import SCORED
+from winnow.study.vocabulary import RUNTIMES, SCORED
 
 S = TypeVar("S", bound=Section)
-SHIPPED_IN = tuple(sorted(SCORED, key=lambda name: name != "openvino"))
+SHIPPED_IN = tuple(sorted(SCORED, key=lambda name: not RUNTIMES[name].preferred))
 """Runtimes that every precision is timed in, the preferred one first."""
 LOOKED_UP = {"runtime": "runtimes", "batch_size": "batch_sizes", "threads": "threads"}
 """Keys of `recommend` by the keys of `benchmark` that list their values."""

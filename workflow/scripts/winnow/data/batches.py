@@ -34,6 +34,7 @@ class Split:
 
     @classmethod
     def of(cls, data: ImageDataset, name: str, device: torch.device) -> Split:
+        """Put `train`, `validation` or `test` of a data set on a device."""
         images, labels = data.split(name)
         return cls(*(tensor.to(device) for tensor in (images, labels, data.mean, data.std)))
 
@@ -48,7 +49,7 @@ class Split:
         return torch.addcmul(shift, pixels, scale)
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (float32 images, labels) in stored order, the last batch possibly smaller."""
+        """Yield normalized float32 [N, C, H, W] and labels int64 [N] in stored order; N is `size` but for the last."""
         for start in range(0, len(self), size):
             yield self.normalized(self.images[start : start + size]), self.labels[start : start + size]
 
@@ -65,7 +66,7 @@ def training_batches(count: int, size: int) -> list[slice]:
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """Return a permutation of `count` samples that depends on (seed, epoch) only, so that resuming replays nothing."""
+    """Return a permutation that depends on (seed, epoch) only, so that resuming replays nothing: int64 [count]."""
     return torch.randperm(count, generator=generator(seed, epoch))
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from winnow.errors import WinnowError
-from winnow.files import replacing, safetensors_metadata
+from winnow.files import order_metadata, replacing, safetensors_metadata
 from winnow.study.task import Task
 
 
@@ -23,7 +23,7 @@ class ImageDataset:
     Attributes:
         train_images, test_images: uint8 [N, C, H, W], H = W.
         train_labels, test_labels: int64 [N].
-        train_index, validation_index: int64, disjoint, together all of the training images.
+        train_index, validation_index: int64 [N], disjoint, together all of the training images.
         mean, std: float32 [C], of the training split's pixels scaled to 0..1.
         classes: class names, position = label.
     """
@@ -44,7 +44,7 @@ class ImageDataset:
         return Task(self.train_images.shape[1], self.train_images.shape[2], len(self.classes))
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
-        """Return (images, labels) of `train`, `validation` or `test`."""
+        """Return (uint8 [N, C, H, W] images, int64 [N] labels) of `train`, `validation` or `test`."""
         if name == "test":
             return self.test_images, self.test_labels
         index = {"train": self.train_index, "validation": self.validation_index}[name]
@@ -76,6 +76,7 @@ def save_dataset(path: str | Path, data: ImageDataset, definition: str) -> None:
     metadata = {"name": data.name, "classes": json.dumps(data.classes), "definition": definition}
     with replacing(path) as temporary:
         save_file({name: getattr(data, name).contiguous() for name in _TENSORS}, temporary, metadata)
+        order_metadata(temporary)
 
 
 def load_dataset(path: str | Path) -> ImageDataset:

@@ -13,7 +13,10 @@ from winnow.data.images import Images, fitted
 
 
 def read(settings: DatasetSettings) -> tuple[Images, Images]:
-    """Return 1,797 8x8 digits, upsampled to 32x32x3; one fifth of each class is the test split."""
+    """Return 1,797 digits of 8x8 pixels as uint8 [N, 3, 32, 32], unless other sizes are configured.
+
+    One fifth of each class is the test split.
+    """
     bunch = load_digits()
     gray = torch.from_numpy(bunch.images).float()[:, None] * (255 / 16)
     pixels = functional.interpolate(gray, size=32, mode="bilinear").round().to(torch.uint8).expand(-1, 3, -1, -1)

@@ -21,7 +21,11 @@ class Images:
 
 
 def fitted(images: Images, settings: DatasetSettings) -> Images:
-    """Resize to `image_size` and convert to `channels`, where they are configured and differ."""
+    """Resize to `image_size` and convert to `channels`, where they are configured and differ.
+
+    Returns:
+        With uint8 pixels [N, channels, image_size, image_size].
+    """
     pixels = torch.from_numpy(images.pixels)
     if settings.image_size and settings.image_size != pixels.shape[-1]:
         size = (settings.image_size, settings.image_size)

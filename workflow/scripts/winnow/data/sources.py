@@ -10,7 +10,7 @@ from winnow.data.images import Images
 
 
 def read_source(settings: DatasetSettings) -> tuple[Images, Images]:
-    """Return the training and the test images of a data set, resized and with the configured channels.
+    """Return the training and the test images of a data set, uint8 [N, channels, image_size, image_size].
 
     Raises:
         WinnowError: the source is absent, damaged or unfit.

@@ -21,7 +21,9 @@ _MANUAL = {
 
 
 def read(settings: DatasetSettings) -> tuple[Images, Images]:
-    """Return a data set that torchvision downloads, if it is not there yet, with its checksums verified.
+    """Return the training and the test images of a data set, uint8 [N, C, H, W], downloaded if it is not there yet.
+
+    Its checksums are verified.
 
     Raises:
         WinnowError: it cannot be downloaded; says which file to put where.
@@ -44,5 +46,6 @@ def _images(split: Any) -> Images:
 
 
 def _channels_first(pixels: np.ndarray) -> np.ndarray:
+    """Turn [N, H, W] or [N, H, W, C] into [N, C, H, W]."""
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(pixels)

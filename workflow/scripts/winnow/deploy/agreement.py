@@ -56,6 +56,22 @@ INT8_RUNTIMES = Tolerance(0.05, 0.98)
 INT8_EXPORT = Tolerance(0.2, 0.9)
 
 
+# A network that quantization disturbs much carries every such quantum as far as its own noise: then a runtime is as
+# right as another if it is about as near to the float network. A miscomputed operator is several times as far.
+_NO_FURTHER, _FEWER = 1.25, 0.05
+
+
+def as_near(found: Agreement, reference: Agreement) -> bool:
+    """Whether a computation is about as near to the truth as a reference is.
+
+    Args:
+        found, reference: both compared with the same float network.
+    """
+    if found.predictions is not None and found.predictions < (reference.predictions or 0.0) - _FEWER:
+        return False
+    return found.difference <= _NO_FURTHER * reference.difference
+
+
 def compared(reference: np.ndarray, logits: np.ndarray) -> Agreement:
     """Compare logits [N, classes] with a reference."""
     reference, logits = reference.astype(np.float64), logits.astype(np.float64)

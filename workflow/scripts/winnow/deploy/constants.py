@@ -91,6 +91,9 @@ def restore_names(model: ModelProto, parameters: Mapping[str, np.ndarray]) -> No
     """Rename the constants that are a parameter, its transpose or one of the equal parts that attention splits it into.
 
     The further constants of one parameter are `<name>_use2`, `<name>_use3`, ..., in the order in which nodes read them.
+
+    Args:
+        parameters: of the network, by name: float [out, ...] as constants hold them, or transposed there.
     """
     initializers = {constant.name: constant for constant in model.graph.initializer}
     names: dict[str, str] = {}

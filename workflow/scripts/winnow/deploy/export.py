@@ -99,6 +99,9 @@ def check_agreement(model: nn.Module, images: Tensor, path: str | Path, run: str
 
     What other runtimes make of the file is compared with ONNX Runtime when it is scored.
 
+    Args:
+        images: normalized float32 [N, C, H, W].
+
     Raises:
         WinnowError: the difference is beyond the tolerance of its kind (see `agreement`), or not finite.
     """

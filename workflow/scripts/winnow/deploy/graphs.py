@@ -81,7 +81,7 @@ def is_named(constant: str) -> bool:
 class Graph:
     """An ONNX graph, read only."""
 
-    def __init__(self, graph: GraphProto):
+    def __init__(self, graph: GraphProto) -> None:
         self.nodes = list(graph.node)
         self.initializers: dict[str, TensorProto] = {constant.name: constant for constant in graph.initializer}
 

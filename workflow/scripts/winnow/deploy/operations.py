@@ -83,7 +83,16 @@ def count_operations(path: str | Path, shape: Sequence[int]) -> list[Operation]:
         size, nonzero = _sizes(weights)
         kept = macs * nonzero // size if size else macs
         unweighted = None if weights else _unweighted(graph, node)
-        operations.append(Operation(name, node.name, node.op_type, macs, kept, unweighted))
+        operations.append(
+            Operation(
+                layer=name,
+                node=node.name,
+                operator=node.op_type,
+                macs=macs,
+                nonzero_macs=kept,
+                unweighted=unweighted,
+            )
+        )
     return operations
 
 

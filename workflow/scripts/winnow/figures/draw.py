@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from winnow.analysis.recommendation import recommend
 from winnow.config.recommend import RecommendSettings
 from winnow.figures import style
 from winnow.figures.accuracy_sparsity import accuracy_sparsity, one_shot_iterative, rewinding
@@ -83,6 +82,7 @@ def draw_figures(
     networks: Collection[list[str]],
     pruned: Collection[list[str]],
     settings: RecommendSettings,
+    shipped: Mapping[tuple[str, str], tuple[str, str]],
     folder: Path,
 ) -> dict[str, str]:
     """Write every figure of every network, `folder/<dataset>/<model>/<name>` as .svg and .png.
@@ -91,6 +91,7 @@ def draw_figures(
 
     Args:
         networks, pruned: [dataset, model] pairs: all, and those that the study prunes.
+        shipped: (run, precision) of what is recommended, by (dataset, model).
 
     Returns:
         What is missing, by `<dataset>/<model>/<name>`.
@@ -98,7 +99,7 @@ def draw_figures(
     missing = {}
     with style.styled():
         for dataset, model in networks:
-            drawing = _drawing(tables.of(dataset, model), settings)
+            drawing = Drawing(tables.of(dataset, model), settings, shipped.get((dataset, model)))
             for entry in figures_of(dataset, model, pruned):
                 name = f"{dataset}/{model}/{entry.name}"
                 try:
@@ -108,8 +109,3 @@ def draw_figures(
                     figure = style.words(str(reason), entry.title)
                 style.save(figure, folder / name)
     return missing
-
-
-def _drawing(tables: Tables, settings: RecommendSettings) -> Drawing:
-    chosen = [entry.chosen for entry in recommend(tables.results, settings) if entry.chosen is not None]
-    return Drawing(tables, settings, (chosen[0]["run"], chosen[0]["precision"]) if chosen else None)

@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from winnow.analysis.front import cost_column, pareto_data
+from winnow.analysis.front import COSTS, cost_column, pareto_data
 from winnow.config.recommend import RecommendSettings
 from winnow.figures import style
 from winnow.figures.looks import precision_looks
@@ -18,7 +18,6 @@ from winnow.study.vocabulary import DENSE, FP32
 _LABELS = 8  # of a front
 _APART = 14  # pixels between two labels, in either direction; nearer ones would cover each other
 _SPAN = 0.1  # least part of the largest cost that the axis shows, lest differences of no account look large
-_UNITS = {"size": "MB", "latency": "ms", "energy": "mJ"}
 
 
 def pareto(
@@ -51,7 +50,7 @@ def pareto(
         _widen(axes, data["cost"].max())
     _zoom(axes, data["accuracy"], front["accuracy"])
     axes.set(xlabel=label, ylabel="top-1 accuracy, test (%)")
-    key = _number(axes, data[data["front"] | data["recommended"]], _UNITS[kind])
+    key = _number(axes, data[data["front"] | data["recommended"]], COSTS[kind].unit)
     hidden = int((data["accuracy"] < axes.get_ylim()[0]).sum())
     below = f" {hidden} of {len(data)} lie below the axis." if hidden else ""
     text = f"{style.spread_note(data['n'])} Dimmed: another one is at least as good in both.{below}"

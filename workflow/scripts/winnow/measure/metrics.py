@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,24 @@ from onnx import numpy_helper
 from winnow.study.quality import Scores, Sizes
 
 _TOP5_CLASSES = 20
+_BINS = 15  # of confidence, as Guo et al. 2017 have it
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the expected calibration error (Guo et al. 2017): how far confidence is from accuracy, between 0 and 1.
+
+    Args:
+        probabilities: float64 [N, classes].
+        labels: int [N].
+    """
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    gaps = np.bincount(bins, weights=confidence - right, minlength=_BINS)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+FURTHER: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {"calibration_error": calibration_error}
+"""Metrics of probabilities, float64 [N, classes], and labels, int [N], by their columns in results.csv."""
 
 
 def classification(logits: np.ndarray, labels: np.ndarray) -> Scores:
@@ -21,7 +40,6 @@ def classification(logits: np.ndarray, labels: np.ndarray) -> Scores:
     Args:
         logits: float [N, classes].
         labels: int [N].
-
     """
     logits = logits.astype(np.float64)
     shifted = logits - logits.max(1, keepdims=True)
@@ -36,18 +54,24 @@ def classification(logits: np.ndarray, labels: np.ndarray) -> Scores:
         top5=top5,
         loss=float(-log_probability[truth].mean()),
         samples=len(labels),
+        further={name: metric(np.exp(log_probability), labels) for name, metric in FURTHER.items()},
     )
 
 
 def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> tuple[tuple[int, ...], ...]:
-    """Return counts [true class][predicted class]."""
+    """Return counts [true class][predicted class].
+
+    Args:
+        logits: float [N, classes].
+        labels: int [N].
+    """
     classes = logits.shape[1]
     counts = np.bincount(labels * classes + logits.argmax(1), minlength=classes**2)
     return tuple(tuple(row) for row in counts.reshape(classes, classes).tolist())
 
 
 def mean_absolute_error(reference: np.ndarray, value: np.ndarray) -> float:
-    """Return the mean absolute difference: the quantization error, when these are logits."""
+    """Return the mean absolute difference of arrays of one shape, in their unit: the quantization error of logits."""
     return float(np.abs(value.astype(np.float64) - reference).mean())
 
 
@@ -55,6 +79,9 @@ def sqnr_db(reference: np.ndarray, value: np.ndarray) -> float | None:
     """Return the signal-to-quantization-noise ratio 10 log10(E[reference^2] / E[(value - reference)^2]) in dB.
 
     None where it is infinite or undefined: no difference, or no signal.
+
+    Args:
+        reference, value: float arrays of one shape.
     """
     reference = reference.astype(np.float64)
     signal, noise = np.square(reference).sum(), np.square(value - reference).sum()

@@ -14,7 +14,7 @@ import torch
 from winnow.config.settings import BoundsSettings
 from winnow.data.batches import Split
 from winnow.data.dataset import ImageDataset
-from winnow.deploy.agreement import FLOAT, INT8_RUNTIMES, compared
+from winnow.deploy.agreement import FLOAT, INT8_RUNTIMES, as_near, compared
 from winnow.deploy.coverage import check_coverage, coverage_record, measure_coverage
 from winnow.deploy.graphs import Graph, read_model
 from winnow.deploy.operations import count_operations
@@ -83,16 +83,18 @@ def evaluate(
     network = shipping(SCORED[0]).load(files.path, threads)
     test, validation = (Split.of(data, name, torch.device("cpu")) for name in ("test", "validation"))
     logits, validated = _logits(network, test, run), _logits(network, validation, run)
-    quantization = None
+    quantization, reference = None, _Reference(test, logits, None)
     if identity.precision != FP32:
         quantization = _quantization(files, test, logits, validation, validated, bounds, run=run, threads=threads)
-    runtimes = {SCORED[0]: _compared(logits, logits, test, identity.precision)}
+        truth = _logits(shipping(SCORED[0]).load(files.counterpart, threads), test, run)
+        reference = _Reference(test, logits, truth)
+    runtimes = {SCORED[0]: _compared(logits, reference)}
     for name in SCORED[1:]:
         reason = failures[name]
         runtimes[name] = (
             InRuntime(runs=False, agrees=False, reason=reason)
             if reason
-            else _in_runtime(name, files.path, threads, logits, test, identity.precision)
+            else _in_runtime(name, files.path, threads, reference)
         )
         _report(name, runtimes[name], files.path, run)
     return Quality(
@@ -137,31 +139,44 @@ def _first(split: Split) -> np.ndarray:
     return split.normalized(split.images[:_LAYER_IMAGES]).contiguous().numpy()
 
 
-def _in_runtime(
-    name: str, path: str | Path, threads: int, reference: np.ndarray, split: Split, precision: str
-) -> InRuntime:
+@dataclass(frozen=True)
+class _Reference:
+    """What logits are held against: those of the first runtime, [N, classes], and those of the float counterpart."""
+
+    split: Split
+    logits: np.ndarray
+    truth: np.ndarray | None
+
+
+def _in_runtime(name: str, path: str | Path, threads: int, reference: _Reference) -> InRuntime:
     failed = partial(InRuntime, False, False)
     try:
-        logits = _run(shipping(name).load(path, threads), split)
+        logits = _run(shipping(name).load(path, threads), reference.split)
     except RuntimeError as error:
         return failed(str(error).strip().splitlines()[-1])
-    if logits.shape != reference.shape:
-        return failed(f"gives {len(logits)} rows of logits for {len(split)} images")
+    if logits.shape != reference.logits.shape:
+        return failed(f"gives {len(logits)} rows of logits for {len(reference.split)} images")
     if not np.isfinite(logits).all():
         return failed("gives logits that are not finite")
-    return _compared(logits, reference, split, precision)
+    return _compared(logits, reference)
 
 
-def _compared(logits: np.ndarray, reference: np.ndarray, split: Split, precision: str) -> InRuntime:
+def _compared(logits: np.ndarray, reference: _Reference) -> InRuntime:
     """Score what a runtime computes, and say whether it is what the reference computes."""
-    tolerance, found = FLOAT if precision == FP32 else INT8_RUNTIMES, compared(reference, logits)
+    found, from_float = compared(reference.logits, logits), None
+    tolerance = FLOAT if reference.truth is None else INT8_RUNTIMES
+    agrees = tolerance.holds(found)
+    if reference.truth is not None:
+        away = compared(reference.truth, logits)
+        agrees, from_float = agrees or as_near(away, compared(reference.truth, reference.logits)), away.difference
     return InRuntime(
         runs=True,
-        agrees=tolerance.holds(found),
-        scores=metrics.classification(logits, split.labels.numpy()),
+        agrees=agrees,
+        scores=metrics.classification(logits, reference.split.labels.numpy()),
         difference=found.difference,
         predictions=found.predictions,
         tolerance=Tolerance(tolerance.difference, tolerance.predictions),
+        from_float=from_float,
     )
 
 

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -99,12 +98,12 @@ def _builtin(name: str) -> Callable[[ModelSettings, Task], nn.Module]:
     return build
 
 
-def _imported(settings: ModelSettings, path: str) -> Callable[[ModelSettings, Task], Any]:
+def _imported(settings: ModelSettings, path: str) -> Callable[[ModelSettings, Task], object]:
     """Return the user's factory, called as factory(channels=, size=, classes=, **arguments)."""
     factory = imported(path, f"{_label(settings)}: cannot import factory")
     arguments = dict(settings.arguments)
 
-    def make(_: ModelSettings, task: Task) -> Any:
+    def make(_: ModelSettings, task: Task) -> object:
         try:
             call = inspect.signature(factory).bind(**asdict(task), **arguments)
         except TypeError as error:

@@ -18,7 +18,8 @@ _DEPTHS = {"resnet20": 20, "resnet56": 56}
 
 def build(settings: ModelSettings, task: Task) -> nn.Module:
     """Build the network of this name with fresh weights."""
-    return CifarResNet(_DEPTHS[settings.builtin], task.channels, task.classes, settings.shortcut)
+    depth = _DEPTHS[settings.builtin]
+    return CifarResNet(depth=depth, channels=task.channels, classes=task.classes, shortcut=settings.shortcut)
 
 
 def _conv_bn(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.Module]:
@@ -28,7 +29,10 @@ def _conv_bn(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.Mo
 
 
 class IdentityShortcut(nn.Module):
-    """Option A of He et al. 2016: keep every second pixel and pad the new channels with zeros."""
+    """Option A of He et al. 2016: keep every second pixel and pad the new channels with zeros.
+
+    float [N, C, H, W] -> [N, C', H/2, W/2].
+    """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -39,9 +43,9 @@ class IdentityShortcut(nn.Module):
 
 
 class CifarBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut; [N, C, H, W] -> [N, C', H/stride, W/stride]."""
+    """Two 3x3 convolutions and a shortcut; float [N, C, H, W] -> [N, C', H/stride, W/stride]."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut: str):
+    def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut: str) -> None:
         super().__init__()
         self.residual = nn.Sequential(
             *_conv_bn(channels_in, channels_out, stride), nn.ReLU(), *_conv_bn(channels_out, channels_out)
@@ -62,14 +66,14 @@ class CifarBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """The 6n+2 layer ResNet for 32x32 images (He et al. 2016, section 4.2).
+    """The 6n+2 layer ResNet for 32x32 images (He et al. 2016, section 4.2): float [N, C, H, W] -> [N, classes].
 
     Args:
         depth: 20, 32, 44, 56, ...
         shortcut: `identity` (option A, the paper's choice on CIFAR) or `projection` (option B).
     """
 
-    def __init__(self, depth: int, channels: int, classes: int, shortcut: str = "identity"):
+    def __init__(self, depth: int, channels: int, classes: int, shortcut: str = "identity") -> None:
         super().__init__()
         blocks = (depth - 2) // 6
         layers: list[nn.Module] = [*_conv_bn(channels, 16), nn.ReLU()]

@@ -37,7 +37,8 @@ _EXACT = {torch.float64: 2**53, torch.float32: 2**24}  # whole numbers up to her
 def dependencies(model: nn.Module, example: Tensor) -> torch_pruning.DependencyGraph:
     """Trace which layers share their channels; the network is in inference mode on the CPU.
 
-    A network with further outputs while it trains, as auxiliary heads, is traced with them.
+    A network with further outputs while it trains, as auxiliary heads, is traced with them. `example` is float32
+    [1, C, H, W].
 
     Raises:
         WinnowError: torch-pruning cannot trace it.
@@ -173,7 +174,7 @@ def _remove(model: nn.Module, cut: Cut, example: Tensor) -> None:
 
 
 def precision_of(model: nn.Module, example: Tensor) -> torch.dtype:
-    """Return float64, or float32 for a network with operators that are written for it alone."""
+    """Return float64, or float32 for a network with operators that are written for it alone; images [1, C, H, W]."""
     try:
         with torch.no_grad():
             copied(model).eval().double()(example.double())
@@ -188,6 +189,7 @@ def narrowed(model: nn.Module, cut: Cut, example: Tensor) -> tuple[nn.Module, di
 
     Args:
         model: the wide network, on the CPU; it is not changed.
+        example: float32 [1, C, H, W].
 
     Returns:
         The narrow network, whose values mean nothing, and where in the wide network each comes from: int64 by name in
@@ -210,7 +212,7 @@ def narrowed(model: nn.Module, cut: Cut, example: Tensor) -> tuple[nn.Module, di
 
 
 def kept_places(model: nn.Module, cut: Cut, example: Tensor) -> dict[str, Tensor]:
-    """Return where in the wide network every value of the narrow one comes from (`narrowed`).
+    """Return where in the wide network every value of the narrow one comes from: int64 by name (`narrowed`).
 
     Raises:
         WinnowError: the cut was made on another network.

@@ -18,17 +18,17 @@ _NAMES = ("logits", "out")
 _AUXILIARY, AUXILIARY_WEIGHT = "aux", 0.3
 
 
-def logits_of(output: Any) -> Any:
+def logits_of(output: object) -> Any:
     """Return the logits among a network's outputs; whatever it is, if it holds no outputs."""
     parts = _parts(output)
     return next((parts[name] for name in _NAMES if name in parts), next(iter(parts.values()), output))
 
 
-def auxiliary_logits(output: Any) -> list[Tensor]:
+def auxiliary_logits(output: object) -> list[Tensor]:
     """Return the outputs that are trained beside the logits.
 
-    They have the shape of the logits and a name that begins with `aux`, or are further elements of a tuple without
-    names.
+    They have the shape of the logits, float [N, classes], and a name that begins with `aux`, or are further elements
+    of a tuple without names.
     """
     logits = logits_of(output)
     return [
@@ -42,7 +42,7 @@ def auxiliary_logits(output: Any) -> list[Tensor]:
     ]
 
 
-def training_loss(output: Any, labels: Tensor, *, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
+def training_loss(output: object, labels: Tensor, *, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
     """Return the cross-entropy of a network's outputs in training, those of auxiliary heads included.
 
     Args:
@@ -64,7 +64,7 @@ def give_logits_only(model: nn.Module) -> None:
     model.register_forward_hook(_logits_in_inference)
 
 
-def _logits_in_inference(module: nn.Module, _: Any, output: Any) -> Any:
+def _logits_in_inference(module: nn.Module, _: object, output: object) -> Any:
     return output if module.training else logits_of(output)
 
 

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize, prune
 
 
 class KeptMask(nn.Module):
-    """Multiplies a parameter by a mask, in training and inference."""
+    """Multiplies a parameter by a mask of its shape and type, in training and inference."""
 
     mask: Tensor
 

@@ -20,9 +20,12 @@ def build(settings: ModelSettings, task: Task) -> nn.Module:
 
 
 class VggBn(nn.Module):
-    """torchvision's VGG features with batch norm, global pooling and one linear classifier (the CIFAR form)."""
+    """torchvision's VGG features with batch norm, global pooling and one linear classifier (the CIFAR form).
 
-    def __init__(self, features: nn.Module, classes: int):
+    float [N, C, H, W] -> logits [N, classes].
+    """
+
+    def __init__(self, features: nn.Module, classes: int) -> None:
         super().__init__()
         self.features = features
         self.pool = nn.AdaptiveAvgPool2d(1)

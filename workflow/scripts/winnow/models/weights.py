@@ -46,7 +46,7 @@ def load_weights(path: str | Path, model: nn.Module) -> None:
 
 
 def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load a state dict into the class of network that it is of, in place.
+    """Load a state dict, tensors by name, into the class of network that it is of, in place.
 
     Files keep names and tensors. What modules say of their state beside that, as the versions by which torchvision's
     MNASNet tells old checkpoints, is taken from the network.
@@ -60,7 +60,7 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """Return a stored state dict.
+    """Return a stored state dict: parameters and buffers by name, in the shapes and types of the network, on the CPU.
 
     Raises:
         WinnowError: the file is damaged.

@@ -85,7 +85,7 @@ class Costs:
         return self._once(("job", job.rule, *place), lambda: self._job_seconds(job.rule, place))
 
     def epochs(self, job: PlannedJob) -> int:
-        """Epochs a training runs; what a killed attempt has already done is not known."""
+        """Epochs of a training run; what a killed attempt has already done is not known."""
         model = job.wildcards["model"]
         if job.rule == "train_quantized":
             return int(self.study.qat[model]["training"]["epochs"])

@@ -90,7 +90,7 @@ def channel_groups(
 
 
 class _Finder:
-    def __init__(self, model: nn.Module, example: Tensor, prunable: list[str], spared: Mapping[str, str]):
+    def __init__(self, model: nn.Module, example: Tensor, prunable: list[str], spared: Mapping[str, str]) -> None:
         self.model, self.example, self.prunable, self.spared = model, example, prunable, spared
         self.names = {module: name for name, module in model.named_modules()}
         self.graph = dependencies(model, example)
@@ -195,7 +195,7 @@ def _by_reason(left_alone: Mapping[str, str]) -> str:
     for layer, reason in left_alone.items():
         layers.setdefault(reason, []).append(layer)
     return "; ".join(
-        f"{', '.join(names[:_NAMED])}{f' and {len(names) - _NAMED} more' * (len(names) > _NAMED)}: {reason}"
+        f"{', '.join(names[:_NAMED])}{f' and {len(names) - _NAMED} more' if len(names) > _NAMED else ''}: {reason}"
         for reason, names in layers.items()
     )
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -114,26 +113,26 @@ def _difference(expected: list[Tensor], narrow: nn.Module, example: Tensor) -> s
 def _difference_in_training(wide: nn.Module, narrow: nn.Module, example: Tensor) -> str | None:
     """Compare further outputs that networks have while they train, unless something random is in them."""
     try:
-        expected = _seeded(0, _run, as_if_training(wide), example)
+        expected = _seeded_run(0, as_if_training(wide), example)
     except Exception:  # it is no network that trains on these images: not for this check to say
         log.debug("the network does not run as in training", exc_info=True)
         return None
     try:
-        found = _seeded(0, _run, as_if_training(narrow), example)
+        found = _seeded_run(0, as_if_training(narrow), example)
     except Exception as error:
         log.debug("a narrow network does not train", exc_info=True)
         return f"{running_layer(error, narrow) or 'the network'} does not train without them ({cause_of(error)})"
     if [one.shape for one in expected] != [one.shape for one in found]:
         return "they are outputs of the network while it trains"
-    if len(expected) > 1 and not _same(expected, found) and _same(expected, _seeded(1, _run, wide, example)):
+    if len(expected) > 1 and not _same(expected, found) and _same(expected, _seeded_run(1, wide, example)):
         return "what is computed beside them while it trains depends on them"
     return None
 
 
-def _seeded(seed: int, function: Callable[..., Any], *arguments: Any) -> Any:
+def _seeded_run(seed: int, model: nn.Module, example: Tensor) -> list[Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return function(*arguments)
+        return _run(model, example)
 
 
 @torch.no_grad()

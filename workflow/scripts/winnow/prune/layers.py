@@ -73,7 +73,9 @@ def weights_of(model: nn.Module, example: Tensor, run: str) -> dict[str, Weight]
     for names in sorted(parameters.values(), key=lambda names: order.get(names[0], len(order))):
         if names[0] in read:
             layers = tuple(name.removesuffix(".weight") for name in names)
-            found[layers[0]] = Weight(names[0], layers, names[0] in order, unfit.get(names[0]))
+            found[layers[0]] = Weight(
+                parameter=names[0], names=layers, multiplied=names[0] in order, unfit=unfit.get(names[0])
+            )
     return found
 
 

@@ -9,7 +9,7 @@ from winnow.prune.scoring import Scoring
 
 
 def score(scoring: Scoring) -> dict[str, Tensor]:
-    """Return |w| for l1, w^2 for l2, whose sum over a filter is the square of its norm."""
+    """Return |w| for l1, w^2 for l2, whose sum over a filter is the square of its norm; see `scoring.Score`."""
     power = {"l1": 1, "l2": 2}[scoring.criterion]
     return {layer: weight.detach().abs() ** power for layer, weight in scoring.weights.items()}
 

@@ -54,7 +54,7 @@ class Masks:
                 )
 
     def enforcer(self, model: nn.Module) -> Callable[[], None]:
-        """Return a function that does what `apply` does, for every step of a training.
+        """Return a function that does what `apply` does, for every step of a training run.
 
         It looks parameters up once, when it is first called: after that the network must stay where it is.
         """

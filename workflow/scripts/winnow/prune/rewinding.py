@@ -26,7 +26,7 @@ _REINITIALIZATION = 2  # names the stream of random numbers
 def wide_state(
     rewind: str, snapshot: str | Path | None, settings: ModelSettings, data: ImageDataset, seed: int
 ) -> dict[str, Tensor] | None:
-    """Return the weights of the unpruned network that the pruned one goes back to; None if it keeps its own.
+    """Return the state dict of the unpruned network that the pruned one goes back to; None if it keeps its own weights.
 
     Args:
         rewind: `none`, `lr`, `random`, or anything with a `snapshot`.
@@ -55,9 +55,9 @@ def check_rewound(
     """Check that what is retrained has exactly the weights it should have gone back to, where they are not pruned.
 
     Args:
-        start, source: state dicts of the pruned network and of the one whose weights it takes.
-        places: by name, where in `source` each value of `start` comes from (`narrowing.kept_places`); None if both
-            have the same shapes.
+        start, source: state dicts of the pruned network and of the one whose weights it takes: tensors by name.
+        places: int64 by name in the shapes of `start`: where in `source` each of its values comes from
+            (`narrowing.kept_places`); None if both have the same shapes.
 
     Raises:
         WinnowError: a value differs.

@@ -68,7 +68,14 @@ def select(
 
 
 def shuffled(masks: Mapping[str, Tensor], alive: Mapping[str, Tensor], random: torch.Generator) -> dict[str, Tensor]:
-    """Return masks that keep as much of each layer, drawn at random among what was alive (a control)."""
+    """Return masks that keep as much of each layer, drawn at random among what was alive (a control).
+
+    Args:
+        masks, alive: bool [n] by layer, as `select` returns and takes them.
+
+    Returns:
+        bool [n] by layer.
+    """
     result = {}
     for name, mask in masks.items():
         places = alive[name].nonzero().flatten()
@@ -92,7 +99,7 @@ def check_count(kept: int, total: int, share: float, run: str, unit: str) -> Non
 
 
 def _ranked(scores: Tensor, alive: Tensor, random: torch.Generator) -> Tensor:
-    """Return the living positions, best first, ties in random order."""
+    """Return the living positions, int64 [living], best first, ties in random order; `scores` and `alive` are [n]."""
     places = alive.nonzero().flatten()
     places = places[torch.randperm(len(places), generator=random)]
     return places[torch.sort(scores[places], descending=True, stable=True).indices]

@@ -23,7 +23,7 @@ _BATCH = 64
 
 
 def score(scoring: Scoring) -> dict[str, Tensor]:
-    """Return |w g| with the gradient of the mean loss over a fixed draw of training images.
+    """Return |w g| with the gradient of the mean loss over a fixed draw of training images; see `scoring.Score`.
 
     Raises:
         WinnowError: too few training images.

@@ -41,7 +41,7 @@ def sparsity_of(
     start: nn.Module,
     masks: Masks,
 ) -> Counted:
-    """Count what was asked to go, and what is gone of the whole network.
+    """Count what was asked to go, and what is removed of the whole network.
 
     Args:
         keep: bool [n] by what was pruned: what stays of it.

@@ -140,7 +140,7 @@ class _Step:
         masks.apply(start)
         masks.check(start, self.run)
         check_rewound(untied_state(start), source, masks, None, self.run)
-        return PrunedNetwork(start, masks, [], self._sparsity(keep, start, masks))
+        return PrunedNetwork(model=start, masks=masks, cut=[], sparsity=self._sparsity(keep, start, masks))
 
     def _channels(self) -> PrunedNetwork:
         found = channel_groups(self.previous, self.example, self.prunable, self._spared_channels(), self.run)
@@ -175,7 +175,7 @@ class _Step:
         )
         left_alone = tuple(LeftAlone(layer, reason) for layer, reason in found.left_alone.items())
         sparsity = replace(sparsity, groups=removed, left_alone=left_alone)
-        return PrunedNetwork(start, Masks({}), [*self.cut, removals], sparsity)
+        return PrunedNetwork(model=start, masks=Masks({}), cut=[*self.cut, removals], sparsity=sparsity)
 
     def _spared_channels(self) -> dict[str, str]:
         """Return the layers that keep their channels by rule, with the reason."""

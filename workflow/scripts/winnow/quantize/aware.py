@@ -33,7 +33,7 @@ class AwareTraining:
         masks: weights that stay zero, by the names they have in `model`; capturing keeps the names.
     """
 
-    def __init__(self, model: nn.Module, example: Tensor, settings: QatSettings, masks: Masks | None = None):
+    def __init__(self, model: nn.Module, example: Tensor, settings: QatSettings, masks: Masks | None = None) -> None:
         self._captured = captured(model, example)
         self._plan = plan_of(self._captured)
         self.model, self._quantizers = _with_quantizers(self._captured, self._plan)
@@ -43,11 +43,12 @@ class AwareTraining:
 
     @property
     def trainee(self) -> Trainee:
+        """Return what the training loop needs to know of it."""
         return Trainee(
-            self.model,
-            lambda _, training: self._set_mode(training),
-            self._before_epoch,
-            self._masks.enforcer(self.model),
+            model=self.model,
+            set_mode=lambda _, training: self._set_mode(training),
+            before_epoch=self._before_epoch,
+            after_step=self._masks.enforcer(self.model),
         )
 
     def check(self, run: str) -> None:

@@ -145,7 +145,7 @@ def _name(node: Node) -> str:
 
 
 def evaluated(module: GraphModule, node: Node) -> Tensor:
-    """Compute a constant of the graph (`fx_graphs.is_constant`)."""
+    """Compute a constant of the graph (`fx_graphs.is_constant`), in the shape and type that it has there."""
     value: Tensor = _value(module, node)
     return value
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from winnow.results.numbers import counted, listed
 from winnow.results.timed import timed_configurations
-from winnow.study.vocabulary import DENSE
+from winnow.study.vocabulary import DENSE, FP32, criterion
 
 _POINTS = 5
 
@@ -34,7 +34,7 @@ def checklist(results: pd.DataFrame) -> list[Item]:
 
 def _items(results: pd.DataFrame) -> Iterator[Item]:
     pruned = results[results["run"] != DENSE]
-    dense = results[(results["run"] == DENSE) & (results["precision"] == "fp32")]
+    dense = results[(results["run"] == DENSE) & (results["precision"] == FP32)]
     points = sorted({round(100 * value, 1) for value in pruned["requested_sparsity"].dropna() if value > 0})
     levels = pruned.groupby(["dataset", "model"])["requested_sparsity"].nunique()
     fewest = int(levels.min()) if len(levels) else 0
@@ -66,12 +66,12 @@ def _items(results: pd.DataFrame) -> Iterator[Item]:
     criteria = sorted(pruned["criterion"].dropna().unique())
     yield Item(
         "a random baseline",
-        "random" in criteria,
+        any(criterion(name).control for name in criteria),
         f"criteria: {listed(criteria)}" if criteria else "nothing was pruned",
     )
     yield Item(
         "a magnitude baseline",
-        bool({"l1", "l2"} & set(criteria)),
+        any(criterion(name).magnitude for name in criteria),
         f"criteria: {listed(criteria)}" if criteria else "nothing was pruned",
     )
     own = ["dataset", "model", "seed"]

@@ -14,7 +14,7 @@ from winnow.results.numbers import percent, spread, times
 from winnow.results.over_seeds import combinations
 from winnow.results.timed import TOLERATED, Timed, timed_configurations, unsteady
 from winnow.results.wording import disagreements, float_words, pruning_words, unsteady_words
-from winnow.study.vocabulary import DENSE, METHODS, PRECISIONS, RUNTIMES, SCORED, STRUCTURES
+from winnow.study.vocabulary import DENSE, FP32, METHODS, NARROW, PRECISIONS, RUNTIMES, SCORED, STRUCTURES, criterion
 
 _HIGH = 50.0  # % of sparsity from which on a measured speedup is expected
 _SAME = 1.1  # a speedup below is none
@@ -43,7 +43,7 @@ def ship_text(recommendation: Recommendation, dense: pd.Series | None, *, live: 
     fast = column in row and pd.notna(row[column])
     if dense is None:
         return f"{text}; {row['size_mb']:.3g} MB{f', {row[column]:.3g} ms ({timed})' if fast else ''}."
-    text += f" (dense fp32: {percent(dense['top1'])}), **{row['size_mb']:.3g} MB** "
+    text += f" ({DENSE} {FP32}: {percent(dense['top1'])}), **{row['size_mb']:.3g} MB** "
     text += _ratio(dense["size_mb"] / row["size_mb"], "smaller", "larger")
     if fast:
         text += f", **{row[column]:.3g} ms** {_ratio(dense[column] / row[column], 'faster', 'slower')} in {timed}"
@@ -52,7 +52,7 @@ def ship_text(recommendation: Recommendation, dense: pd.Series | None, *, live: 
 
 def _ratio(ratio: float, more: str, less: str) -> str:
     if abs(ratio - 1) < 0.02:
-        return f"(as dense fp32, not {more})"
+        return f"(as {DENSE} {FP32}, not {more})"
     return f"({times(ratio)} {more})" if ratio > 1 else f"({times(1 / ratio)} {less})"
 
 
@@ -63,7 +63,9 @@ def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
         results: rows of results.csv of one data set and network.
     """
     timed = Timed(settings.runtime, settings.batch_size, settings.threads)
-    return [*_unsteady(results), *_runtimes(results), *_quantization(results, timed), *_pruning(results)]
+    means = combinations(results)
+    quantized = _quantization(means[means["run"] == DENSE], timed)
+    return [*_unsteady(means), *_runtimes(results), *quantized, *_pruning(results)]
 
 
 def _runtimes(results: pd.DataFrame) -> Iterator[str]:
@@ -82,16 +84,15 @@ def _runtimes(results: pd.DataFrame) -> Iterator[str]:
             )
 
 
-def _unsteady(results: pd.DataFrame) -> Iterator[str]:
-    count, total = unsteady(combinations(results), timed_configurations(results))
+def _unsteady(means: pd.DataFrame) -> Iterator[str]:
+    count, total = unsteady(means, timed_configurations(means))
     if count > TOLERATED * total:
         yield unsteady_words(count, total)
 
 
-def _quantization(results: pd.DataFrame, timed: Timed) -> Iterator[str]:
-    table = combinations(results[results["run"] == DENSE])
-    by_precision: Mapping[str, pd.Series] = {row["precision"]: row for _, row in table.iterrows()}
-    if not (base := by_precision.get("fp32")) is not None:
+def _quantization(dense: pd.DataFrame, timed: Timed) -> Iterator[str]:
+    by_precision: Mapping[str, pd.Series] = {row["precision"]: row for _, row in dense.iterrows()}
+    if (base := by_precision.get(FP32)) is None:
         return
     parts = []
     for precision in METHODS:
@@ -123,9 +124,9 @@ def _pruning(results: pd.DataFrame) -> Iterator[str]:
         f"At {best['sparsity']:.1f} % sparsity, the highest that was tried, the best strategy ({best['series']}) keeps "
         f"{spread(best['mean'], best['std'])} %{against}"
     )
-    chance = highest[highest["criterion"] == "random"]
-    if len(chance) and best["criterion"] != "random":
-        control = chance.iloc[-1]
+    controls = highest[[criterion(name).control for name in highest["criterion"]]]
+    if len(controls) and not criterion(best["criterion"]).control:
+        control = controls.iloc[-1]
         text += f"; choosing at random keeps {spread(control['mean'], control['std'])} %"
     yield f"{text}. All in fp32, on the test split."
     yield from _channels(results)
@@ -151,7 +152,7 @@ def _pruning(results: pd.DataFrame) -> Iterator[str]:
 
 def _channels(results: pd.DataFrame) -> Iterator[str]:
     """Say what channels were removed from, and how much of the network that was at most."""
-    narrow = results[(results["structure"] == "channels") & (results["precision"] == "fp32")]
+    narrow = results[results["structure"].isin(NARROW) & (results["precision"] == FP32)]
     if narrow.empty:
         return
     most = narrow.loc[narrow["achieved_sparsity"].idxmax()]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from winnow.analysis.recommendation import recommend
+from winnow.analysis.recommendation import as_record, recommend
 from winnow.config.recommend import RecommendSettings
 from winnow.errors import WinnowError
 from winnow.figures.draw import Tables, draw_figures
@@ -44,8 +44,9 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
     settings = RecommendSettings.of(study["recommend"])
     pairs = sorted({(network.dataset, network.model) for network in networks(study)})
     begun = [list(pair) for pair in pairs if len(tables.of(*pair).results)]
-    undrawn = draw_figures(tables, begun, study["pruned"], settings, target / "figures")
     chosen = recommend(tables.results, settings)
+    shipped = as_record(chosen, settings).shipped
+    undrawn = draw_figures(tables, begun, study["pruned"], settings, shipped, target / "figures")
     checks = [read_json(path) for pair in pairs if (path := folder.joinpath(*pair, "check.json")).exists()]
     outcome = Outcome(study, tables.results, chosen, lacking, undrawn, checks, live=True)
     write_report(outcome, target / "figures", target / "overview.html")

@@ -12,44 +12,21 @@ from typing import Any
 import onnx
 import pandas as pd
 
-from winnow.analysis.recommendation import EQUAL, Recommendation, as_record, timing_of
+from winnow.analysis.recommendation import EQUAL, Recommendation, timing_of
+from winnow.config.choices import OBJECTIVES
 from winnow.errors import WinnowError
-from winnow.files import replacing, write_json, write_text
+from winnow.files import replacing, write_text
 from winnow.report.blocks import Block, Bullets, Code, Heading, Table, Text, to_markdown
 from winnow.report.html import to_html
+from winnow.results.columns import METRICS, TIMED
 from winnow.results.numbers import counted, percent, times
 from winnow.results.timed import TOLERATED, timed_configurations, unsteady
 from winnow.results.wording import disagreements, float_words, pruning_words, unsteady_words
 from winnow.study.artifacts import Network
-from winnow.study.vocabulary import DENSE, PRECISIONS, RUNTIMES
+from winnow.study.vocabulary import DENSE, FP32, PRECISIONS, RUNTIMES
 
 _METADATA = ("classes", "mean", "std")
-_METRICS = [  # column, what it is, factor, unit, decimals
-    ("top1", "top-1 accuracy, test split, ONNX Runtime", 100, "%", 2),
-    ("top5", "top-5 accuracy, test split, ONNX Runtime", 100, "%", 2),
-    ("openvino_top1", "top-1 accuracy, test split, OpenVINO", 100, "%", 2),
-    ("validation_top1", "top-1 accuracy, validation split (used to choose)", 100, "%", 2),
-    ("loss", "cross-entropy, test split", 1, "nats", 4),
-    ("size_mb", "model.onnx", 1, "MB", 3),
-    ("gzip_mb", "model.onnx, gzip", 1, "MB", 3),
-    ("sparse_mb", "model.onnx, zeros stored as a bit mask", 1, "MB", 3),
-    ("parameters", "parameters", 1, "", 0),
-    ("nonzero_parameters", "parameters that are not zero", 1, "", 0),
-    ("macs", "multiply-accumulates for one image", 1, "", 0),
-    ("nonzero_macs", "multiply-accumulates with weights that are not zero", 1, "", 0),
-    ("achieved_sparsity", "sparsity of what was pruned", 100, "%", 2),
-    ("weight_sparsity", "weights removed, whole network", 100, "%", 2),
-    ("integer_macs", "multiply-accumulates executed on integers, ONNX Runtime", 100, "%", 1),
-    ("openvino_integer_macs", "multiply-accumulates executed on integers, OpenVINO", 100, "%", 1),
-    ("openvino_difference", "mean difference of logits, OpenVINO from ONNX Runtime, of their spread", 1, "", 4),
-    ("quantization_error", "mean absolute difference of logits from fp32", 1, "", 4),
-    ("sqnr_db", "signal to quantization noise of the logits", 1, "dB", 1),
-    ("float_sqnr_db", "the same against its own weights in float, validation split", 1, "dB", 1),
-    ("float_agreement", "decided predictions equal to those of its own weights in float", 100, "%", 2),
-    ("theoretical_speedup", "theoretical speedup over the dense network", 1, "x", 2),
-    ("training_seconds", "training time, ancestors included", 1, "s", 0),
-    ("training_joules", "training energy, ancestors included", 1e-3, "kJ", 2),
-]
+_TIMED = ("latency", "energy")  # what a card tells of each timed configuration
 
 
 def write_best(recommendation: Recommendation, dense: pd.Series | None, study: Path, folder: Path) -> None:
@@ -115,10 +92,10 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
             "ONNX Runtime, or do not run there, and are excluded too."
         )
     if recommendation.chosen is not None:
-        best = {"accuracy": "is the most accurate on the validation split", "size": "is the smallest"}
-        best |= {key: f"has the lowest {key} ({timing_of(settings)})" for key in ("latency", "energy")}
+        best = OBJECTIVES[settings.objective].meaning
+        where = f" ({timing_of(settings)})" if settings.objective in TIMED else ""
         yield (
-            f"{admissible} of {count} are within all limits. This one {best[settings.objective]}; of those equal to "
+            f"{admissible} of {count} are within all limits. This one has {best}{where}; of those equal to "
             f"within {100 * EQUAL:g} % the one with the best validation accuracy, and of its seeds the best one."
         )
         yield from _certainty(recommendation)
@@ -197,19 +174,16 @@ def _card(
 
 def _metrics(row: pd.Series, dense: pd.Series | None) -> pd.DataFrame:
     """Return a line for each metric that was measured, beside the dense fp32 network's."""
-    metrics = list(_METRICS)
-    for timed in timed_configurations(row.to_frame().T):
-        metrics.append((timed.column("latency"), f"median latency, {timed}", 1, "ms", 4))
-        metrics.append((timed.column("energy"), f"energy per image, {timed}", 1, "mJ", 4))
+    timed = [t.metric(kind) for t in timed_configurations(row.index) for kind in _TIMED]
     lines = []
-    for column, label, factor, unit, decimals in metrics:
-        if column not in row or pd.isna(row[column]):
+    for metric in [*METRICS.values(), *timed]:
+        if pd.isna(value := row.get(metric.name)):
             continue
-        line = {"metric": label, "this network": f"{factor * row[column]:.{decimals}f} {unit}".rstrip()}
-        if dense is not None and pd.notna(dense.get(column)):
-            line["dense fp32"] = f"{factor * dense[column]:.{decimals}f} {unit}".rstrip()
-            if unit in ("MB", "ms", "mJ") and row[column] > 0:
-                line["gain"] = times(dense[column] / row[column])
+        line = {"metric": metric.meaning, "this network": metric.exactly(value)}
+        if dense is not None and pd.notna(base := dense.get(metric.name)):
+            line[f"{DENSE} {FP32}"] = metric.exactly(base)
+            if metric.cost and value > 0:
+                line["gain"] = times(base / value)
         lines.append(line)
     return pd.DataFrame(lines).fillna("")
 
@@ -219,10 +193,9 @@ def _numbers(values: list[float]) -> str:
 
 
 def write_all(recommendations: list[Recommendation], results: pd.DataFrame, study: Path, folder: Path) -> None:
-    """Write `folder/recommendation.json` and, for each data set and network, what `write_best` writes."""
+    """Write for each data set and network what `write_best` writes."""
     for recommendation in recommendations:
         write_best(recommendation, dense_beside(recommendation, results), study, folder)
-    write_json(folder / "recommendation.json", [as_record(recommendation) for recommendation in recommendations])
 
 
 def dense_beside(recommendation: Recommendation, results: pd.DataFrame) -> pd.Series | None:
@@ -231,5 +204,5 @@ def dense_beside(recommendation: Recommendation, results: pd.DataFrame) -> pd.Se
     if row is None:
         return None
     own = (results["dataset"] == row["dataset"]) & (results["model"] == row["model"]) & (results["seed"] == row["seed"])
-    dense = results[own & (results["run"] == DENSE) & (results["precision"] == "fp32")]
+    dense = results[own & (results["run"] == DENSE) & (results["precision"] == FP32)]
     return dense.iloc[0] if len(dense) else None

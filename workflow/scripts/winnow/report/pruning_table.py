@@ -6,25 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from winnow.results.columns import METRICS, TIMED
 from winnow.results.names import strategy_names
-from winnow.results.numbers import plain, spread
+from winnow.results.numbers import plain
+from winnow.results.over_seeds import NETWORK, combinations
 from winnow.results.report_table import ReportTable
 from winnow.results.timed import Timed, largest_batches, timed_configurations
-from winnow.study.vocabulary import AXES, DENSE, PRECISIONS, RUNTIMES, STRUCTURES
+from winnow.study.vocabulary import AXES, DENSE, NARROW, PRECISIONS, RUNTIMES, STRUCTURES
 
-_NETWORK = ["dataset", "model", "precision"]
-_STRATEGY = [*_NETWORK, "run", "strategy", *AXES, "round"]
-_FIXED = [  # column, label, factor, decimals
-    ("achieved_sparsity", "sparsity (%)", 100, 1),
-    ("weight_sparsity", "weights removed (%)", 100, 1),
-    ("top1", "top-1 (%)", 100, 2),
-    ("top1_change", "change (points)", 100, 2),
-    ("size_mb", "size (MB)", 1, 3),
-    ("gzip_mb", "gzip (MB)", 1, 3),
-    ("sparse_mb", "sparse encoding (MB)", 1, 3),
-    ("nonzero_macs", "non-zero MACs (M)", 1e-6, 2),
-    ("theoretical_speedup", "theoretical speedup", 1, 2),
-    ("training_seconds", "training (s)", 1, 0),
+_GROUP = [*NETWORK, "precision"]
+_STRATEGY = [*_GROUP, "run", "strategy", *AXES, "round"]
+_FIXED = [
+    METRICS[name]
+    for name in (
+        *("achieved_sparsity", "weight_sparsity", "top1", "top1_change", "size_mb", "gzip_mb", "sparse_mb"),
+        *("nonzero_macs", "theoretical_speedup", "training_seconds"),
+    )
 ]
 _HIDDEN = {"size_mb", "gzip_mb", "nonzero_macs"}  # from people: they are in the CSV
 _SPARSE, _FASTER = 0.5, 1.1  # from this sparsity on a speedup below this is worth a remark
@@ -45,7 +42,7 @@ def pruning_table(results: pd.DataFrame) -> ReportTable:
     last = table[(table["run"] == DENSE) | (table["round"] == table["rounds"])]
     return ReportTable(
         title="Pruning",
-        data=table.drop(columns="decimals"),
+        data=table.drop(columns="text"),
         shown=_wide(last),
         groups=("dataset", "model"),
         labels=("precision", "strategy"),
@@ -55,39 +52,25 @@ def pruning_table(results: pd.DataFrame) -> ReportTable:
 
 
 def _long(results: pd.DataFrame) -> pd.DataFrame:
-    """Return the data of the table, and the number of decimals to show of each value."""
-    columns = [*_STRATEGY, "metric", "label", "mean", "std", "n", "decimals"]
+    """Return the data of the table, and the text of each value."""
+    columns = [*_STRATEGY, "metric", "label", "mean", "std", "n", "text"]
     pruned = results[results["run"] != DENSE]
     if pruned.empty:
         return pd.DataFrame(columns=columns)
-    own = ["dataset", "model"]
-    results = results.merge(pruned[own].drop_duplicates(), on=own)
-    results = _with_change(results)
+    metrics = [*_FIXED, *(timed.metric("speedup") for timed in timed_configurations(results, "speedup"))]
     rows = []
-    for keys, group in results.groupby(_STRATEGY, dropna=False, sort=False):
-        for column, label, factor, decimals in _metrics(results):
-            values = group[column].dropna() * factor
-            if len(values):
-                rows.append((*keys, column, label, values.mean(), values.std(ddof=1), len(values), decimals))
+    for _, row in combinations(results.merge(pruned[NETWORK].drop_duplicates(), on=NETWORK)).iterrows():
+        keys = [row[name] for name in _STRATEGY]
+        for metric in metrics:
+            mean, std, n = (row[f"{metric.name}{suffix}"] for suffix in ("", "_std", "_n"))
+            if n:
+                values = (metric.factor * mean, metric.factor * std, n, metric.text(mean, std))
+                rows.append((*keys, metric.name, metric.heading(short=metric in _FIXED), *values))
     table = pd.DataFrame(rows, columns=columns)
-    table["dense"] = table["run"] != DENSE
+    table["pruned"] = table["run"] != DENSE
     table["precision"] = pd.Categorical(table["precision"], list(PRECISIONS))
-    order = ["dataset", "model", "precision", "dense", *(axis for axis in AXES if axis != "ratio"), "ratio", "round"]
-    return table.sort_values(order, kind="stable", ignore_index=True).drop(columns="dense")
-
-
-def _with_change(results: pd.DataFrame) -> pd.DataFrame:
-    """Add the difference in accuracy from the dense network of the same data set, network, seed and precision."""
-    own = [*_NETWORK, "seed"]
-    dense = results[results["run"] == DENSE][[*own, "top1"]].rename(columns={"top1": "dense_top1"})
-    results = results.merge(dense, on=own, how="left", validate="many_to_one")
-    return results.assign(top1_change=(results["top1"] - results["dense_top1"]).where(results["run"] != DENSE))
-
-
-def _metrics(results: pd.DataFrame) -> Iterator[tuple[str, str, float, int]]:
-    yield from _FIXED
-    for timed in timed_configurations(results, "speedup"):
-        yield timed.column("speedup"), f"measured speedup, {timed}", 1, 2
+    order = [*NETWORK, "precision", "pruned", *(axis for axis in AXES if axis != "ratio"), "ratio", "round"]
+    return table.sort_values(order, kind="stable", ignore_index=True).drop(columns="pruned")
 
 
 def _wide(last: pd.DataFrame) -> pd.DataFrame:
@@ -98,8 +81,8 @@ def _wide(last: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for _, group in last.groupby(_STRATEGY, dropna=False, sort=False, observed=True):
         first = group.iloc[0]
-        texts = {row["metric"]: spread(row["mean"], row["std"], row["decimals"]) for _, row in group.iterrows()}
-        line = {key: str(first[key]) for key in _NETWORK} | {"strategy": first["strategy_name"]}
+        texts = dict(zip(group["metric"], group["text"], strict=True))
+        line = {key: str(first[key]) for key in _GROUP} | {"strategy": first["strategy_name"]}
         lines.append(line | {heading: texts.get(metric, "") for metric, heading in headings.items()})
     return pd.DataFrame(lines)
 
@@ -107,14 +90,14 @@ def _wide(last: pd.DataFrame) -> pd.DataFrame:
 def _headings(table: pd.DataFrame) -> Mapping[str, str]:
     """Return the metrics that fit on a page, with their columns: of the speedups those at the largest batch."""
     measured = set(table["metric"])
-    found = {metric: label for metric, label, *_ in _FIXED if metric in measured - _HIDDEN}
-    if "channels" not in set(table["structure"]):
+    found = {metric.name: metric.heading(short=True) for metric in _FIXED if metric.name in measured - _HIDDEN}
+    if not table["structure"].isin(NARROW).any():
         found.pop("weight_sparsity", None)  # the same as the sparsity
     timed = _timed(table)
     for configuration in timed:
         alike = len({(other.batch_size, other.threads) for other in timed}) == 1
         what = RUNTIMES[configuration.runtime].label if alike else str(configuration)
-        found[configuration.column("speedup")] = f"speedup, {what}"
+        found[configuration.column("speedup")] = f"{TIMED['speedup'].short}, {what}"
     return found
 
 
@@ -127,7 +110,7 @@ def _notes(last: pd.DataFrame) -> Iterator[str]:
     yield _seeds(last)
     if len({(timed.batch_size, timed.threads) for timed in _timed(last)}) == 1:
         yield f"Measured speedups: {_timed(last)[0].setting}."
-    if "channels" in set(last["structure"]):
+    if last["structure"].isin(NARROW).any():
         yield "Sparsity is that of what was pruned; weights removed are those of the whole network."
     fixed = [axis for axis in AXES if axis != "ratio" and last[axis].dropna().nunique() == 1]
     if fixed:
@@ -148,8 +131,8 @@ def _seeds(table: pd.DataFrame) -> str:
 
 def _remarks(table: pd.DataFrame) -> Iterator[str]:
     """Say for every structure whether latency fell with sparsity, in plain words."""
-    wide = table[table["run"] != DENSE].pivot(index=[*_NETWORK, "run", "structure"], columns="metric", values="mean")
-    measured = [column for column in wide if column.startswith("speedup_")]
+    wide = table[table["run"] != DENSE].pivot(index=[*_GROUP, "run", "structure"], columns="metric", values="mean")
+    measured = [timed.column("speedup") for timed in timed_configurations(wide, "speedup")]
     if not measured or wide.empty:
         return
     high = wide[wide["achieved_sparsity"] >= 100 * _SPARSE]

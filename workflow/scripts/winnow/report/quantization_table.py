@@ -7,25 +7,22 @@ from typing import Any
 
 import pandas as pd
 
-from winnow.results.numbers import spread
+from winnow.results.columns import METRICS, in_runtime
+from winnow.results.metric import Metric
+from winnow.results.over_seeds import NETWORK, combinations
 from winnow.results.report_table import ReportTable
-from winnow.results.timed import energy_estimated, timed_configurations
-from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
+from winnow.results.timed import estimated, timed_configurations
+from winnow.study.vocabulary import DENSE, PRECISIONS, RUNTIMES, SCORED
 
 DISAGREES = " (!)"
-_FIXED = [  # column, label, factor, decimals
-    ("top1", "top-1 accuracy (%)", 100, 2),
-    ("top5", "top-5 accuracy (%)", 100, 2),
-    ("openvino_top1", "top-1 accuracy in OpenVINO (%)", 100, 2),
-    ("size_mb", "model size (MB)", 1, 3),
-    ("gzip_mb", "model size, gzip (MB)", 1, 3),
-    ("quantization_error", "quantization error", 1, 4),
-    ("sqnr_db", "SQNR (dB)", 1, 1),
-    ("integer_macs", "integer MACs (%)", 100, 1),
-    ("openvino_integer_macs", "integer MACs in OpenVINO (%)", 100, 1),
-    ("training_seconds", "training time (s)", 1, 0),
-    ("training_joules", "training energy (kJ)", 1e-3, 2),
-]
+_ACCURACIES = {in_runtime("top1", runtime): runtime for runtime in SCORED[1:]}
+"""Runtimes by the column of their own accuracy."""
+_CELL = [*NETWORK, "precision"]
+_SHOWN = (
+    *("top1", "top5", *_ACCURACIES, "size_mb", "gzip_mb", "quantization_error", "sqnr_db"),
+    *(in_runtime("integer_macs", runtime) for runtime in SCORED),
+    *("training_seconds", "training_joules"),
+)
 
 
 def quantization_table(results: pd.DataFrame) -> ReportTable:
@@ -40,11 +37,12 @@ def quantization_table(results: pd.DataFrame) -> ReportTable:
         data set and method.
     """
     table = _long(results)
+    shown = _wide(table)
     return ReportTable(
         title="Quantization",
         data=table.drop(columns="text"),
-        shown=_wide(table),
-        groups=("dataset", "model"),
+        shown=shown,
+        groups=[name for name in NETWORK if name in shown],  # several data sets are columns
         labels=("metric",),
         notes=[*_remarks(table)] if len(table) else [],
         nothing="No network has been evaluated yet.",
@@ -53,25 +51,25 @@ def quantization_table(results: pd.DataFrame) -> ReportTable:
 
 def _long(results: pd.DataFrame) -> pd.DataFrame:
     """Return the data of the table, and the text of each value, in words where `mean` is missing."""
-    dense = results[results["run"] == "dense"]
+    dense = results[results["run"] == DENSE]
+    means = combinations(dense).sort_values(_CELL)
     rows = []
-    for column, label, factor, decimals in _metrics(dense):
-        for (dataset, model, precision), group in dense.groupby(["dataset", "model", "precision"]):
-            values = group[column].dropna() * factor
-            if len(values):
-                mean, std = values.mean(), values.std(ddof=1)
-                text = spread(mean, std, decimals) + _mark(column, group)
-                rows.append((dataset, model, label, PRECISIONS[precision].column, mean, std, len(values), text))
+    for metric in _metrics(dense):
+        label = metric.heading(estimated=estimated(dense, metric))
+        for _, row in means[means[f"{metric.name}_n"] > 0].iterrows():
+            mean, std, n = (row[f"{metric.name}{suffix}"] for suffix in ("", "_std", "_n"))
+            text = metric.text(mean, std) + _mark(metric.name, row)
+            values = (metric.factor * mean, metric.factor * std, n, text)
+            rows.append((row["dataset"], row["model"], label, PRECISIONS[row["precision"]].column, *values))
     rows += _notes(dense)
     columns = ["dataset", "model", "metric", "method", "mean", "std", "n", "text"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _mark(column: str, group: pd.DataFrame) -> str:
-    """Mark an accuracy in a runtime that does not compute this network."""
-    runtime = column.removesuffix("_top1")
-    disagrees = column != runtime and bool((group[f"{runtime}_agrees"] == 0).any())
-    return DISAGREES if disagrees else ""
+def _mark(column: str, row: pd.Series) -> str:
+    """Mark an accuracy in a runtime that does not compute this network, with some seed."""
+    runtime = _ACCURACIES.get(column)
+    return DISAGREES if runtime and row[f"{runtime}_agrees"] < 1 else ""
 
 
 def _notes(dense: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
@@ -85,22 +83,16 @@ def _notes(dense: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
             if f"{runtime}_{name}" not in dense:
                 continue
             told = dense.dropna(subset=[f"{runtime}_{name}"])
-            for (dataset, model, precision), group in told.groupby(["dataset", "model", "precision"]):
+            for (dataset, model, precision), group in told.groupby(_CELL):
                 words, empty = group[f"{runtime}_{name}"].iloc[0], float("nan")
                 yield dataset, model, label, PRECISIONS[precision].column, empty, empty, len(group), words
 
 
-def _metrics(results: pd.DataFrame) -> list[tuple[str, str, float, int]]:
-    """Return the fixed metrics, then one latency and one energy for each timed configuration."""
-    metrics = [entry for entry in _FIXED if entry[0] in results]
-    if results.get("training_energy_estimated", pd.Series([False])).any():
-        metrics = [(c, f"{label} (estimate)" if c == "training_joules" else label, f, d) for c, label, f, d in metrics]
-    estimated = " (estimate)" if energy_estimated(results) else ""
-    timed = timed_configurations(results)
-    metrics += [(t.column("latency"), f"inference, {t} (ms)", 1, 3) for t in timed]
-    timed = timed_configurations(results, "energy")
-    metrics += [(t.column("energy"), f"energy per image, {t} (mJ){estimated}", 1, 2) for t in timed]
-    return metrics
+def _metrics(results: pd.DataFrame) -> Iterator[Metric]:
+    """Yield the fixed metrics that were measured, then one latency and one energy for each timed configuration."""
+    fixed = [METRICS[name] for name in _SHOWN]
+    timed = [t.metric(kind) for kind in ("latency", "energy") for t in timed_configurations(results, kind)]
+    yield from (metric for metric in [*fixed, *timed] if metric.name in results and results[metric.name].notna().any())
 
 
 def _wide(table: pd.DataFrame) -> pd.DataFrame:

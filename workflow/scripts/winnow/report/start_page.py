@@ -15,11 +15,12 @@ from winnow.config.recommend import RecommendSettings
 from winnow.report.blocks import Block, Bullets, Heading, Table, Text
 from winnow.report.findings import findings, ship_text
 from winnow.report.model_card import dense_beside, reasons
+from winnow.results.columns import METRICS, TIMED
 from winnow.results.numbers import counted, listed, percent
-from winnow.results.timed import energy_estimated
+from winnow.results.timed import estimated
 from winnow.study.artifacts import networks
 from winnow.study.status import FAILED, STARTED, WAITING, Absent
-from winnow.study.vocabulary import PRECISIONS
+from winnow.study.vocabulary import DENSE, PRECISIONS
 
 _LISTED = 40  # networks that are missing; more are counted
 
@@ -93,16 +94,16 @@ def _ship(outcome: Outcome) -> Iterator[Block]:
             "ship" if chosen else "none",
         )
         yield Bullets(list(reasons(recommendation)))
-        yield Table(_candidates(recommendation, energy_estimated(outcome.results)))
+        yield Table(_candidates(recommendation, outcome.results))
         yield Text("Means over n seeds. Loss is that of validation accuracy against dense fp32.", "soft")
 
 
-def _candidates(recommendation: Recommendation, estimated: bool) -> pd.DataFrame:
+def _candidates(recommendation: Recommendation, results: pd.DataFrame) -> pd.DataFrame:
     """Set the chosen combination beside the dense fp32 one, its int8 forms, and the next best ones."""
     table = recommendation.candidates
     timed = timing_of(recommendation.settings)
     row = recommendation.chosen if recommendation.chosen is not None else recommendation.nearest
-    dense = table["run"] == "dense"
+    dense = table["run"] == DENSE
     chosen = dense & False if row is None else (table["run"] == row["run"]) & (table["precision"] == row["precision"])
     others = table[~dense & ~chosen & table["admissible"]].sort_values("objective").head(3)
     rows = []
@@ -111,10 +112,11 @@ def _candidates(recommendation: Recommendation, estimated: bool) -> pd.DataFrame
         mark = "" if not is_chosen else "**ship** " if recommendation.chosen is not None else "**nearest** "
         cells = {"network": f"{mark}{entry['name']}", "validation": percent(entry["validation_top1"])}
         cells |= {"loss (points)": f"{entry['drop']:.2f}", "test": percent(entry["top1"])}
-        cells["size (MB)"] = f"{entry['size_mb']:.3f}"
-        for kind, unit in (("latency", "ms"), ("energy", "mJ, estimate" if estimated else "mJ")):
-            value = entry.get(timed.column(kind))
-            cells[f"{kind} ({unit})"] = "" if value is None or pd.isna(value) else f"{value:.3g}"
+        cells[METRICS["size_mb"].heading(short=True)] = METRICS["size_mb"].text(entry["size_mb"])
+        for metric in (TIMED["latency"], TIMED["energy"]):
+            value = entry.get(timed.column(metric.name))
+            heading = metric.heading(short=True, estimated=estimated(results, metric))
+            cells[heading] = "" if value is None or pd.isna(value) else f"{value:.3g}"
         rows.append(cells | {"within limits": "yes" if entry["admissible"] else "no", "n": str(entry["n"])})
     return pd.DataFrame(rows)
 
@@ -144,7 +146,7 @@ def _run(outcome: Outcome) -> Iterator[Block]:
         f"{listed(study['benchmark']['batch_sizes'])}; {_numbered(threads, 'thread')}",
     }
     if len(results):
-        last = results[results["run"] == "dense"]
+        last = results[results["run"] == DENSE]
         lines["processor"] = _values(results, "processor")
         lines["trained on"] = _values(results, "training_device")
         lines["runtimes"] = _values(results, "runtime_versions")
@@ -153,7 +155,7 @@ def _run(outcome: Outcome) -> Iterator[Block]:
             for dataset, part in last.groupby("dataset")
         )
         estimate = "estimated from CPU seconds: no counter on this machine"
-        lines["energy"] = estimate if energy_estimated(results) else "from counters"
+        lines["energy"] = estimate if estimated(results, TIMED["energy"]) else "from counters"
     yield Table(pd.DataFrame({"": list(lines), "this study": list(lines.values())}))
 
 

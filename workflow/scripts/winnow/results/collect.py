@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from winnow.results.columns import TIMED, in_runtime
 from winnow.results.layer_names import left_alone, left_in_float, together
+from winnow.results.timed import Timed, timed_configurations
 from winnow.study.quality import Quality
 from winnow.study.record import Identity
 from winnow.study.sparsity import Sparsity
@@ -24,9 +25,8 @@ def collect(quality: Iterable[str | Path], speed: Iterable[str | Path]) -> pd.Da
 
     Returns:
         One row for each quality file, sorted by its keys; what was not measured is missing (NaN).
-        `theoretical_speedup` is the dense network's multiply-accumulates over those with a weight that is not
-        zero; `speedup_*` its measured latency over this one's, both in the same precision. Where a network computes
-        something else in a runtime (`*_agrees` is 0), what was timed there is missing.
+        The columns are those of `winnow.results.columns`. Where a network computes something else in a runtime
+        (`*_agrees` is 0), what was timed there is missing.
 
     Raises:
         WinnowError: a file is damaged or lacks a value.
@@ -39,23 +39,27 @@ def collect(quality: Iterable[str | Path], speed: Iterable[str | Path]) -> pd.Da
 
 def _agreeing(table: pd.DataFrame) -> pd.DataFrame:
     """Leave out what was timed in a runtime that computes something else: it is no time of this network."""
-    timed = re.compile(rf"(?:latency|energy|power)_({'|'.join(SCORED)})_")
-    for name in table:
-        if match := timed.match(name):
-            table[name] = table[name].where(table[f"{match[1]}_agrees"] == 1)
+    for kind in TIMED:
+        for timed in timed_configurations(table, kind):
+            if timed.runtime in SCORED:
+                column = timed.column(kind)
+                table[column] = table[column].where(table[f"{timed.runtime}_agrees"] == 1)
     return table
 
 
 def _compared(table: pd.DataFrame) -> pd.DataFrame:
     """Add the columns that set a network against the dense one of its data set, network, seed and precision."""
     own = ["dataset", "model", "seed", "precision"]
-    measured = [name for name in table if name.startswith("latency_") and not name.endswith("_p95_ms")]
-    dense = table[table["run"] == DENSE][[*own, "macs", *measured]]
+    timings = timed_configurations(table)
+    compared = ["top1", "macs", *(timed.column("latency") for timed in timings)]
+    dense = table[table["run"] == DENSE][[*own, *compared]]
     reference = table[own].merge(dense, on=own, how="left", validate="many_to_one").set_index(table.index)
-    ratios = {"theoretical_speedup": reference["macs"] / table["nonzero_macs"]}
-    for name in measured:
-        ratios["speedup_" + name.removeprefix("latency_").removesuffix("_ms")] = reference[name] / table[name]
-    return table.assign(**ratios)
+    against = {"top1_change": (table["top1"] - reference["top1"]).where(table["run"] != DENSE)}
+    against["theoretical_speedup"] = reference["macs"] / table["nonzero_macs"]
+    for timed in timings:
+        latency = timed.column("latency")
+        against[timed.column("speedup")] = reference[latency] / table[latency]
+    return table.assign(**against)
 
 
 def _identity(record: Identity) -> dict[str, Any]:
@@ -72,6 +76,7 @@ def _quality(path: str | Path) -> dict[str, Any]:
         _identity(record)
         | _pruning(record.pruning)
         | _runtimes(record)
+        | dict(test.further)
         | {
             "top5": test.top5,
             "loss": test.loss,
@@ -107,11 +112,10 @@ def _runtimes(record: Quality) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for runtime in SCORED:
         own, integer = record.runtimes[runtime], record.coverage.runtimes[runtime]
-        prefix = "" if runtime == SCORED[0] else f"{runtime}_"
         columns |= {
-            f"{prefix}top1": own.scores.top1 if own.scores else None,
-            f"{prefix}integer_macs": integer.macs if integer else None,
-            f"{prefix}integer_layers": integer.integer_layers if integer else None,
+            in_runtime("top1", runtime): own.scores.top1 if own.scores else None,
+            in_runtime("integer_macs", runtime): integer.macs if integer else None,
+            in_runtime("integer_layers", runtime): integer.integer_layers if integer else None,
             f"{runtime}_agrees": int(own.agrees),
             f"{runtime}_difference": own.difference,
             f"{runtime}_failure": own.reason,
@@ -144,15 +148,17 @@ def _speed(path: str | Path) -> dict[str, Any]:
     record = Speed.read(path)
     columns: dict[str, Any] = _identity(record)
     for timing in record.timings:
-        where = f"{timing.runtime}_b{timing.batch_size}_t{timing.threads}"
-        columns[f"latency_{where}_ms"] = timing.median_ms
-        columns[f"latency_{where}_p95_ms"] = timing.p95_ms
-        columns[f"energy_{where}_mj"] = timing.energy_per_image.joules * 1000
-        columns[f"power_{where}_w"] = timing.energy_per_image.watts
+        timed = Timed(timing.runtime, timing.batch_size, timing.threads)
+        columns[timed.column("latency")] = timing.median_ms
+        columns[timed.column("p95")] = timing.p95_ms
+        columns[timed.column("energy")] = timing.energy_per_image.joules * 1000
+        columns[timed.column("power")] = timing.energy_per_image.watts
     machine, packages = record.machine, [runtime.package for runtime in RUNTIMES.values()]
     return columns | {
         "inference_energy_estimated": any(timing.energy_per_image.estimated for timing in record.timings),
         "processor": machine.processor,
         "logical_cpus": machine.logical_cpus,
-        "runtime_versions": ", ".join(f"{name} {machine.versions[name]}" for name in packages),
+        "runtime_versions": ", ".join(
+            f"{name} {machine.versions[name]}" for name in packages if name in machine.versions
+        ),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from winnow.results.numbers import plain
-from winnow.study.vocabulary import AXES, DENSE
+from winnow.study.vocabulary import AXES, DENSE, NONE
 
 
 def short_names(table: pd.DataFrame) -> pd.Series:
@@ -25,7 +25,7 @@ def strategy_name(row: pd.Series, varying: list[str], rounds: bool) -> str:
     """Return e.g. `l1 90 %, 5 rounds` from the axes that vary, `dense` for what was not pruned."""
     if row["run"] == DENSE:
         return DENSE
-    parts = [plain(row[axis]) for axis in varying if row[axis] != "none" or axis == "rewind"]
+    parts = [plain(row[axis]) for axis in varying if row[axis] != NONE or axis == "rewind"]
     name = " ".join([*parts, f"{100 * row['requested_sparsity']:.3g} %"])
     if row["round"] != row["rounds"]:
         name += f", round {row['round']:g} of {row['rounds']:g}"

@@ -22,8 +22,9 @@ def combinations(results: pd.DataFrame) -> pd.DataFrame:
     """Average over seeds: one row for each data set, network, run and precision.
 
     Returns:
-        The keys, how it was pruned, `n` (networks), and for each numeric metric its mean under its own name and
-        its sample standard deviation under `<name>_std` (missing for one seed).
+        The keys, how it was pruned, `n` (networks), and for each numeric metric its mean under its own name, its
+        sample standard deviation under `<name>_std` (missing for one seed), and under `<name>_n` in how many networks
+        it was measured.
     """
     if results.empty:
         return results.assign(n=0)
@@ -37,5 +38,6 @@ def combinations(results: pd.DataFrame) -> pd.DataFrame:
     grouped = results.groupby(COMBINATION, sort=False)
     kept = grouped[[name for name in _KEPT if name in results]].first()
     spread = grouped[numbers].std(ddof=1).add_suffix("_std")
-    table = pd.concat([kept, grouped.size().rename("n"), grouped[numbers].mean(), spread], axis=1)
+    counts = grouped[numbers].count().add_suffix("_n")
+    table = pd.concat([kept, grouped.size().rename("n"), grouped[numbers].mean(), spread, counts], axis=1)
     return table.copy().reset_index()  # copied: wide and in pieces, which pandas warns of

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from winnow.results.columns import TIMED
+from winnow.results.metric import Metric
 from winnow.results.numbers import counted
 from winnow.study.vocabulary import RUNTIMES
 
 UNSTEADY = 2.0  # a 95th percentile this many times the median; on a quiet machine it is less than 1.6 times
 UNEVEN = 0.2  # a standard deviation over seeds, part of the mean; the same computation should take the same time
 TOLERATED = 0.1  # share of such latencies that goes without a word
-_UNITS = {"latency": "_ms", "energy": "_mj", "power": "_w", "speedup": ""}
+_WHERE = r"([a-z]+)_b(\d+)_t(\d+)"
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,18 @@ class Timed:
     batch_size: int
     threads: int
 
+    @property
+    def where(self) -> str:
+        """Return e.g. `openvino_b64_t1`, as in the names of columns."""
+        return f"{self.runtime}_b{self.batch_size}_t{self.threads}"
+
+    def metric(self, kind: str) -> Metric:
+        """Return what was measured here, of a kind of `columns.TIMED`."""
+        return TIMED[kind].at(self.where, str(self))
+
     def column(self, kind: str) -> str:
-        """Return the column of results.csv, of kind `latency`, `p95` (of latency), `energy`, `power` or `speedup`."""
-        if kind == "p95":
-            return self.column("latency").removesuffix("_ms") + "_p95_ms"
-        return f"{kind}_{self.runtime}_b{self.batch_size}_t{self.threads}{_UNITS[kind]}"
+        """Return the column of results.csv of a kind of `columns.TIMED`."""
+        return self.metric(kind).name
 
     @property
     def setting(self) -> str:
@@ -45,9 +54,10 @@ def timed_configurations(columns: Iterable[str], kind: str = "latency") -> list[
 
     Args:
         columns: a table, or its names.
-        kind: see `Timed.column`.
+        kind: of `columns.TIMED`.
     """
-    found = (re.fullmatch(rf"{kind}_([a-z]+)_b(\d+)_t(\d+){_UNITS[kind]}", column) for column in columns)
+    pattern = TIMED[kind].column.format(where=_WHERE)
+    found = (re.fullmatch(pattern, column) for column in columns)
     return [Timed(match[1], int(match[2]), int(match[3])) for match in found if match]
 
 
@@ -57,9 +67,9 @@ def largest_batches(configurations: Iterable[Timed]) -> list[Timed]:
     return [next(t for t in timed if t.runtime == runtime) for runtime in sorted({t.runtime for t in timed})]
 
 
-def energy_estimated(results: pd.DataFrame) -> bool:
-    """Whether energy of inference is, for some network, an estimate and not from a counter."""
-    column = results.get("inference_energy_estimated", pd.Series(dtype=bool))
+def estimated(results: pd.DataFrame, metric: Metric) -> bool:
+    """Whether a metric is, for some network, an estimate and not from a counter."""
+    column = results.get(metric.estimated_by, pd.Series(dtype=bool))
     return bool(column.dropna().astype(bool).any())
 
 

@@ -37,7 +37,7 @@ class Network:
 
     @property
     def history(self) -> str | None:
-        """Return history.csv of the training that made it, below results/<study>/; None if none did."""
+        """Return history.csv of the training run that made it, below results/<study>/; None if none did."""
         if not PRECISIONS[self.precision].trained:
             return None
         return f"{self.training if self.precision == FP32 else self.folder}/history.csv"
@@ -49,11 +49,11 @@ def networks(study: Mapping[str, Any]) -> Iterator[Network]:
         for model in study["models"]:
             for seed in study["seeds"]:
                 for precision in (FP32, *study["methods"]):
-                    yield Network(dataset, model, seed, DENSE, precision)
+                    yield Network(dataset=dataset, model=model, seed=seed, run=DENSE, precision=precision)
     rounds = list(runs(study["strategies"]))
     for dataset, model in study["pruned"]:
         for seed in study["seeds"]:
             for run, last in rounds:
                 methods = study["methods"] if last in _QUANTIZED[study["apply_to"]] else ()
                 for precision in (FP32, *methods):
-                    yield Network(dataset, model, seed, run, precision)
+                    yield Network(dataset=dataset, model=model, seed=seed, run=run, precision=precision)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from winnow.study.vocabulary import AXES
+from winnow.study import vocabulary
+from winnow.study.vocabulary import AXES, MAGNITUDE, NONE, STRUCTURES
 
 _WEIGHTS_REWOUND = ("init", "random")  # and every epoch: what is trained next does not depend on the last round
 
@@ -58,7 +59,8 @@ def unused_exclusions(pruning: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def uses_training(strategy: Mapping[str, Any]) -> bool:
     """Whether the strategy needs a trained network at all, or chooses at initialization and starts there."""
-    return strategy["criterion"] not in ("random", "snip") or strategy["rewind"] not in _WEIGHTS_REWOUND
+    criterion = vocabulary.criterion(strategy["criterion"])
+    return not (criterion.control or criterion.initial) or strategy["rewind"] not in _WEIGHTS_REWOUND
 
 
 def runs(strategies: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, bool]]:
@@ -75,17 +77,17 @@ def criterion_slug(name: str) -> str:
 
 def _slug(strategy: Mapping[str, Any]) -> str:
     criterion, scope, structure, ratio, rounds, rewind, shuffle = (strategy[axis] for axis in AXES)
-    shuffled = "" if shuffle == "none" else f"-shuffle-{shuffle}"
+    shuffled = "" if shuffle == NONE else f"-shuffle-{shuffle}"
     return f"{criterion_slug(criterion)}-{scope}-{structure}-{ratio:.12g}-x{rounds}-{rewind}{shuffled}"
 
 
 def _identity(combination: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return what two combinations share if, and only if, they lead to the same networks."""
     criterion, scope, structure, ratio, rounds, rewind, shuffle = (combination[axis] for axis in AXES)
-    if criterion == "random":
-        shuffle = "none"  # chance among chance
-    if criterion == "l2" and structure == "unstructured":
-        criterion = "l1"  # |w| and w^2 have one order
+    if vocabulary.criterion(criterion).control:
+        shuffle = NONE  # random among random
+    if criterion in MAGNITUDE and not STRUCTURES[structure].narrow:
+        criterion = MAGNITUDE[0]  # |w| and w^2 have one order
     if ratio == 0:
         criterion = scope = structure = shuffle = None  # nothing is chosen
         if rewind in _WEIGHTS_REWOUND or not isinstance(rewind, str):

@@ -14,12 +14,16 @@ from winnow.study.vocabulary import SCORED
 
 @dataclass(frozen=True)
 class Scores:
-    """How good predictions are: shares between 0 and 1 (top-5 from 20 classes on), mean cross-entropy in nats."""
+    """How good predictions are: shares between 0 and 1 (top-5 from 20 classes on), mean cross-entropy in nats.
+
+    `further` are the metrics of `measure.metrics.FURTHER`, by their columns in results.csv.
+    """
 
     top1: float
     top5: float | None
     loss: float
     samples: int
+    further: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,10 @@ class InRuntime:
 
     Attributes:
         runs: whether it loads and runs the file; if not, `reason` says why and the rest is None.
-        agrees: whether it computes what the first runtime computes.
-        difference, predictions: how far; see `deploy.agreement.Agreement`.
+        agrees: whether it computes what the first runtime computes, or a quantized network's float counterpart as well
+            as the first runtime does.
+        difference, predictions: how far from the first runtime; see `deploy.agreement.Agreement`.
+        from_float: how far from the float counterpart, in the same measure; None for fp32.
     """
 
     runs: bool
@@ -47,6 +53,7 @@ class InRuntime:
     difference: float | None = None
     predictions: float | None = None
     tolerance: Tolerance | None = None
+    from_float: float | None = None
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,9 @@ def _absent(network: Network, folder: Path, failed: list[Failure]) -> Absent | N
     evaluated = "quality" not in lacking
     if cause := next((failure for failure in failed if failure.stops(network)), None):
         reason = f"{cause.rule} of {cause.run}: {cause.error}"
-        return Absent(network, FAILED, reason, evaluated and cause.rule != "benchmark")
+        return Absent(network, FAILED, reason, outdated=evaluated and cause.rule != "benchmark")
     if (epoch := _epoch(network.history or f"{network.training}/history.csv", folder)) is not None:
-        return Absent(network, STARTED, f"epoch {epoch} is complete", evaluated)
+        return Absent(network, STARTED, f"epoch {epoch} is complete", outdated=evaluated)
     if evaluated and any(_epoch(history, folder) is not None for history in _ancestors(network)):
         return Absent(network, WAITING, "what it is made from is being trained again", outdated=True)
     what = {"quality": "accuracy", "speed": "latency"}
@@ -112,16 +112,16 @@ def _absent(network: Network, folder: Path, failed: list[Failure]) -> Absent | N
 
 
 def _ancestors(network: Network) -> Iterator[str]:
-    """Yield the histories of the trainings that a network comes from, its own left out."""
+    """Yield the histories of the training runs that a network comes from, its own left out."""
     dense = f"{network.dataset}/{network.model}/seed{network.seed}/dense"
     slug, _, number = network.training.rpartition("/round")
     rounds = range(1, int(number) + 1) if slug else ()
-    trainings = [dense, *(f"{slug}/round{earlier}" for earlier in rounds)]
-    yield from (f"{training}/history.csv" for training in trainings)
+    folders = [dense, *(f"{slug}/round{earlier}" for earlier in rounds)]
+    yield from (f"{run}/history.csv" for run in folders)
 
 
 def _epoch(history: str, folder: Path) -> int | None:
-    """Return the last complete epoch of a training that has begun but not ended."""
+    """Return the last complete epoch of a training run that has begun but not ended."""
     path = folder / history
     if not path.exists() or (path.parent / "training.json").exists():
         return None

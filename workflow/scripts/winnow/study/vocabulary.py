@@ -17,6 +17,8 @@ AXES = ("criterion", "scope", "structure", "ratio", "rounds", "rewind", "shuffle
 """What a pruning strategy is a combination of."""
 DENSE = "dense"
 """The run that is not pruned."""
+NONE = "none"
+"""The value of an axis that asks for nothing."""
 
 
 @dataclass(frozen=True)
@@ -50,48 +52,48 @@ FP32 = "fp32"
 PRECISIONS = Words(
     "precision",
     Precision(
-        FP32,
-        "32-bit floating point",
-        "base",
-        "export",
-        "#4D4D4D",
-        "o",
-        "",
-        (),
+        name=FP32,
+        meaning="32-bit floating point",
+        column="base",
+        rule="export",
+        color="#4D4D4D",
+        marker="o",
+        hatch="",
+        dashes=(),
         method=False,
         static=False,
         trained=True,
     ),
     Precision(
-        "dynamic",
-        "int8 weights, activations scaled while running (dynamic quantization)",
-        "dynamic",
-        "quantize_dynamic",
-        "#E69F00",
-        "s",
-        "////",
-        (4, 1.5),
+        name="dynamic",
+        meaning="int8 weights, activations scaled while running (dynamic quantization)",
+        column="dynamic",
+        rule="quantize_dynamic",
+        color="#E69F00",
+        marker="s",
+        hatch="////",
+        dashes=(4, 1.5),
         static=False,
     ),
     Precision(
-        "ptq",
-        "int8 weights and activations, calibrated after training (PTQ)",
-        "ptq",
-        "calibrate",
-        "#0072B2",
-        "^",
-        "....",
-        (6, 1.5, 1, 1.5),
+        name="ptq",
+        meaning="int8 weights and activations, calibrated after training (PTQ)",
+        column="ptq",
+        rule="calibrate",
+        color="#0072B2",
+        marker="^",
+        hatch="....",
+        dashes=(6, 1.5, 1, 1.5),
     ),
     Precision(
-        "qat",
-        "int8 weights and activations, trained for it (QAT)",
-        "qat",
-        "train_quantized",
-        "#009E73",
-        "D",
-        "xxxx",
-        (1, 1.5),
+        name="qat",
+        meaning="int8 weights and activations, trained for it (QAT)",
+        column="qat",
+        rule="train_quantized",
+        color="#009E73",
+        marker="D",
+        hatch="xxxx",
+        dashes=(1, 1.5),
         trained=True,
     ),
 )
@@ -109,6 +111,7 @@ class Runtime:
         ships: runs model.onnx, so that every file is scored in it and it can be asked for in `recommend`; else it
             runs the trained module, for comparison.
         dynamic: has integer kernels for activations that are scaled while running.
+        preferred: where a network is to be shipped if the configuration does not say.
     """
 
     name: str
@@ -117,6 +120,7 @@ class Runtime:
     package: str
     ships: bool = True
     dynamic: bool = False
+    preferred: bool = False
 
     def on_integers(self, precision: Precision) -> bool:
         """Whether it should compute a network of this precision on integers."""
@@ -125,9 +129,17 @@ class Runtime:
 
 RUNTIMES = Words(
     "runtime",
-    Runtime("onnxruntime", "ONNX Runtime", "winnow.deploy.onnx_runtime", "onnxruntime", dynamic=True),
-    Runtime("openvino", "OpenVINO", "winnow.deploy.openvino_runtime", "openvino"),
-    Runtime("torch", "torch eager", "winnow.deploy.torch_eager", "torch", ships=False),
+    Runtime(
+        name="onnxruntime",
+        label="ONNX Runtime",
+        module="winnow.deploy.onnx_runtime",
+        package="onnxruntime",
+        dynamic=True,
+    ),
+    Runtime(
+        name="openvino", label="OpenVINO", module="winnow.deploy.openvino_runtime", package="openvino", preferred=True
+    ),
+    Runtime(name="torch", label="torch eager", module="winnow.deploy.torch_eager", package="torch", ships=False),
 )
 SCORED = tuple(name for name, runtime in RUNTIMES.items() if runtime.ships)
 """Runtimes that every file is scored in; the numbers of the first one are the network's."""
@@ -141,6 +153,7 @@ class Criterion:
         meaning: after "removed by".
         module: with `score`; see `winnow.prune.criteria`.
         control: it knows nothing of the weights.
+        magnitude: it is the size of the weights; single ones have one order in all of these.
         gradient: it takes gradients on calibration images.
         initial: it scores the initial weights.
     """
@@ -149,14 +162,15 @@ class Criterion:
     meaning: str
     module: str
     control: bool = False
+    magnitude: bool = False
     gradient: bool = False
     initial: bool = False
 
 
 CRITERIA = Words(
     "criterion",
-    Criterion("l1", "smallest magnitude (l1)", "winnow.prune.magnitude"),
-    Criterion("l2", "smallest norm (l2)", "winnow.prune.magnitude"),
+    Criterion("l1", "smallest magnitude (l1)", "winnow.prune.magnitude", magnitude=True),
+    Criterion("l2", "smallest norm (l2)", "winnow.prune.magnitude", magnitude=True),
     Criterion("taylor", "smallest effect on the loss (taylor)", "winnow.prune.sensitivity", gradient=True),
     Criterion(
         "snip",
@@ -167,6 +181,9 @@ CRITERIA = Words(
     ),
     Criterion("random", "a random draw", "winnow.prune.random_draw", control=True),
 )
+
+
+MAGNITUDE = tuple(name for name, word in CRITERIA.items() if word.magnitude)
 
 
 def criterion(name: str) -> Criterion:
@@ -181,7 +198,7 @@ class Structure:
     Attributes:
         action: as the subject of a sentence.
         unit: what sparsity counts, in sparsity.json; `units` in a sentence.
-        narrow: what is removed is gone from the file and not multiplied.
+        narrow: what is removed is not in the file and not multiplied.
     """
 
     name: str
@@ -193,9 +210,12 @@ class Structure:
 
 STRUCTURES = Words(
     "structure",
-    Structure("unstructured", "Setting single weights to zero", "weights", "weights", narrow=False),
-    Structure("channels", "Removing channels", "channels", "output channels", narrow=True),
+    Structure(
+        name="unstructured", action="Setting single weights to zero", unit="weights", units="weights", narrow=False
+    ),
+    Structure(name="channels", action="Removing channels", unit="channels", units="output channels", narrow=True),
 )
+NARROW = tuple(name for name, structure in STRUCTURES.items() if structure.narrow)
 SCOPES = Words(
     "scope",
     Choice("global", "all layers ranked together"),
@@ -203,12 +223,12 @@ SCOPES = Words(
 )
 REWINDS = Words(
     "rewind",
-    Choice("none", "then fine-tuned"),
+    Choice(NONE, "then fine-tuned"),
     Choice("lr", "then trained again with the whole schedule, weights kept"),
     Choice("init", "then rewound to the initial weights and trained again"),
     Choice("random", "then trained again from fresh weights"),
 )
-SHUFFLES = Words("shuffle", Choice("none", ""), Choice("layerwise", "what each layer loses is drawn at random"))
+SHUFFLES = Words("shuffle", Choice(NONE, ""), Choice("layerwise", "what each layer loses is drawn at random"))
 
 
 def rewinding(value: str) -> str:

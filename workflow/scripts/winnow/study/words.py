@@ -21,7 +21,7 @@ W = TypeVar("W", bound=_Word)
 class Words(Mapping[str, W], Generic[W]):
     """Words of one kind by name, in the order in which they are shown."""
 
-    def __init__(self, kind: str, *words: W):
+    def __init__(self, kind: str, *words: W) -> None:
         self.kind = kind
         self._words = {word.name: word for word in words}
 

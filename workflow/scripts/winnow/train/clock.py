@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
 
 from winnow.measure.energy import EnergyMeter
 from winnow.study.energy import Energy
@@ -15,7 +15,7 @@ from winnow.train.progress import Progress
 class Clock:
     """Adds wall time and energy to the progress of a training run, from now on."""
 
-    def __init__(self, progress: Progress, meter: EnergyMeter):
+    def __init__(self, progress: Progress, meter: EnergyMeter) -> None:
         self._progress, self._meter = progress, meter
         self._mark = self._saved = time.monotonic()
         meter.start()
@@ -47,7 +47,7 @@ class Interruption:
         self.came = False
 
     def __enter__(self) -> Self:
-        self._previous: Any = signal.signal(signal.SIGTERM, self._note)
+        self._previous = signal.signal(signal.SIGTERM, self._note)
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:

@@ -1,10 +1,9 @@
-"""Device, arithmetic and determinism of a training, chosen in one place."""
+"""Device, arithmetic and determinism of a training run, chosen in one place."""
 
 from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
-from typing import Any
 
 import torch
 
@@ -36,7 +35,7 @@ def resolve_precision(name: str, device: torch.device) -> str:
     return "bf16" if flags.get("amx_bf16") or flags.get("avx512_bf16") else "fp32"
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Compute in bfloat16 where it is safe; weights stay float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 

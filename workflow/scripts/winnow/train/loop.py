@@ -49,9 +49,9 @@ class Trainee:
     """
 
     model: nn.Module
-    set_mode: Callable[[nn.Module, bool], Any] = nn.Module.train
-    before_epoch: Callable[[int], Any] = lambda _: None
-    after_step: Callable[[], Any] = lambda: None
+    set_mode: Callable[[nn.Module, bool], object] = nn.Module.train
+    before_epoch: Callable[[int], object] = lambda _: None
+    after_step: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where a training stands, saved so that a killed job resumes instead of starting over."""
+"""Where a training run stands, saved so that a killed job resumes instead of starting over."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Snapshots:
 def save_progress(
     file: ResumeFile, progress: Progress, model: nn.Module, optimizer: optim.Optimizer, snapshots: Snapshots
 ) -> None:
-    """Store the whole state of a training."""
+    """Store the whole state of a training run."""
     file.save(
         {
             "progress": vars(progress),

@@ -24,7 +24,7 @@ class ResumeFile:
 
     Attributes:
         path: beside the outputs, but not one of them (declared outputs are deleted before every start).
-        key: digest of parameters, inputs and source; a state with another key is not this training's.
+        key: digest of parameters, inputs and source; a state with another key is not this training run's.
     """
 
     path: Path
@@ -39,7 +39,7 @@ class ResumeFile:
             file.write(content.getbuffer())
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """Return the stored state, or None; what is damaged or made by another training is discarded loudly."""
+        """Return the stored state, or None; what is damaged or made by another training run is discarded loudly."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -62,11 +62,12 @@ class ResumeFile:
         self.discard()
 
     def discard(self) -> None:
+        """Delete the stored state, if there is one."""
         self.path.unlink(missing_ok=True)
 
 
 def resume_file(path: Path, params: Mapping[str, Any], inputs: Iterable[str | Path], seed: int) -> ResumeFile:
-    """Return the resume file of a training that is determined by these parameters, input files and seed."""
+    """Return the resume file of a training run that is determined by these parameters, input files and seed."""
     contents = []
     for name in inputs:
         with Path(name).open("rb") as file:

@@ -1,0 +1,248 @@
+"""Every column of results.csv, stated once: what it holds, and of a metric how it is called, shown and judged.
+
+Tables, model cards, figures, sentences and results/README.md derive from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from winnow.results.metric import DOWN, UP, Fact, Metric, TimedMetric
+from winnow.study.vocabulary import RUNTIMES, SCORED
+from winnow.study.words import Words
+
+
+def _share(name: str, label: str, meaning: str, better: str = "", **more) -> Metric:
+    return Metric(name, label, "%", meaning, better, factor=100, **more)
+
+
+def in_runtime(name: str, runtime: str) -> str:
+    """Return the column that holds a metric as it is in a runtime; the first runtime's numbers are the network's."""
+    return name if runtime == SCORED[0] else f"{runtime}_{name}"
+
+
+def _of_runtimes(metric: Metric) -> list[Metric]:
+    """Return a metric for each runtime that files are scored in."""
+    return [
+        replace(
+            metric,
+            name=in_runtime(metric.name, runtime),
+            label=metric.label if runtime == SCORED[0] else f"{metric.label} in {RUNTIMES[runtime].label}",
+            meaning=f"{metric.meaning}, {RUNTIMES[runtime].label}",
+        )
+        for runtime in SCORED
+    ]
+
+
+METRICS = Words(
+    "metric",
+    *_of_runtimes(_share("top1", "top-1 accuracy", "top-1 accuracy, test split", UP, short="top-1")),
+    _share("top5", "top-5 accuracy", f"top-5 accuracy, test split, {RUNTIMES[SCORED[0]].label}", UP),
+    _share("validation_top1", "validation accuracy", "top-1 accuracy, validation split (used to choose)", UP),
+    Metric("loss", "loss", "nats", "cross-entropy, test split", DOWN, decimals=4),
+    Metric(
+        "calibration_error",
+        "calibration error",
+        "%",
+        "expected calibration error, test split: how far confidence is from accuracy",
+        DOWN,
+        factor=100,
+    ),
+    Metric("validation_loss", "validation loss", "nats", "cross-entropy, validation split", DOWN, decimals=4),
+    Metric(
+        "top1_change",
+        "change of accuracy",
+        "points",
+        "change of top-1 accuracy from the dense network of the same seed and precision",
+        UP,
+        factor=100,
+        short="change",
+    ),
+    Metric("size_mb", "model size", "MB", "model.onnx", DOWN, decimals=3, short="size", cost=True),
+    Metric("gzip_mb", "model size, gzip", "MB", "model.onnx, gzip", DOWN, decimals=3, short="gzip", cost=True),
+    Metric(
+        "sparse_mb",
+        "model size, sparse encoding",
+        "MB",
+        "model.onnx, zeros stored as a bit mask",
+        DOWN,
+        decimals=3,
+        short="sparse encoding",
+        cost=True,
+    ),
+    Metric(
+        "state_dict_mb", "trained weights", "MB", "the trained weights in float, as torch saves them", DOWN, decimals=3
+    ),
+    Metric("parameters", "parameters", "", "parameters", DOWN, decimals=0),
+    Metric("nonzero_parameters", "non-zero parameters", "", "parameters that are not zero", DOWN, decimals=0),
+    Metric("macs", "MACs", "M", "multiply-accumulates for one image", DOWN, factor=1e-6, fine=6),
+    Metric(
+        "nonzero_macs",
+        "non-zero MACs",
+        "M",
+        "multiply-accumulates with weights that are not zero",
+        DOWN,
+        factor=1e-6,
+        fine=6,
+    ),
+    _share("achieved_sparsity", "sparsity", "sparsity of what was pruned", decimals=1, fine=2),
+    _share(
+        "weight_sparsity",
+        "weights removed",
+        "weights removed, whole network (parameters of two dimensions or more)",
+        decimals=1,
+        fine=2,
+    ),
+    *_of_runtimes(_share("integer_macs", "integer MACs", "multiply-accumulates executed on integers", UP, decimals=1)),
+    *_of_runtimes(Metric("integer_layers", "integer layers", "", "layers executed on integers", UP, decimals=0)),
+    _share("integer_parameters", "integer parameters", "parameters stored as integers", UP, decimals=1),
+    *(
+        Metric(
+            f"{runtime}_difference",
+            f"difference in {RUNTIMES[runtime].label}",
+            "",
+            f"mean difference of logits, {RUNTIMES[runtime].label} from {RUNTIMES[SCORED[0]].label}, of their spread",
+            DOWN,
+            decimals=4,
+        )
+        for runtime in SCORED[1:]
+    ),
+    Metric(
+        "quantization_error",
+        "quantization error",
+        "",
+        "mean absolute difference of logits from fp32",
+        DOWN,
+        decimals=4,
+    ),
+    Metric("sqnr_db", "SQNR", "dB", "signal to quantization noise of the logits", UP, decimals=1),
+    Metric(
+        "float_sqnr_db",
+        "SQNR from its own weights",
+        "dB",
+        "signal to noise of the logits against its own weights in float, validation split",
+        UP,
+        decimals=1,
+    ),
+    _share(
+        "float_agreement",
+        "agreement with its own weights",
+        "decided predictions equal to those of its own weights in float, validation split",
+        UP,
+    ),
+    Metric(
+        "theoretical_speedup",
+        "theoretical speedup",
+        "",
+        "theoretical speedup, the dense network's MACs over non-zero MACs",
+        UP,
+    ),
+    Metric(
+        "training_seconds",
+        "training time",
+        "s",
+        "training time, ancestors included",
+        DOWN,
+        decimals=0,
+        short="training",
+    ),
+    Metric(
+        "training_joules",
+        "training energy",
+        "kJ",
+        "training energy, ancestors included",
+        DOWN,
+        factor=1e-3,
+        estimated_by="training_energy_estimated",
+    ),
+)
+"""Columns of numbers that networks are compared by, in the order of a model card."""
+TIMED = Words(
+    "timed metric",
+    TimedMetric(
+        "latency",
+        "median latency",
+        "ms",
+        "median latency of a batch",
+        DOWN,
+        decimals=3,
+        fine=4,
+        short="latency",
+        cost=True,
+        column="latency_{where}_ms",
+    ),
+    TimedMetric(
+        "p95",
+        "95th percentile of latency",
+        "ms",
+        "95th percentile of latency of a batch",
+        DOWN,
+        decimals=3,
+        fine=4,
+        column="latency_{where}_p95_ms",
+    ),
+    TimedMetric(
+        "energy",
+        "energy per image",
+        "mJ",
+        "energy per image",
+        DOWN,
+        fine=4,
+        short="energy",
+        cost=True,
+        estimated_by="inference_energy_estimated",
+        column="energy_{where}_mj",
+    ),
+    TimedMetric(
+        "power",
+        "power",
+        "W",
+        "mean power",
+        DOWN,
+        estimated_by="inference_energy_estimated",
+        column="power_{where}_w",
+    ),
+    TimedMetric(
+        "speedup",
+        "measured speedup",
+        "",
+        "measured speedup, the dense network's median latency over this one's, in the same precision",
+        UP,
+        short="speedup",
+        column="speedup_{where}",
+    ),
+)
+"""Metrics with a column for each runtime, batch size and number of threads."""
+FACTS = Words(
+    "column",
+    Fact("strategy", "name of the combination of axes that a network was pruned by; empty for the dense one"),
+    Fact("round", "of pruning, from 1; empty for the dense one"),
+    Fact("sparsity_unit", "what sparsity counts: `weights`, or `channels`"),
+    Fact("requested_sparsity", "share of the prunable weights, or channels, that should be removed by this round"),
+    Fact(
+        "channels_together",
+        "layers that lose the same channels where some were removed, and how many lose theirs alone",
+    ),
+    Fact("channels_left_alone", "layers that kept their channels where some were removed, by reason"),
+    *(
+        fact
+        for runtime in SCORED
+        for fact in (
+            Fact(f"{runtime}_agrees", f"1 if {RUNTIMES[runtime].label} computes this network, else 0"),
+            Fact(f"{runtime}_failure", f"why {RUNTIMES[runtime].label} does not run it; empty if it does"),
+            Fact(f"{runtime}_left_in_float", f"what {RUNTIMES[runtime].label} does not compute on integers, and why"),
+        )
+    ),
+    Fact(f"{SCORED[0]}_difference", f"0: {RUNTIMES[SCORED[0]].label} is what the others are compared with"),
+    Fact("layers", "layers that multiply by weights"),
+    Fact("test_samples", "images of the test split"),
+    Fact("validation_samples", "images of the validation split"),
+    Fact("training_energy_estimated", "whether energy of training is an estimate, for there was no counter"),
+    Fact("training_device", "what the network was trained on"),
+    Fact("training_precision", "arithmetic of its training"),
+    Fact("inference_energy_estimated", "whether energy of inference is an estimate, for there was no counter"),
+    Fact("processor", "that was timed"),
+    Fact("logical_cpus", "of the machine that was timed"),
+    Fact("runtime_versions", "versions of the runtimes"),
+)
+"""Columns beside keys, axes and metrics."""
