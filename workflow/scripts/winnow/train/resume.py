@@ -46,14 +46,17 @@ class ResumeFile:
             return None
         checksum, state = content[:_CHECKSUM], memoryview(content)[_CHECKSUM:]
         if hashlib.sha256(state).digest() != checksum:
-            return self.reject("it is damaged (its checksum does not fit)")
+            self.reject("it is damaged (its checksum does not fit)")
+            return None
         try:
             stored: dict[str, Any] = torch.load(io.BytesIO(state), map_location=device, weights_only=True)
             key = stored.pop("key")
         except Exception as error:  # torch.load raises whatever a file provokes
-            return self.reject(f"it is no state of a training run ({type(error).__name__})")
+            self.reject(f"it is no state of a training run ({type(error).__name__})")
+            return None
         if key != self.key:
-            return self.reject("parameters, inputs or code have changed since it was written")
+            self.reject("parameters, inputs or code have changed since it was written")
+            return None
         return stored
 
     def reject(self, reason: str) -> None:
