@@ -17,7 +17,7 @@ from winnow.errors import WinnowError
 from winnow.figures.catalog import figures_of
 from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
-from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED, criterion
+from winnow.study.vocabulary import FP32, PRECISIONS, QAT, RUNTIMES, SCORED, criterion
 from winnow.planning.snakemake_speedups import speed_up
 from winnow.planning.provenance import source_digest, user_digest
 from winnow.report.sources import INTERACTIVE, PAGE, source_paths
@@ -201,12 +201,12 @@ def images_of(wildcards):
 
 def training_record(wildcards):
     """The record of the last training a network went through."""
-    return f"{RUN}/qat/training.json" if wildcards.precision == "qat" else f"{RUN}/training.json"
+    return f"{RUN}/{QAT}/training.json" if wildcards.precision == QAT else f"{RUN}/training.json"
 
 
 def counterpart(wildcards):
     """The float network that a quantized one stands for; the weights of quantization-aware training have moved on."""
-    return f"{RUN}/qat/float.onnx" if wildcards.precision == "qat" else f"{RUN}/fp32/model.onnx"
+    return f"{RUN}/{QAT}/float.onnx" if wildcards.precision == QAT else f"{RUN}/{FP32}/model.onnx"
 
 
 def source_of_images(wildcards):
