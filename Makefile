@@ -6,7 +6,7 @@ BIN := .venv/bin
 FOLLOWED := --quiet host rules
 .DEFAULT_GOAL := help
 
-.PHONY: demo plan report live test lint docs clean help
+.PHONY: demo plan report live test soak lint docs clean help
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,10 @@ live: .venv/locked ## report on what a study has so far, while it runs or after 
 test: .venv/locked-dev ## lint and all tests
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest $(PYTEST)
+
+KILLS ?= 50
+soak: .venv/locked-dev ## kill a study at random, 50 times or KILLS=n, and jobs at every write; compare with undisturbed ones
+	WINNOW_SOAK=$(KILLS) $(BIN)/python -m pytest tests/faults/test_soak.py tests/faults/test_kill_points.py $(PYTEST)
 
 lint: .venv/locked-dev ## style of Python and Snakemake files, types of the library, spelling
 	$(BIN)/python -m ruff check .

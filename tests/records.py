@@ -46,6 +46,7 @@ def training(seconds: float = 60.0, joules: float = 100.0) -> Training:
         device="cpu",
         precision=FP32,
         resumed=0,
+        resumed_elsewhere=(),
         total_seconds=seconds,
         total_joules=joules,
         energy_estimated=True,

@@ -76,6 +76,7 @@ def dataset_settings(source: str, **changes) -> DatasetSettings:
         "path": "data",
         "image_size": None,
         "channels": None,
+        "background": "white",
         "validation_fraction": 0.2,
         "split_seed": 0,
         "max_train_samples": None,

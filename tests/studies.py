@@ -211,5 +211,6 @@ def _graph() -> onnx.ModelProto:
     node = helper.make_node("Flatten", ["images"], ["logits"])
     model = helper.make_model(helper.make_graph([node], "g", [images], [logits]), ir_version=10)
     metadata = {"classes": CLASSES, "mean": [0.5], "std": [0.25], "run": "made up"}
-    helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
+    ours = {key: json.dumps(value) for key, value in metadata.items()}
+    helper.set_model_props(model, ours | {"onnx.infer": "onnxruntime.quant"})  # libraries add their own
     return model

@@ -3,17 +3,22 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import onnxruntime
 import openvino
 import pandas as pd
 import pytest
+import torch
 
 from studies import CLASSES, configuration, tables, write_study
 from winnow.analysis.recommendation import as_record, recommend, with_numbers
 from winnow.config.recommend import RecommendSettings
+from winnow.deploy.export import export_onnx
 from winnow.errors import WinnowError
+from winnow.quantize.dynamic import quantize_dynamic
 from winnow.report.model_card import dense_beside, reasons, write_all
 from winnow.study.recommendation import Recommendations
+from winnow.study.vocabulary import PRECISIONS
 
 DENSE = {"strategy": None, "criterion": None, "scope": None, "structure": None, "ratio": np.nan, "rounds": np.nan}
 DENSE |= {"rewind": None, "shuffle": None, "round": np.nan, "requested_sparsity": 0.0, "achieved_sparsity": 0.0}
@@ -221,3 +226,37 @@ def test_a_damaged_network_is_named(tmp_path):
         path.write_bytes(b"no network")
     with pytest.raises(WinnowError, match=r"model.onnx: not a network of this study .*delete it and run again"):
         write_all(recommendations, results, tmp_path / "results/made-up", tmp_path / "best")
+
+
+def test_whatever_wins_can_be_shipped(tmp_path):
+    """Every precision, dense and by every strategy."""
+    study = write_study(tmp_path, configuration(seeds=[0]))
+    results = tables(tmp_path, study).results
+    assert set(results["precision"]) == set(PRECISIONS)
+    assert set(results["strategy"].dropna()) == set(study["strategies"])
+    settings = RecommendSettings.of(study["recommend"] | {"objective": "size"})
+    for winner in results.index:
+        sized = results.assign(size_mb=[1e-3 if row == winner else 1.0 for row in results.index])
+        (recommendation,) = recommend(sized, settings)
+        write_all([recommendation], sized, tmp_path / "results/made-up", tmp_path / "best")
+        row = results.loc[winner]
+        assert tuple(recommendation.chosen[["run", "precision"]]) == (row["run"], row["precision"])
+        card = (tmp_path / "best/shapes/lenet5/model_card.md").read_text()
+        assert f"copied from `shapes/lenet5/seed0/{row['run']}/{row['precision']}/model.onnx`" in card
+        assert (tmp_path / "best/shapes/lenet5/labels.txt").read_text().splitlines() == CLASSES
+
+
+def test_the_file_of_a_library_is_read_as_such(tmp_path):
+    """onnxruntime adds metadata to what it quantizes."""
+    study = write_study(tmp_path, configuration(seeds=[0], pruning=None))
+    results = tables(tmp_path, study).results
+    results = results[results["precision"] == "dynamic"]
+    path = tmp_path / "results/made-up/shapes/lenet5/seed0/dense/dynamic/model.onnx"
+    layer = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 4))
+    metadata = {"classes": CLASSES, "mean": [0.5], "std": [0.25]}
+    export_onnx(layer, torch.rand(2, 1, 2, 2), tmp_path / "float.onnx", metadata)
+    quantize_dynamic(tmp_path / "float.onnx", path)
+    assert {entry.key for entry in onnx.load(path).metadata_props} > metadata.keys()
+    recommendations = recommend(results, RecommendSettings.of(study["recommend"]))
+    write_all(recommendations, results, tmp_path / "results/made-up", tmp_path / "best")
+    assert (tmp_path / "best/shapes/lenet5/labels.txt").read_text().splitlines() == CLASSES

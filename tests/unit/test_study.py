@@ -45,7 +45,7 @@ def test_a_damaged_file_is_named(tmp_path):
     with pytest.raises(WinnowError, match=r"quality.json: not readable as JSON .*delete it"):
         collect([path], [])
     path.write_text("{}")
-    with pytest.raises(WinnowError, match=r"quality.json: has schema None, not 1; delete it"):
+    with pytest.raises(WinnowError, match=r"quality.json: has schema None, not 2; delete it"):
         collect([path], [])
     content = json.loads(quality(tmp_path).read_text())
     path.write_text(json.dumps(content | {"test": {"top1": "high"}}))

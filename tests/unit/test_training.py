@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 from dataclasses import replace
 
@@ -20,13 +21,15 @@ from winnow.train.optimizer import learning_rate, make_optimizer
 from winnow.train.resume import ResumeFile
 
 
-def run(tmp_path, data, settings, *, name="a", seed=0, trainee=None, snapshots=None, key="k"):
+def run(tmp_path, data, settings, *, name="a", seed=0, trainee=None, snapshots=None, key="k", before_epoch=None):
     """Train lenet5 with dropout in a folder of its own; return (model, record, history rows)."""
     folder = tmp_path / name
     folder.mkdir(exist_ok=True)
     if trainee is None:
         layers = build_model(model_settings("lenet5"), data.task, seed=seed)
         trainee = Trainee(nn.Sequential(*list(layers)[:-1], nn.Dropout(0.3), list(layers)[-1]))
+    if before_epoch:
+        trainee = replace(trainee, before_epoch=before_epoch)
     record = train(
         trainee,
         data,
@@ -118,13 +121,66 @@ def test_a_damaged_state_is_discarded_loudly(tmp_path, squares, caplog):
     assert "it is damaged" in caplog.text
 
 
+def flipped(content: bytes) -> bytes:
+    """A bit of a weight, in the middle of the file."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [flipped, lambda _: b"", lambda _: b"x" * 20, lambda content: content[:1000]])
+def test_no_damage_of_a_state_goes_unnoticed_or_in_the_way(tmp_path, squares, caplog, damage):
+    whole, _, _ = run(tmp_path, squares, training_settings())
+    state = tmp_path / "a" / "weights.resume"
+    state.write_bytes(damage(state.read_bytes()))
+    again, record, history = run(tmp_path, squares, training_settings())
+    assert record.resumed == 0
+    assert len(history) == 2
+    assert same(whole, again)
+    assert f"discarding {state}: it is damaged (its checksum does not fit)" in caplog.text
+
+
+@pytest.mark.parametrize("field", ["progress", "model", "optimizer", "snapshots"])
+@pytest.mark.parametrize("wrong", [{}, {"epoch": "two"}, {"params": [], "more": torch.zeros(2)}, None])
+def test_a_state_with_wrong_fields_is_discarded_loudly(tmp_path, squares, caplog, field, wrong):
+    """As code that was changed without its digest would write; the network is as it was before the attempt."""
+    whole, _, _ = run(tmp_path, squares, training_settings(), snapshots={0: "init"})
+    file = ResumeFile(tmp_path / "a" / "weights.resume", "k")
+    state = file.load(torch.device("cpu"))
+    if wrong is None:
+        del state[field]
+    file.save(state | ({} if wrong is None else {field: wrong}))
+    again, record, _ = run(tmp_path, squares, training_settings(), snapshots={0: "init"})
+    assert record.resumed == 0
+    assert same(whole, again)
+    assert f"discarding {file.path}: it does not fit this training run" in caplog.text
+
+
 def test_a_finished_state_is_not_trained_again(tmp_path, squares):
     """The job may die after training, while it exports: the next attempt starts behind the last epoch."""
-    one, _, _ = run(tmp_path, squares, training_settings())
-    two, record, history = run(tmp_path, squares, training_settings())
+    files = {0: "init", 2: "two"}
+    one, _, rows = run(tmp_path, squares, training_settings(), snapshots=files)
+    contents = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir() if path.suffix != ".resume"}
+    for name in contents:  # as Snakemake does before the next attempt
+        (tmp_path / "a" / name).unlink()
+    calls = []
+    two, record, history = run(tmp_path, squares, training_settings(), snapshots=files, before_epoch=calls.append)
     assert record.resumed == 1
-    assert len(history) == 2
+    assert not calls
+    assert history == rows
     assert same(one, two)
+    assert {name: (tmp_path / "a" / name).read_bytes() for name in contents} == contents
+
+
+def test_a_state_from_elsewhere_says_so(tmp_path, squares, caplog, monkeypatch):
+    run(tmp_path, squares, training_settings())
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 12)
+    _, record, _ = run(tmp_path, squares, training_settings())
+    (change,) = record.resumed_elsewhere
+    assert re.fullmatch(r"torch \S+, 1 threads, CPU with \S+, from epoch 3 on torch \S+, 12 threads, CPU .*", change)
+    assert f"a: not to the bit what an uninterrupted run gives: {change}" in caplog.text
+    monkeypatch.undo()
+    _, again, _ = run(tmp_path, squares, training_settings())
+    assert (again.resumed, again.resumed_elsewhere) == (1, ())  # the second attempt saved nothing
 
 
 def test_snapshots_are_the_weights_of_their_epoch(tmp_path, squares):
@@ -146,6 +202,37 @@ def test_divergence_names_run_epoch_and_rate(tmp_path, squares):
     with pytest.raises(WinnowError, match=r"a: the loss is not finite in epoch \d, step \d+ of 6, at learning rate"):
         run(tmp_path, squares, settings)
     assert not (tmp_path / "a" / "weights.resume").exists()
+
+
+class Unrounded(nn.Module):
+    """Raises for values out of its range, like a fake quantizer with a frozen range."""
+
+    def forward(self, x):
+        if not x.isfinite().all():
+            raise RuntimeError("`zero_point` must be between `quant_min` and `quant_max`.")
+        return x
+
+
+@pytest.mark.parametrize("in_training", [True, False])
+def test_what_breaks_because_the_weights_are_no_numbers_is_a_divergence(tmp_path, squares, in_training):
+    layers = list(build_model(model_settings("lenet5"), squares.task, seed=0))
+    last = Unrounded()
+    model = nn.Sequential(*layers, last)
+
+    def set_mode(module, training):
+        module.train(training)
+        last.forward = last.__class__.forward.__get__(last) if training == in_training else lambda x: x
+
+    settings = training_settings(epochs=5, lr=1e12, warmup_epochs=0)
+    with pytest.raises(WinnowError, match=r"a: the loss is not finite in epoch 1, step \d of 6, at learning rate"):
+        run(tmp_path, squares, settings, trainee=Trainee(model, set_mode))
+    with pytest.raises(WinnowError, match=r"a: a training step of 16 images fails in layer \S+ \(RuntimeError: mine"):
+        run(tmp_path, squares, training_settings(), trainee=Trainee(nn.Sequential(*layers[:-1], Mine(), layers[-1])))
+
+
+class Mine(nn.Module):
+    def forward(self, x):
+        raise RuntimeError(f"mine, of {len(x)}")
 
 
 def test_a_gpu_that_is_not_there(tmp_path, squares, monkeypatch):

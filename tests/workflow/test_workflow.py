@@ -202,6 +202,8 @@ def test_killed_training_is_resumed_and_ends_in_the_same_weights(study, target):
     assert json.loads((folder / "training.json").read_text())["resumed"] == 1
     history = pd.read_csv(folder / "history.csv")
     assert list(history["epoch"]) == list(range(1, len(history) + 1))
+    assert (folder / "weights.resume").exists()  # nobody has read the weights yet
+    study.run(f"{RUN}/{'fp32/model.onnx' if target == 'train' else 'qat/quality.json'}")
     assert not (folder / "weights.resume").exists()
     whole.run(output)
     if target == "train":

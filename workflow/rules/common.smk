@@ -12,11 +12,12 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 from winnow.config import catalog
 from winnow.config.check_request import check_request
 from winnow.config.resolve import check_images, check_prepared, resolve
+from winnow.data.identity import images_digest
 from winnow.errors import WinnowError
 from winnow.figures.catalog import figures_of
 from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
-from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED, criterion
+from winnow.study.vocabulary import FP32, PRECISIONS, QAT, RUNTIMES, SCORED, criterion
 from winnow.planning.snakemake_speedups import speed_up
 from winnow.planning.provenance import source_digest, user_digest
 from winnow.report.sources import INTERACTIVE, PAGE, source_paths
@@ -193,14 +194,19 @@ def raw_images(wildcards):
     return [dataset["path"]] if catalog.SOURCES[dataset["source"]].own_files else []
 
 
+def images_of(wildcards):
+    """What the user's own images are. A function: only who plans the preparation of a data set lists its images."""
+    return "".join(map(images_digest, raw_images(wildcards)))
+
+
 def training_record(wildcards):
     """The record of the last training a network went through."""
-    return f"{RUN}/qat/training.json" if wildcards.precision == "qat" else f"{RUN}/training.json"
+    return f"{RUN}/{QAT}/training.json" if wildcards.precision == QAT else f"{RUN}/training.json"
 
 
 def counterpart(wildcards):
     """The float network that a quantized one stands for; the weights of quantization-aware training have moved on."""
-    return f"{RUN}/qat/float.onnx" if wildcards.precision == "qat" else f"{RUN}/fp32/model.onnx"
+    return f"{RUN}/{QAT}/float.onnx" if wildcards.precision == QAT else f"{RUN}/{FP32}/model.onnx"
 
 
 def source_of_images(wildcards):

@@ -1,6 +1,6 @@
 rule prepare_dataset:
     input:
-        raw=raw_images,
+        raw=ancient(raw_images),
     output:
         data=f"{DATA}/{{dataset}}.safetensors",
     log:
@@ -16,6 +16,7 @@ rule prepare_dataset:
     params:
         dataset=lookup(dpath="{dataset}", within=STUDY.datasets),
         definition=lookup(dpath="{dataset}", within=STUDY.definitions),
+        images=images_of,
         source=source_of_images,
     script:
         "../scripts/prepare_dataset.py"

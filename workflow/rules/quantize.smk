@@ -67,7 +67,7 @@ rule train_quantized:
         runtime=growing(480),
         gpu=GPUS,
     params:
-        request=lambda wildcards, input: request_of(wildcards, methods=["qat"], strategies={}),
+        request=lambda wildcards, input: request_of(wildcards, methods=[QAT], strategies={}),
         model=lookup(dpath="{model}", within=STUDY.models),
         qat=lookup(dpath="{model}", within=STUDY.qat),
         tdp_watts=STUDY.benchmark["tdp_watts"],

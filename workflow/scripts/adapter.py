@@ -1,7 +1,12 @@
-"""What every script does around its one library call: log, name the run, end with one line on an error."""
+"""What every script does around its one library call: lock, log, name the run, end with one line on an error.
+
+The first part begins when a script imports this module, before heavy libraries are loaded: so a job that dies while
+they are has a log too.
+"""
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -9,10 +14,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from winnow.errors import Interrupted, WinnowError
+from winnow.ancestor import end_with
+from winnow.errors import Interrupted, WinnowError, is_out_of_memory
+from winnow.files import remove_remains
+from winnow.sole_writer import SoleWriter
 from winnow.study.record import Identity
+from winnow.study.training_state import discard_state_of
 
 logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # torchao's remark while it is imported
 
@@ -20,29 +30,71 @@ logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # torchao's re
 @contextmanager
 def job(snakemake: Any) -> Iterator[str]:
     """Yield the name of the run; log to the rule's log and to stderr; use the threads the rule was given."""
-    handlers: list[logging.Handler] = [logging.FileHandler(snakemake.log[0], mode="w"), logging.StreamHandler()]
-    logging.basicConfig(  # force: a library may have installed handlers of its own while it was imported
-        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True
-    )
+    _log_to(snakemake.log[0], "a")  # again: a library may have installed handlers of its own while it was imported
     for noisy in ("zeus", "torch", "torchao", "onnxscript", "onnx_ir"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     os.environ.setdefault("TQDM_MININTERVAL", "1")
     _limit_threads(snakemake.threads)
-    log, run = logging.getLogger("winnow"), run_name(snakemake.wildcards)
     try:
-        yield run
-    except WinnowError as error:
+        yield run_name(snakemake.wildcards)
+    except Interrupted as interruption:
+        logging.getLogger("winnow").warning("%s", interruption)
+        sys.exit(128 + signal.SIGTERM)
+    except Exception as error:  # ours, of a library, or of a user's network
+        _explain(snakemake, error)
+        sys.exit(1)
+
+
+def _begin(snakemake: Any) -> None:
+    """Claim the files of a job, begin its log and clear up after earlier attempts; end with Snakemake."""
+    sys.excepthook = lambda kind, error, trace: _end(snakemake, kind, error, trace)
+    outputs = list(snakemake.output)
+    writer = None
+    try:
+        writer = SoleWriter(outputs[0])
+        atexit.register(writer.release)
+    finally:
+        _log_to(snakemake.log[0], "w" if writer else "a")  # the log of another writer stays
+    end_with("snakemake")
+    if writer.held:
+        for path in outputs:
+            remove_remains(path)
+    for path in snakemake.input:
+        discard_state_of(path)
+
+
+def _end(snakemake: Any, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say why a job has ended before it began."""
+    if isinstance(error, Exception):
+        _explain(snakemake, error)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+def _explain(snakemake: Any, error: Exception) -> None:
+    """Log an error as lines that name the run; the traceback too, if it is one nobody foresaw."""
+    log, run, rule = logging.getLogger("winnow"), run_name(snakemake.wildcards), snakemake.rule
+    if is_out_of_memory(error):
+        advice = f"give it more (set-resources in the profile: mem_mb of {rule}), or use smaller batches or images"
+        log.error("error: %s: %s ran out of memory; %s", run, rule, advice)
+    elif isinstance(error, WinnowError):
         for line in str(error).splitlines():  # what knows no run, as the capture of a graph, has it named here
             log.error("error: %s", line if run in line else f"{run}: {line}")
-        sys.exit(1)
-    except Interrupted as interruption:
-        log.warning("%s", interruption)
-        sys.exit(128 + signal.SIGTERM)
-    except Exception as error:  # of a library, or of a user's network
-        log.exception("%s failed", snakemake.rule)
+    else:
+        log.error("%s failed", rule, exc_info=error)
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
-        log.error("error: %s: %s failed (%s); the log has the traceback", run, snakemake.rule, cause)
-        sys.exit(1)
+        log.error("error: %s: %s failed (%s); the log has the traceback", run, rule, cause)
+
+
+def _log_to(path: str, mode: str) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode=mode))
+    finally:  # a log that cannot be written is said on the terminal
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True
+        )
 
 
 def run_name(wildcards: Any) -> str:
@@ -79,3 +131,7 @@ def beside(output: str, name: str) -> Path:
 def _limit_threads(threads: int) -> None:
     if "torch" in sys.modules:  # loaded by now, if the script needs it
         sys.modules["torch"].set_num_threads(threads)
+
+
+if hasattr(sys.modules["__main__"], "snakemake"):  # in a script that Snakemake has started
+    _begin(sys.modules["__main__"].snakemake)

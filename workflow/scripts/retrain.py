@@ -24,4 +24,3 @@ with job(snakemake) as label:
     save_weights(snakemake.output.weights, model, cut_metadata(read_cut(files.start)))
     ancestor = Training.read(files.record) if files.record else None
     record.after(ancestor).write(snakemake.output.record)
-    run.resume.discard()

@@ -22,4 +22,3 @@ with job(snakemake) as label:
     record = train(Trainee(model), data, settings, run)
     save_weights(files.weights, model)
     record.write(files.record)
-    run.resume.discard()

@@ -26,4 +26,3 @@ with job(snakemake) as label:
     export_checked(aware.float_model(), data, results.float, run=label, integer=False)
     export_checked(aware.convert(), data, results.onnx, run=label, integer=True)
     record.after(Training.read(files.record)).write(results.record)
-    run.resume.discard()

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from adapter import beside, parameters
+from winnow.files import remove_remains
+from winnow.study.training_state import STATE
 from winnow.train.loop import Job
 from winnow.train.resume import resume_file
 
@@ -21,10 +23,12 @@ def training_job(
         snapshots, first_epoch: see `Job`.
     """
     history, seed = snakemake.output.history, int(snakemake.wildcards.seed)
+    state = beside(history, STATE)
+    remove_remains(state)
     return Job(
         label=label,
         seed=seed,
-        resume=resume_file(beside(history, "weights.resume"), parameters(snakemake), inputs, seed),
+        resume=resume_file(state, parameters(snakemake), inputs, seed),
         history=Path(history),
         snapshots=snapshots or {},
         tdp_watts=snakemake.params.tdp_watts,

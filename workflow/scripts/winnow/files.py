@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +15,32 @@ from typing import Any
 
 from winnow.errors import WinnowError
 
+_ADVICE = {
+    errno.ENOSPC: "free some space, then run again",
+    errno.EDQUOT: "free some of your quota, then run again",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f), then run again",
+    errno.EROFS: "make the folder writable, or choose another",
+    errno.EACCES: "make the folder writable, or choose another",
+    errno.EPERM: "make the folder writable, or choose another",
+    errno.EIO: "check the disk, then run again",
+}
+_PROBE = 2**16  # bytes
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it into place if the block ends without an exception."""
+    """Yield a temporary path beside `path`; move it into place if the block ends without an exception.
+
+    Raises:
+        WinnowError: the disk is full, or the folder cannot be written; also where a library says it otherwise.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -30,8 +48,50 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)  # mkstemp makes it private
         temporary.replace(path)
+    except Exception as error:
+        refusal = _refusal(error, temporary)
+        if refusal is None or _is_elsewhere(refusal, path):
+            raise
+        raise WinnowError(f"{path}: cannot be written ({refusal.strerror}); {_ADVICE[refusal.errno or 0]}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _refusal(error: Exception, temporary: Path | None) -> OSError | None:
+    """Return the error of the system that keeps a file from being written, if that is the reason."""
+    if isinstance(error, OSError):
+        return error if error.errno in _ADVICE else None
+    if temporary is None or (isinstance(error, WinnowError) and error.__cause__ is None):
+        return None
+    try:  # writers in C++ and Rust have words of their own for a full disk: ask the system
+        with temporary.open("ab") as file:
+            file.write(bytes(_PROBE))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as refusal:
+        return refusal if refusal.errno in _ADVICE else None
+    return None
+
+
+def _is_elsewhere(error: OSError, path: Path) -> bool:
+    """Whether an error is of a file that the block reads."""
+    return error.filename is not None and Path(os.fsdecode(error.filename)).parent not in (path.parent, *path.parents)
+
+
+def remove_remains(path: str | Path) -> None:
+    """Delete what killed attempts at writing a file have left beside it; nobody else may be writing it."""
+    path = Path(path)
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}")  # what mkstemp adds
+    if path.parent.is_dir():
+        for entry in path.parent.iterdir():
+            if pattern.fullmatch(entry.name):
+                entry.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -66,6 +126,22 @@ def safetensors_metadata(path: str | Path) -> dict[str, str]:
     """Return the metadata of a safetensors file by reading its header only (no tensor, no torch)."""
     metadata: dict[str, str] = safetensors_header(path).get("__metadata__", {})
     return metadata
+
+
+def order_metadata(path: str | Path) -> None:
+    """Sort the metadata of a safetensors file: it is written in an order that differs from call to call.
+
+    The same content is then the same bytes. The header keeps its length, and tensors their places.
+    """
+    header = safetensors_header(path)
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    with Path(path).open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+        if len(text) != length:
+            raise ValueError(f"{path}: its header of {length} bytes became {len(text)}")
+        file.write(text)
 
 
 def safetensors_header(path: str | Path) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from winnow.quantize.aware import AwareTraining
 from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.check import Check, Finding
-from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
+from winnow.study.vocabulary import DYNAMIC, FP32, PRECISIONS, PTQ, QAT, RUNTIMES, SCORED
 from winnow.train.loop import Job, Trainee, train
 from winnow.train.resume import ResumeFile
 
@@ -90,11 +90,11 @@ class _Check:
 
     def findings(self) -> list[Finding]:
         needed: dict[str, _Step] = {"weights": self._weights, "inference": self._inference}
-        needed |= {"training": self._training, "fp32": self._fp32}
+        needed |= {"training": self._training, FP32: self._fp32}
         if all(self._try(what, step) for what, step in needed.items()):
-            steps: dict[str, _Step] = {"dynamic": self._dynamic, "ptq": self._ptq}
+            steps: dict[str, _Step] = {DYNAMIC: self._dynamic, PTQ: self._ptq}
             if self.settings.qat:
-                steps["qat"] = partial(self._qat, self.settings.qat)
+                steps[QAT] = partial(self._qat, self.settings.qat)
             for method in self.settings.methods:
                 self._try(method, steps[method])
             if self.settings.pruning:
@@ -131,25 +131,25 @@ class _Check:
         self._train(Trainee(copy.deepcopy(self.model)), self.few, self.settings.training, "training")
 
     def _fp32(self) -> _Details:
-        path, details = self._export_float(self.model, "fp32")
+        path, details = self._export_float(self.model, FP32)
         for count in (1, 3):  # a file may work with the batch size of its example only
-            check_agreement(self.model, example_images(self.few)[:count], path, self._label("fp32"), integer=False)
+            check_agreement(self.model, example_images(self.few)[:count], path, self._label(FP32), integer=False)
         return details
 
     def _dynamic(self) -> _Details:
-        quantize_dynamic(self._path("fp32"), self._path("dynamic"))
-        return self._integers("dynamic")
+        quantize_dynamic(self._path(FP32), self._path(DYNAMIC))
+        return self._integers(DYNAMIC)
 
     def _ptq(self) -> _Details:
         batches = calibration_batches(self.few, len(self.few.train_index))
-        return self._export_integer(quantize_static(self.model, batches, self.settings.observer), "ptq")
+        return self._export_integer(quantize_static(self.model, batches, self.settings.observer), PTQ)
 
     def _qat(self, settings: QatSettings) -> _Details:
         aware = self._aware(self.model, settings, None)
         few = _few(self.data, settings.training.batch_size)
-        self._train(aware.trainee, few, settings.training, "qat")
+        self._train(aware.trainee, few, settings.training, QAT)
         self._export_float(aware.float_model(), "qat-float")
-        return self._export_integer(aware.convert(), "qat")
+        return self._export_integer(aware.convert(), QAT)
 
     def _pruned(self, strategy: StrategySettings, settings: PruningSettings) -> _Details:
         """Take one round; of the first criterion of a structure, also export what would be retrained."""

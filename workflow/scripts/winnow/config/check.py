@@ -14,7 +14,7 @@ from winnow.config.keys.training import Training
 from winnow.config.overrides import LOOKED_UP, SHIPPED_IN, qat_of, recommend_of, rewind_epochs, training_of
 from winnow.errors import WinnowError
 from winnow.study.grid import criterion_slug, expand, unused_exclusions
-from winnow.study.vocabulary import AXES, criterion
+from winnow.study.vocabulary import AXES, PTQ, QAT, criterion
 
 
 def check(config: Configuration) -> None:
@@ -36,11 +36,11 @@ def _conflicts(config: Configuration) -> Iterator[str]:
     for name, model in config.models.items():
         yield from _model_conflicts(name, model)
         yield from _schedule_conflicts(f"training of {name}", training_of(config, name))
-        if "qat" in config.quantization.methods:
+        if QAT in config.quantization.methods:
             yield from _schedule_conflicts(f"quantization.qat of {name}", qat_of(config, name))
     for name, dataset in config.datasets.items():
         yield from _size_conflicts(name, dataset, config)
-        if "ptq" in config.quantization.methods:
+        if PTQ in config.quantization.methods:
             wanted = config.quantization.ptq.calibration_samples
             yield from _calibration_conflicts("quantization.ptq.calibration_samples", wanted, name, dataset)
     if config.pruning:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from winnow.config.study import Study
+from winnow.study.vocabulary import QAT
 
 _ONE_STEP = {
     "epochs": 1,
@@ -41,7 +42,7 @@ def check_request(study: Study, dataset: str, model: str) -> dict[str, Any]:
         "methods": study.methods,
         "min_integer_macs": study.bounds["min_integer_macs"],
         "observer": study.ptq["observer"],
-        "qat": aware | {"training": aware["training"] | _ONE_STEP, **_NEVER_FROZEN} if "qat" in study.methods else None,
+        "qat": aware | {"training": aware["training"] | _ONE_STEP, **_NEVER_FROZEN} if QAT in study.methods else None,
         "strategies": _strategies(study.strategies) if pruned else [],
         "pruning": study.pruning if pruned else None,
     }

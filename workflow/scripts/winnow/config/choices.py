@@ -45,3 +45,8 @@ STEMS = Words(
     Choice("cifar", "without early downsampling: slower, more accurate on small images"),
 )
 SHORTCUTS = Words("shortcut", Choice("identity", "option A"), Choice("projection", "option B"))
+BACKGROUNDS = Words(
+    "background",
+    Choice("white", "for drawings in dark ink"),
+    Choice("black", "for drawings in light ink"),
+)

@@ -64,6 +64,7 @@ class DatasetSettings(Settings):
     path: str
     image_size: int | None
     channels: int | None
+    background: str
     validation_fraction: float
     split_seed: int
     max_train_samples: int | None

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from winnow.errors import WinnowError
-from winnow.files import replacing, safetensors_metadata
+from winnow.files import order_metadata, replacing, safetensors_metadata
 from winnow.study.task import Task
 
 
@@ -76,6 +76,7 @@ def save_dataset(path: str | Path, data: ImageDataset, definition: str) -> None:
     metadata = {"name": data.name, "classes": json.dumps(data.classes), "definition": definition}
     with replacing(path) as temporary:
         save_file({name: getattr(data, name).contiguous() for name in _TENSORS}, temporary, metadata)
+        order_metadata(temporary)
 
 
 def load_dataset(path: str | Path) -> ImageDataset:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
-import zipfile
+import logging
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from winnow.config.catalog import SOURCES
 from winnow.config.settings import DatasetSettings
+from winnow.data.archives import medium_of
+from winnow.data.decode import Deep, decode, scaled, shared_range
 from winnow.data.images import Images
+from winnow.data.layout import Layout, layout_of
+from winnow.data.names import shown
 from winnow.errors import WinnowError
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
-_TEST_NAMES = ("test", "val", "valid", "validation")
-
-
-@dataclass(frozen=True)
-class _Member:
-    split: str
-    label: str
+_LOG = logging.getLogger(__name__)
+_HALF = 128  # of what 8 bits hold
 
 
 def read(settings: DatasetSettings) -> tuple[Images, Images]:
@@ -35,152 +28,127 @@ def read(settings: DatasetSettings) -> tuple[Images, Images]:
         WinnowError: as `read_image_folder`.
     """
     size, channels = settings.image_size or SOURCES[settings.source].image_size, settings.channels or 3
-    splits = read_image_folder(Path(settings.path), size=size, channels=channels)
-    return Images(*splits["train"]), Images(*splits["test"])
+    return read_image_folder(Path(settings.path), size=size, channels=channels, background=settings.background)
 
 
-def read_image_folder(
-    path: Path, *, size: int, channels: int
-) -> dict[str, tuple[np.ndarray, np.ndarray, tuple[str, ...]]]:
-    """Decode every image, crop it to a square around its centre and resize it.
+def read_image_folder(path: Path, *, size: int, channels: int, background: str) -> tuple[Images, Images]:
+    """Decode every image, crop it to a square around its centre and resize it; say what was left out.
 
     Args:
-        path: a directory or an archive; a single top-level folder around train/ and test/ is skipped.
+        path: a directory or an archive; folders around train/ and test/ are skipped.
         size: height and width of the result in pixels.
         channels: 3 (RGB) or 1 (luma).
+        background: the colour behind what is transparent.
 
     Returns:
-        {"train" | "test": (uint8 [N, channels, size, size], int64 [N], class names)}, images in the order of
-        their names, so that the result does not depend on the file system or the archiver.
+        The train and the test split: pixels uint8 [N, channels, size, size], images in the order of their names, so
+        that the result does not depend on the file system or the archiver.
 
     Raises:
-        WinnowError: no such structure, an empty class, a class in one split only, or an unreadable image;
-            the message names the file or folder.
+        WinnowError: no such structure, an empty class, a class in one split only, an unreadable image, one whose range
+            is not defined, or a class of which nothing is seen; the message names the file or folder.
     """
-    if not path.exists():
-        raise WinnowError(f"image folder {path}: does not exist; set the data set's path")
-    files, folders = _listing(path)
-    members, classes = _structure(path, files, folders)
-    position: dict[str, int] = {}
-    counts: defaultdict[str, int] = defaultdict(int)
-    for name in sorted(members):
-        position[name] = counts[members[name].split]
-        counts[members[name].split] += 1
-    pixels = {split: np.empty((count, channels, size, size), np.uint8) for split, count in counts.items()}
-    labels = {split: np.empty(count, np.int64) for split, count in counts.items()}
-    for name, content in _contents(path, members):
-        member = members[name]
-        pixels[member.split][position[name]] = _decode(content, f"{path}: {name}", size, channels)
-        labels[member.split][position[name]] = classes.index(member.label)
-    return {split: (pixels[split], labels[split], classes) for split in ("train", "test")}
+    medium = medium_of(path)
+    layout = layout_of(path, medium.entries())
+    _report(path, layout)
+    splits = _Splits(path, layout, size, channels)
+    for name, content in medium.contents(layout.members):
+        splits.add(name, content, background)
+    return splits.finished()
 
 
-def _listing(path: Path) -> tuple[list[str], list[str]]:
-    """Return the files and the folders below a directory or in an archive, as /-separated names."""
-    try:
-        if path.is_dir():
-            found = [(entry.relative_to(path).as_posix(), entry.is_dir()) for entry in path.rglob("*")]
-        elif zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                found = [(info.filename.rstrip("/"), info.is_dir()) for info in archive.infolist()]
+def _report(path: Path, layout: Layout) -> None:
+    """Log what is used, and what is left out for which reason."""
+    ignored = layout.ignored.total()
+    _LOG.info("image folder %s: %d images used, %d files ignored", path, len(layout.members), ignored)
+    for reason, count in sorted(layout.ignored.items()):
+        _LOG.info("ignored %d: %s", count, reason)
+    if layout.tested != "test":
+        _LOG.info("%s/ is the test split", layout.tested)
+
+
+class _Splits:
+    """Both splits while they are filled."""
+
+    def __init__(self, path: Path, layout: Layout, size: int, channels: int) -> None:
+        self.path, self.layout, self.size, self.channels = path, layout, size, channels
+        names: defaultdict[str, list[str]] = defaultdict(list)
+        for name in sorted(layout.members):
+            names[layout.members[name].split].append(name)
+        self.names = names
+        self.position = {name: place for split in names.values() for place, name in enumerate(split)}
+        self.pixels = {
+            split: np.empty((len(of_split), channels, size, size), np.uint8) for split, of_split in names.items()
+        }
+        self.deep: dict[str, Deep] = {}
+        self.values: dict[str, np.ndarray] = {}  # of deep images, until their range is known
+        self.narrowed: dict[str, int] = {}  # the largest value of colours of which half the bits are read
+        self.frames = 0
+
+    def add(self, name: str, content: bytes, background: str) -> None:
+        picture = decode(content, f"{self.path}: {name}", size=self.size, channels=self.channels, background=background)
+        self.frames += picture.frames
+        if picture.deep:
+            self.deep[name], self.values[name] = picture.deep, picture.pixels
         else:
-            with tarfile.open(path) as archive:
-                found = [(info.name.removeprefix("./"), info.isdir()) for info in archive]
-    except (OSError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise WinnowError(f"image folder {path}: neither a directory nor a readable .zip or .tar ({error})") from error
-    visible = [(name, folder) for name, folder in found if not _hidden(name)]
-    return [n for n, folder in visible if not folder], [n for n, folder in visible if folder]
+            self._place(name, picture.pixels)
+        if picture.narrowed:
+            self.narrowed[name] = int(picture.pixels.max())
 
+    def _place(self, name: str, pixels: np.ndarray) -> None:
+        self.pixels[self.layout.members[name].split][self.position[name]] = pixels
 
-def _hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+    def finished(self) -> tuple[Images, Images]:
+        if self.frames:
+            _LOG.info("%d images have several frames; the first is used", self.frames)
+        self._check_narrowed()
+        self._scale_deep()
+        train, test = (self._images(split) for split in ("train", "test"))
+        for split, images in (("train", train), (self.layout.tested, test)):
+            _check_constant(self.path, split, images)
+        return train, test
 
+    def _check_narrowed(self) -> None:
+        """Refuse colours of 16 bits that fill a part of them only: the upper half of the bits is too little of it."""
+        if self.narrowed and max(self.narrowed.values()) < _HALF:
+            raise WinnowError(
+                f"{self.path}: {shown(min(self.narrowed))} and all {len(self.narrowed)} images with 16 bits a colour "
+                "use less than half of that range, and the lower 8 bits are not read; convert the images to 8 bits"
+            )
 
-def _structure(path: Path, files: list[str], folders: list[str]) -> tuple[dict[str, _Member], tuple[str, ...]]:
-    """Sort files into splits and classes, and check that every class is in both splits and has images."""
-    all_folders = set(folders)
-    for name in files:
-        all_folders.update(str(parent) for parent in PurePosixPath(name).parents)
-    roots = sorted((f for f in all_folders if PurePosixPath(f).name == "train"), key=lambda f: (f.count("/"), f))
-    if not roots:
-        raise WinnowError(f"image folder {path}: has no train/ folder; expected train/CLASS/ and test/CLASS/")
-    root = PurePosixPath(roots[0]).parent
-    tests = [name for name in _TEST_NAMES if str(root / name) in all_folders]
-    if not tests:
-        raise WinnowError(f"image folder {path}: has train/ but neither test/ nor val/; add the images to test on")
-    split_of = {root / "train": "train", root / tests[0]: "test"}
-    members: dict[str, _Member] = {}
-    images: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for found in map(PurePosixPath, all_folders):
-        if found.parent in split_of:
-            images[split_of[found.parent], found.name] += 0
-    for name in files:
-        file = PurePosixPath(name)
-        for folder, split in split_of.items():
-            in_class = folder in file.parents and len(file.parts) > len(folder.parts) + 1
-            if in_class and file.suffix.lower() in _SUFFIXES:
-                label = file.parts[len(folder.parts)]
-                members[name] = _Member(split, label)
-                images[split, label] += 1
-    _check_classes(path, images, tests[0])
-    return members, tuple(sorted({label for _, label in images}))
-
-
-def _check_classes(path: Path, images: dict[tuple[str, str], int], test: str) -> None:
-    folder_of = {"train": "train", "test": test}
-    labels = {label for _, label in images}
-    if len(labels) < 2:
-        raise WinnowError(f"image folder {path}: found {len(labels)} class folders below train/; at least 2 are needed")
-    for label in sorted(labels):
-        for split, other in (("train", "test"), ("test", "train")):
-            folder = f"{folder_of[split]}/{label}"
-            if (split, label) not in images:
-                raise WinnowError(
-                    f"image folder {path}: class {label!r} is in {folder_of[other]}/ only; add {folder}/ or remove it"
+    def _scale_deep(self) -> None:
+        """Scale deep images by the range their file states, or by that which all others of their kind share."""
+        for whole in (True, False):
+            kind = {name: deep for name, deep in self.deep.items() if deep.whole == whole}
+            silent = {f"{self.path}: {name}": deep for name, deep in kind.items() if not deep.stated}
+            shared = shared_range(silent) if silent else (0.0, 1.0)
+            if silent:
+                _LOG.info(
+                    "%d images with deep pixels are scaled from %g..%g, the range they share", len(silent), *shared
                 )
-            if not images[split, label]:
-                raise WinnowError(
-                    f"image folder {path}: class folder {folder}/ holds no image; add images or remove it"
-                )
+            for name, deep in kind.items():
+                self._place(name, scaled(self.values.pop(name), *(deep.stated or shared), self.channels))
+
+    def _images(self, split: str) -> Images:
+        labels = [self.layout.classes.index(self.layout.members[name].label) for name in self.names[split]]
+        return Images(self.pixels[split], np.array(labels, np.int64), self.layout.classes)
 
 
-def _contents(path: Path, members: dict[str, _Member]) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, bytes) of every member, in the order in which the medium reads fastest."""
-    name = ""
-    try:
-        if path.is_dir():
-            for name in members:
-                yield name, (path / name).read_bytes()
-        elif zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                for name in members:
-                    yield name, archive.read(name)
-        else:
-            with tarfile.open(path) as archive:
-                for info in archive:
-                    name = info.name.removeprefix("./")
-                    if name in members:
-                        yield name, _extracted(archive, info)
-    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise WinnowError(f"image folder {path}: {name} cannot be read ({error}); replace or remove it") from error
+def _check_constant(path: Path, split: str, images: Images) -> None:
+    """Warn of images of one colour; refuse a class that has no others.
 
-
-def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    file = archive.extractfile(info)
-    if file is None:
-        raise tarfile.TarError("it is no file")
-    return file.read()
-
-
-def _decode(content: bytes, name: str, size: int, channels: int) -> np.ndarray:
-    """Return uint8 [channels, size, size]."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.draft("RGB", (size, size))  # lets JPEG decode at a reduced scale, never below `size`
-            upright = ImageOps.exif_transpose(image).convert("RGB" if channels == 3 else "L")
-            if upright.size != (size, size):
-                upright = ImageOps.fit(upright, (size, size), Image.Resampling.BICUBIC)
-            pixels = np.asarray(upright)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise WinnowError(f"{name} is not a readable image ({error}); replace or remove it") from error
-    return pixels.transpose(2, 0, 1) if channels == 3 else pixels[None]
+    Raises:
+        WinnowError: names the class.
+    """
+    flat = images.pixels.reshape(*images.pixels.shape[:2], -1)
+    constant = (flat.max(2) == flat.min(2)).all(1)
+    for label in np.unique(images.labels[constant]):
+        of_class = images.labels == label
+        number, all_of_them = int((constant & of_class).sum()), int(of_class.sum())
+        folder = f"{split}/{images.classes[label]}/"
+        if number == all_of_them:
+            raise WinnowError(
+                f"image folder {path}: all {number} images of {folder} come out in one colour, with nothing to see; "
+                "check their range, and `background` if they are transparent"
+            )
+        _LOG.warning("%d of %d images of %s come out in one colour", number, all_of_them, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -14,9 +15,11 @@ from winnow.data.images import Images
 from winnow.data.sources import read_source
 from winnow.errors import WinnowError
 
+_LOG = logging.getLogger(__name__)
+
 
 def prepare(settings: DatasetSettings) -> ImageDataset:
-    """Read a data set from its source, limit it and split it.
+    """Read a data set from its source, limit it and split it; log what is used of every class.
 
     The validation split is stratified, and `max_train_samples` / `max_test_samples` are class-balanced; both
     are functions of `split_seed`.
@@ -24,11 +27,13 @@ def prepare(settings: DatasetSettings) -> ImageDataset:
     Raises:
         WinnowError: an unreadable or unfit source, or a class too small to be split.
     """
-    train, test = read_source(settings)
+    all_train, all_test = read_source(settings)
     generator = np.random.default_rng(settings.split_seed)
-    train = _balanced(train, settings.max_train_samples, generator)
-    test = _balanced(test, settings.max_test_samples, generator)
+    train = _balanced(all_train, settings.max_train_samples, generator)
+    test = _balanced(all_test, settings.max_test_samples, generator)
     train_index, validation_index = _stratified(train, settings, generator)
+    found, used = (all_train.labels, all_test.labels), (train.labels[train_index], train.labels[validation_index])
+    _report(train.classes, *found, *used, test.labels)
     mean, std = _channel_statistics(train.pixels[train_index])
     return ImageDataset(
         name=settings.name,
@@ -79,6 +84,14 @@ def _stratified(
         validation.append(members[:count])
         train.append(members[count:])
     return np.sort(np.concatenate(train)), np.sort(np.concatenate(validation))
+
+
+def _report(classes: tuple[str, ...], *labels: np.ndarray) -> None:
+    """Log how many images of every class were found, and how many are used for what."""
+    counts = [np.bincount(of_split, minlength=len(classes)) for of_split in labels]
+    text = "class %s: %d training and %d test images found; used: %d to train, %d to validate, %d to test"
+    for label, name in enumerate(classes):
+        _LOG.info(text, name, *(count[label] for count in counts))
 
 
 def _channel_statistics(pixels: np.ndarray) -> tuple[Tensor, Tensor]:

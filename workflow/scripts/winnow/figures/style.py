@@ -45,6 +45,7 @@ _STYLE = (
         "lines.markersize": 5.5,
         "hatch.linewidth": 0.6,
         "svg.hashsalt": "winnow",
+        "text.parse_math": False,  # names of classes and layers are shown as they are
     }
 )
 

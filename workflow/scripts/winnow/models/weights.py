@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from winnow.errors import WinnowError
-from winnow.files import replacing
+from winnow.files import write_bytes
 
 
 def save_weights(path: str | Path, model: nn.Module, metadata: Mapping[str, str] | None = None) -> None:
@@ -22,9 +22,14 @@ def save_weights(path: str | Path, model: nn.Module, metadata: Mapping[str, str]
     Args:
         metadata: for the header of the file; what `narrowing.cut_metadata` gives for a narrow network.
     """
+    write_bytes(path, weights_content(model, metadata))
+
+
+def weights_content(model: nn.Module, metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return what `save_weights` writes."""
     state = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
-    with replacing(path) as temporary:
-        save_file(state, temporary, dict(metadata or {}) or None)
+    content: bytes = save(state, dict(metadata or {}) or None)
+    return content
 
 
 def load_weights(path: str | Path, model: nn.Module) -> None:

@@ -16,6 +16,7 @@ from winnow.config.catalog import SOURCES
 from winnow.config.study import Study
 from winnow.files import safetensors_header
 from winnow.planning.dry_run import PlannedJob
+from winnow.study.vocabulary import FP32, QAT
 
 # seconds of a job where this study has not run one; between those of small and of large networks on two cores
 ASSUMED_SECONDS = {
@@ -124,7 +125,7 @@ class Costs:
         return assumed + (benchmark_seconds(self.study.benchmark) if rule == "benchmark" else 0)
 
     def _epoch_time(self, dataset: str, model: str, aware: bool) -> EpochTime:
-        file = Path(dataset) / model / "seed*" / "dense" / ("qat" if aware else "") / "history.csv"
+        file = Path(dataset) / model / "seed*" / "dense" / (QAT if aware else "") / "history.csv"
         for study in (self.study.study, "*"):
             paths = sorted(self.results.glob(f"{study}/{file}"))
             if seconds := [float(row["seconds"]) for path in paths for row in _rows(path, ",")]:
@@ -155,7 +156,7 @@ class Costs:
         if name == "start.safetensors":
             return 0  # temporary
         weights = self._weight_bytes(job.wildcards["dataset"], job.wildcards["model"])
-        if name == "masks.safetensors" or (name == "model.onnx" and parent != "fp32"):
+        if name == "masks.safetensors" or (name == "model.onnx" and parent != FP32):
             return weights // 4  # a byte for each weight
         return weights if name.endswith((".safetensors", ".onnx")) else _SMALL_FILE
 

@@ -21,7 +21,15 @@ _SCRIPTS = Path(__file__).resolve().parents[2]
 _WITHOUT_EFFECT = frozenset(
     f"winnow.{name}"
     for name in (
-        *("check.feasibility", "errors", "config.catalog", "study.vocabulary", "study.words"),
+        *(
+            "ancestor",
+            "check.feasibility",
+            "errors",
+            "config.catalog",
+            "sole_writer",
+            "study.vocabulary",
+            "study.words",
+        ),
         *("models.user_code", "train.gpu_slots", "train.progress"),
     )
 )

@@ -25,6 +25,7 @@ from winnow.results.wording import disagreements, float_words, pruning_words, un
 from winnow.study.artifacts import Network
 from winnow.study.vocabulary import DENSE, FP32, PRECISIONS, RUNTIMES
 
+_METADATA = ("classes", "mean", "std")
 _TIMED = ("latency", "energy")  # what a card tells of each timed configuration
 
 
@@ -64,9 +65,10 @@ def _write_page(stem: Path, title: str, blocks: list[Block]) -> None:
 def _read(path: Path) -> tuple[onnx.GraphProto, dict[str, Any]]:
     try:
         model = onnx.load(path)
-        metadata = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
-        if missing := {"classes", "mean", "std"} - metadata.keys():
-            raise ValueError(f"no {', '.join(sorted(missing))} in its metadata")
+        entries = {entry.key: entry.value for entry in model.metadata_props}  # some are those of libraries
+        if missing := [key for key in _METADATA if key not in entries]:
+            raise ValueError(f"no {', '.join(missing)} in its metadata")
+        metadata = {key: json.loads(entries[key]) for key in _METADATA}
     except Exception as error:  # protobuf's own exception is no ValueError
         raise WinnowError(f"{path}: not a network of this study ({error}); delete it and run again") from error
     return model.graph, metadata

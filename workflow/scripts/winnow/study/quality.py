@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from winnow.study.record import Identity, Record
 from winnow.study.sparsity import Sparsity
@@ -129,6 +130,8 @@ class Sizes:
 @dataclass(frozen=True)
 class Quality(Identity, Record):
     """quality.json: how good one model.onnx is, and what it came from. Scores are those of the first runtime."""
+
+    schema: ClassVar[int] = 2
 
     test: Scores
     confusion: tuple[tuple[int, ...], ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from winnow.study.energy import Energy
 from winnow.study.record import Record
@@ -16,13 +17,18 @@ class Training(Record):
         seconds: wall time of the loop, interrupted attempts included, without waiting in between.
         device, precision: what it ran on.
         resumed: how often it was resumed.
+        resumed_elsewhere: the changes of torch, threads or processor on the way: to the bit, the result is none of
+            an uninterrupted run.
     """
+
+    schema: ClassVar[int] = 2
 
     seconds: float
     energy: Energy
     device: str
     precision: str
     resumed: int
+    resumed_elsewhere: tuple[str, ...]
     total_seconds: float
     total_joules: float
     energy_estimated: bool

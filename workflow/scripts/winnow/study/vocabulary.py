@@ -48,7 +48,7 @@ class Precision:
     trained: bool = False
 
 
-FP32 = "fp32"
+FP32, DYNAMIC, PTQ, QAT = "fp32", "dynamic", "ptq", "qat"
 PRECISIONS = Words(
     "precision",
     Precision(
@@ -65,7 +65,7 @@ PRECISIONS = Words(
         trained=True,
     ),
     Precision(
-        name="dynamic",
+        name=DYNAMIC,
         meaning="int8 weights, activations scaled while running (dynamic quantization)",
         column="dynamic",
         rule="quantize_dynamic",
@@ -76,7 +76,7 @@ PRECISIONS = Words(
         static=False,
     ),
     Precision(
-        name="ptq",
+        name=PTQ,
         meaning="int8 weights and activations, calibrated after training (PTQ)",
         column="ptq",
         rule="calibrate",
@@ -86,7 +86,7 @@ PRECISIONS = Words(
         dashes=(6, 1.5, 1, 1.5),
     ),
     Precision(
-        name="qat",
+        name=QAT,
         meaning="int8 weights and activations, trained for it (QAT)",
         column="qat",
         rule="train_quantized",

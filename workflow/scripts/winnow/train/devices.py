@@ -50,3 +50,11 @@ def make_deterministic() -> None:
     # costs time and hides nothing here; torch defines it in a way that no type checker sees
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+
+
+def surroundings(device: torch.device) -> str:
+    """Return on what the bits of a training run depend beside its inputs: torch, threads, and kind of processor."""
+    if device.type == "cuda":
+        return f"torch {torch.__version__}, {torch.cuda.get_device_name(device)}"
+    threads, kind = torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()
+    return f"torch {torch.__version__}, {threads} threads, CPU with {kind}"

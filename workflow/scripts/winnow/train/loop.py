@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,10 @@ from winnow.models.user_code import user_code
 from winnow.rng import generator, seed_all
 from winnow.study.training import Training
 from winnow.train.clock import Clock, Interruption
-from winnow.train.devices import autocast, make_deterministic, resolve_device, resolve_precision
+from winnow.train.devices import autocast, make_deterministic, resolve_device, resolve_precision, surroundings
 from winnow.train.history import Epoch, write_history
 from winnow.train.optimizer import learning_rate, make_optimizer, set_rate
-from winnow.train.progress import Progress, Snapshots, restore_progress, save_progress
+from winnow.train.progress import Snapshots, restore_progress, save_progress
 from winnow.train.resume import ResumeFile
 from winnow.train.validation import score
 
@@ -97,10 +98,13 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
         )
     batches = training_batches(len(images), settings.batch_size)
     snapshots = Snapshots(job.snapshots)
-    progress = restore_progress(job.resume, model, optimizer, snapshots, device, job.first_epoch)
+    here = surroundings(device)
+    progress = restore_progress(job.resume, model, optimizer, snapshots, device, here, job.first_epoch)
     trainee.after_step()
     if progress.resumed:
         log.info("%s: resuming at epoch %d, step %d", job.label, progress.epoch + 1, progress.step)
+    for change in progress.elsewhere:
+        log.warning("%s: not to the bit what an uninterrupted run gives: %s", job.label, change)
 
     def rate_at(step: int) -> float:
         return learning_rate(progress.epoch + step / len(batches), settings)
@@ -109,6 +113,23 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
         save_progress(job.resume, progress, model, optimizer, snapshots)
         clock.saved()
 
+    def publish() -> None:
+        """Write the files that are a function of the saved state: a killed attempt may have saved it and no more."""
+        snapshots.write()
+        if progress.history:
+            write_history(job.history, progress.history)
+
+    def diverged() -> WinnowError:
+        """Discard the state, whose weights lead here again, and return the error that says why."""
+        job.resume.discard()
+        return WinnowError(
+            f"{job.label}: the loss is not finite in epoch {progress.epoch + 1}, step {progress.step} of "
+            f"{len(batches)}, at learning rate {rate_at(progress.step - 1):.4g}; lower the learning rate, lengthen "
+            "warmup_epochs, or use precision fp32"
+        )
+
+    unset = _without_value(model)
+    publish()
     with Interruption() as interruption:
         clock = Clock(progress, EnergyMeter(device, job.tdp_watts))
         while progress.epoch < settings.epochs:
@@ -121,21 +142,26 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
                 index, random = order[batches[step]], generator(job.seed, progress.epoch, step)
                 seed_all(random.initial_seed())  # dropout takes no generator, and a network may draw from others
                 set_rate(optimizer, rate_at(step))
-                with user_code(job.label, f"a training step of {len(index)} images fails", _ADVICE, model):
+                progress.step = step + 1
+                failure = f"a training step of {len(index)} images fails"
+                with _divergence_named(model, unset, diverged), user_code(job.label, failure, _ADVICE, model):
                     sums += _step(forward, optimizer, images, index, random, settings, precision)
                 trainee.after_step()
-                progress.step = step + 1
                 due = interruption.came or clock.since_save() > _RESUME_SECONDS
                 if due or progress.step % _CHECK_STEPS == 0 or progress.step == len(batches):
                     progress.loss_sum, progress.correct = sums[0].item(), int(sums[1].item())
-                    _check_finite(progress, len(batches), rate_at(step), job)
+                    if not math.isfinite(progress.loss_sum):
+                        raise diverged()
                 if due:
                     clock.lap()
                     save()
                 if interruption.came:
                     raise Interrupted(f"{job.label}: stopped by SIGTERM in epoch {progress.epoch + 1}, state saved")
             trainee.set_mode(model, False)
-            validation_loss, validation_accuracy = score(model, validation, device, precision)
+            with _divergence_named(model, unset, diverged):
+                validation_loss, validation_accuracy = score(model, validation, device, precision)
+            if not math.isfinite(validation_loss):
+                raise diverged()
             clock.lap()
             row = Epoch(
                 epoch=progress.epoch + 1,
@@ -147,11 +173,11 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
                 seconds=progress.epoch_seconds,
                 images_per_second=len(images) / progress.epoch_seconds,
             )
-            log.info("%s: %s", job.label, row)
             progress.end_epoch(asdict(row))
             snapshots.take(progress.epoch, model)
-            write_history(job.history, progress.history)
-            save()
+            save()  # first: what is published is never computed again
+            publish()
+            log.info("%s: %s", job.label, row)
     trainee.set_mode(model, False)
     seconds, energy = round(progress.seconds, 3), clock.energy()
     return Training(
@@ -163,6 +189,7 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
         device=device.type,
         precision=precision,
         resumed=progress.resumed,
+        resumed_elsewhere=tuple(progress.elsewhere),
     )
 
 
@@ -192,10 +219,22 @@ def _step(
     return torch.stack((loss.detach().double() * len(index), correct.double()))
 
 
-def _check_finite(progress: Progress, steps: int, rate: float, job: Job) -> None:
-    if not math.isfinite(progress.loss_sum):
-        job.resume.discard()  # its weights lead here again
-        raise WinnowError(
-            f"{job.label}: the loss is not finite in epoch {progress.epoch + 1}, step {progress.step} of {steps}, "
-            f"at learning rate {rate:.4g}; lower the learning rate, lengthen warmup_epochs, or use precision fp32"
-        )
+def _without_value(model: nn.Module) -> set[str]:
+    """Return the parameters and buffers that hold infinities or no numbers."""
+    return {name for name, value in model.state_dict().items() if not bool(value.isfinite().all())}
+
+
+@contextmanager
+def _divergence_named(model: nn.Module, unset: set[str], diverged: Callable[[], WinnowError]) -> Iterator[None]:
+    """Say of a failure that the network has diverged, if it has: what is no number breaks operators, too.
+
+    Args:
+        unset: parameters and buffers that had no value before training, as a range before anything was seen.
+        diverged: returns the error that says so.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _without_value(model) <= unset:
+            raise
+        raise diverged() from error

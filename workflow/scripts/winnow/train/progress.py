@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn, optim
 
-from winnow.models.weights import load_state, save_weights
+from winnow.files import write_bytes
+from winnow.models.weights import load_state, weights_content
 from winnow.train.resume import ResumeFile
 
 log = logging.getLogger(__name__)
@@ -21,7 +23,8 @@ class Progress:
     """Everything that changes during training, besides weights and optimizer.
 
     `epoch` and `step` count what is complete; `loss_sum` and `correct` add up over the current epoch;
-    `seconds` and `joules` over all attempts, `resumed` of them after the first.
+    `seconds` and `joules` over all attempts, `resumed` of them after the first. `made_by` says with what software and
+    hardware (see `devices.surroundings`), `elsewhere` where that changed.
     """
 
     epoch: int = 0
@@ -33,6 +36,8 @@ class Progress:
     loss_sum: float = 0.0
     correct: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+    made_by: str = ""
+    elsewhere: list[str] = field(default_factory=list)
 
     def end_epoch(self, row: dict[str, float]) -> None:
         """Add an epoch to the history, and begin the next one."""
@@ -50,24 +55,34 @@ class Snapshots:
 
     Attributes:
         paths: file by number of complete epochs; 0 for the initial weights.
-        contents: bytes (uint8) of every file written so far.
+        contents: bytes (uint8) of every file so far.
+        written: epochs whose files this attempt has written.
     """
 
     paths: Mapping[int, Path]
     contents: dict[int, Tensor] = field(default_factory=dict)
+    written: set[int] = field(default_factory=set)
 
     def take(self, epoch: int, model: nn.Module) -> None:
-        """Save the weights after so many complete epochs, where they are wanted."""
+        """Keep the weights after an epoch, if they are asked for."""
         if epoch in self.paths:
-            save_weights(self.paths[epoch], model)
-            content = bytearray(self.paths[epoch].read_bytes())
-            self.contents[epoch] = torch.frombuffer(content, dtype=torch.uint8)
+            self.contents[epoch] = torch.frombuffer(bytearray(weights_content(model)), dtype=torch.uint8)
 
-    def restore(self, stored: Mapping[int, Tensor]) -> None:
-        """Write the files again whose bytes, uint8 [n] by number of epochs, an earlier attempt has stored."""
-        for at, content in stored.items():
-            self.contents[at] = content.cpu()
-            self.paths[at].write_bytes(self.contents[at].numpy().tobytes())
+    def write(self) -> None:
+        """Write the files of what has been kept, each once."""
+        for epoch in sorted(self.contents.keys() - self.written):
+            write_bytes(self.paths[epoch], self.contents[epoch].numpy().tobytes())
+            self.written.add(epoch)
+
+    def restore(self, stored: Mapping[int, Tensor], epoch: int) -> None:
+        """Take over what an earlier attempt had kept until an epoch.
+
+        Raises:
+            ValueError: that is not what is asked for.
+        """
+        if set(stored) != {at for at in self.paths if at <= epoch}:
+            raise ValueError(f"it has snapshots of epochs {sorted(stored)}")
+        self.contents.update({at: content.cpu() for at, content in stored.items()})
 
 
 def save_progress(
@@ -90,16 +105,33 @@ def restore_progress(
     optimizer: optim.Optimizer,
     snapshots: Snapshots,
     device: torch.device,
+    here: str,
     first_epoch: int,
 ) -> Progress:
-    """Load what an earlier attempt stored into model, optimizer and snapshots, or begin after `first_epoch` epochs."""
+    """Load what an earlier attempt stored into model, optimizer and snapshots, or begin after `first_epoch` epochs.
+
+    Args:
+        here: software and hardware of this attempt.
+    """
     state = file.load(device)
-    if state is None:
-        snapshots.take(first_epoch, model)
-        return Progress(epoch=first_epoch)
-    load_state(model, state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    snapshots.restore(state["snapshots"])
-    progress = Progress(**state["progress"])
-    progress.resumed += 1
-    return progress
+    if state is not None:
+        before = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+        try:
+            if state["progress"].keys() != vars(Progress()).keys():
+                raise ValueError(f"its progress has the fields {', '.join(map(str, state['progress']))}")
+            progress = Progress(**state["progress"])
+            load_state(model, state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            snapshots.restore(state["snapshots"], progress.epoch)
+        except Exception as error:  # whatever wrong fields provoke
+            file.reject(f"it does not fit this training run ({type(error).__name__}: {str(error)[:200]})")
+            load_state(model, before[0])
+            optimizer.load_state_dict(before[1])
+        else:
+            progress.resumed += 1
+            if progress.made_by != here:
+                progress.elsewhere.append(f"{progress.made_by}, from epoch {progress.epoch + 1} on {here}")
+                progress.made_by = here
+            return progress
+    snapshots.take(first_epoch, model)
+    return Progress(epoch=first_epoch, made_by=here)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import torch
 from winnow.files import digest, replacing
 
 log = logging.getLogger(__name__)
+_CHECKSUM = hashlib.sha256().digest_size  # bytes in front of the state
 
 
 @dataclass(frozen=True)
@@ -30,25 +32,37 @@ class ResumeFile:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the stored state by nested dicts and lists of tensors and plain values."""
-        with replacing(self.path) as temporary:
-            torch.save({"key": self.key, **state}, temporary)
+        content = io.BytesIO()  # torch writing to the file itself would not say that the disk is full
+        torch.save({"key": self.key, **state}, content)
+        with replacing(self.path) as temporary, temporary.open("wb") as file:
+            file.write(hashlib.sha256(content.getbuffer()).digest())
+            file.write(content.getbuffer())
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """Return the stored state, or None; what is damaged or made by another training run is discarded loudly."""
-        if not self.path.exists():
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        checksum, state = content[:_CHECKSUM], memoryview(content)[_CHECKSUM:]
+        if hashlib.sha256(state).digest() != checksum:
+            self.reject("it is damaged (its checksum does not fit)")
             return None
         try:
-            state: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
-            key = state.pop("key")
-        except Exception as error:  # torch.load raises whatever a damaged archive provokes
-            log.warning("discarding %s: it is damaged (%s)", self.path, str(error).splitlines()[0])
-            self.discard()
+            stored: dict[str, Any] = torch.load(io.BytesIO(state), map_location=device, weights_only=True)
+            key = stored.pop("key")
+        except Exception as error:  # torch.load raises whatever a file provokes
+            self.reject(f"it is no state of a training run ({type(error).__name__})")
             return None
         if key != self.key:
-            log.warning("discarding %s: parameters, inputs or code have changed since it was written", self.path)
-            self.discard()
+            self.reject("parameters, inputs or code have changed since it was written")
             return None
-        return state
+        return stored
+
+    def reject(self, reason: str) -> None:
+        """Discard a state that cannot be used, loudly."""
+        log.warning("discarding %s: %s; the training run begins anew", self.path, reason)
+        self.discard()
 
     def discard(self) -> None:
         """Delete the stored state, if there is one."""

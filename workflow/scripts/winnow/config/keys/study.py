@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from winnow.config.catalog import NETWORKS, SOURCES
-from winnow.config.choices import SHORTCUTS, STEMS
+from winnow.config.choices import BACKGROUNDS, SHORTCUTS, STEMS
 from winnow.config.keys.kinds import IMPORT_PATH, NAME, OneOf, Real, Text, Whole
 from winnow.config.keys.measurement import Benchmark, Recommend
 from winnow.config.keys.pruning import Pruning
@@ -35,6 +35,9 @@ class Dataset(Section):
     )
     channels: Annotated[int | None, OneOf({3: "RGB", 1: "grey"})] = key(
         "of the images", None, null="the source's, 3 for `image_folder`", example=1
+    )
+    background: Annotated[str, OneOf(BACKGROUNDS)] = key(
+        "colour behind what is transparent in images of `image_folder`", "white", example="black"
     )
     validation_fraction: Annotated[float, Real(above=0, below=1)] = key(
         "share of each class's training images set aside; selection uses it, training does not", 0.1, example=0.2
