@@ -258,7 +258,7 @@ def test_the_interactive_plot_holds_the_same_numbers_on_axes_that_can_be_brushed
     data = parallel_data(results, settings)
     assert plot["type"] == "parcoords"
     dimensions = {entry["label"]: entry for entry in plot["dimensions"]}
-    assert dimensions["accuracy (%)"]["values"] == pytest.approx(list(100 * data["top1"]), abs=1e-4)
+    assert dimensions["top-1 (%)"]["values"] == pytest.approx(list(100 * data["top1"]), abs=1e-4)
     assert np.allclose(plot["line"]["color"], 100 * data["top1"])
     precision = dimensions["precision"]
     assert [precision["ticktext"][int(code)] for code in precision["values"]] == list(data["precision"])
