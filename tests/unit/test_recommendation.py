@@ -234,7 +234,7 @@ def test_whatever_wins_can_be_shipped(tmp_path):
     results = tables(tmp_path, study).results
     assert set(results["precision"]) == set(PRECISIONS)
     assert set(results["strategy"].dropna()) == set(study["strategies"])
-    settings = RecommendSettings.of(study["recommend"] | {"objective": "size"})
+    settings = RecommendSettings.of(study["recommend"] | {"objective": "size", "max_accuracy_drop": None})
     for winner in results.index:
         sized = results.assign(size_mb=[1e-3 if row == winner else 1.0 for row in results.index])
         (recommendation,) = recommend(sized, settings)
@@ -257,6 +257,6 @@ def test_the_file_of_a_library_is_read_as_such(tmp_path):
     export_onnx(layer, torch.rand(2, 1, 2, 2), tmp_path / "float.onnx", metadata)
     quantize_dynamic(tmp_path / "float.onnx", path)
     assert {entry.key for entry in onnx.load(path).metadata_props} > metadata.keys()
-    recommendations = recommend(results, RecommendSettings.of(study["recommend"]))
+    recommendations = recommend(results, RecommendSettings.of(study["recommend"] | {"max_accuracy_drop": None}))
     write_all(recommendations, results, tmp_path / "results/made-up", tmp_path / "best")
     assert (tmp_path / "best/shapes/lenet5/labels.txt").read_text().splitlines() == CLASSES
