@@ -295,10 +295,10 @@ def test_an_export_that_miscomputes_is_refused_and_not_left_behind(data, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("freeze", [1, 2, 9])
+@pytest.mark.parametrize("freeze", [2, 9])
 def test_an_absurd_rate_of_aware_training_is_a_loss_that_is_not_finite(freeze, data, tmp_path):
     settings = replace(qat_settings(epochs=3, lr=1e6, warmup_epochs=0), freeze_observers_epoch=freeze)
-    model = build_model(model_settings("resnet20"), data.task, seed=0)
+    model = build_model(model_settings("lenet5"), data.task, seed=0)
     aware = AwareTraining(model, example_images(data), settings)
     with pytest.raises(
         WinnowError, match=r"net: the loss is not finite in epoch \d, step \d+ of \d+, at learning rate"
