@@ -38,7 +38,7 @@ def test_a_study_ends_in_a_table(finished):
     assert qat["size_mb"] < 0.3 * base["size_mb"]
     assert table["latency_torch_b1_t1_ms"].notna().tolist() == [False, True, False, False]
     markdown = (finished.root / "results/tiny/tables/quantization.md").read_text()
-    assert "digits base" in markdown
+    assert "digits, lenet5" in markdown
     assert "top-1 accuracy (%)" in markdown
 
 
