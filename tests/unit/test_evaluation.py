@@ -367,6 +367,12 @@ def test_a_damaged_file_is_named(data, files, tmp_path):
         score(files, data, "fp32", tmp_path / "model.onnx")
 
 
+def test_a_file_that_the_first_runtime_does_not_load_is_an_error_and_not_left_out(tmp_path):
+    settings = BenchmarkSettings(("onnxruntime", "openvino"), (1,), (1,), 0.01, 0.02, 65.0)
+    with pytest.raises(WinnowError, match=r"unknown.onnx: ONNX Runtime cannot load it"):
+        benchmark(unknown_operator(tmp_path / "unknown.onnx"), None, (3, 32, 32), settings, IDENTITY)
+
+
 def test_every_configuration_is_timed(files, data):
     settings = BenchmarkSettings(("onnxruntime", "openvino", "torch"), (1, 4), (1, 2), 0.01, 0.05, 65.0)
     eager = lambda: build_model(model_settings("lenet5"), data.task, seed=0)

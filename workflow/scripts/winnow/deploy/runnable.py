@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from winnow.deploy.runtimes import Network, shipping
+from winnow.deploy.runtimes import Network, failures, shipping
 from winnow.errors import WinnowError
 from winnow.models.user_code import user_code
 from winnow.study.vocabulary import RUNTIMES, SCORED
@@ -27,14 +27,11 @@ def check_runs(path: str | Path, images: Tensor, classes: int, label: str) -> di
     Raises:
         WinnowError: the first runtime does not load it, or one of them fails; names it and the size of the batch.
     """
-    failures = {}
+    failed = failures(path)
     for name in SCORED:
-        reason = None if name == SCORED[0] else shipping(name).failure(path)
-        if reason is None:
+        if name not in failed:
             _check_runtime(shipping(name).load(path, 1), RUNTIMES[name].label, images, classes, label)
-        else:
-            failures[name] = reason
-    return failures
+    return failed
 
 
 def _check_runtime(network: Network, runtime: str, images: Tensor, classes: int, label: str) -> None:

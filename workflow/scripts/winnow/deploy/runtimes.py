@@ -7,14 +7,14 @@ module has `load_module`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
 import numpy as np
 from torch import nn
 
-from winnow.study.vocabulary import RUNTIMES
+from winnow.study.vocabulary import RUNTIMES, SCORED
 
 Network = Callable[[np.ndarray], np.ndarray]
 """float32 [N, C, H, W] -> float32 logits [N, classes]."""
@@ -44,6 +44,18 @@ class Shipping(Protocol):
 def shipping(runtime: str) -> Shipping:
     """Return a runtime that ships, by its name in the vocabulary."""
     return cast(Shipping, importlib.import_module(RUNTIMES[runtime].module))
+
+
+def failures(path: str | Path, names: Iterable[str] = SCORED) -> dict[str, str]:
+    """Return why runtimes do not load and run a file, by name; those that do are left out.
+
+    The first of those that score is not asked: its numbers are the network's, so it has to, and its `load` raises.
+
+    Args:
+        names: of runtimes; those that run the trained module need no file.
+    """
+    reasons = {name: shipping(name).failure(path) for name in names if name in SCORED[1:]}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def load_module(runtime: str, model: nn.Module, threads: int) -> Network:

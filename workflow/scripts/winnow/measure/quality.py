@@ -18,7 +18,7 @@ from winnow.deploy.agreement import FLOAT, INT8_RUNTIMES, as_near, compared
 from winnow.deploy.coverage import check_coverage, coverage_record, measure_coverage
 from winnow.deploy.graphs import Graph, read_model
 from winnow.deploy.operations import count_operations
-from winnow.deploy.runtimes import Network, shipping
+from winnow.deploy.runtimes import Network, failures, shipping
 from winnow.errors import WinnowError
 from winnow.measure import metrics
 from winnow.measure.counterpart import check_deviation, compare_with_float
@@ -77,23 +77,23 @@ def evaluate(
         WinnowError: too little of a quantized network runs on integers, or it computes something else than its
             counterpart.
     """
-    failures = {name: shipping(name).failure(files.path) for name in SCORED}
-    runs = [name for name, reason in failures.items() if reason is None]
+    failed = failures(files.path)
+    runs = [name for name in SCORED if name not in failed]
     coverage = _coverage(files, data.task.shape, run, identity.precision, bounds, runs)
     network = shipping(SCORED[0]).load(files.path, threads)
     test, validation = (Split.of(data, name, torch.device("cpu")) for name in ("test", "validation"))
     logits, validated = _logits(network, test, run), _logits(network, validation, run)
-    quantization, reference = None, _Reference(test, logits, None)
+    quantization = truth = None
     if identity.precision != FP32:
-        quantization = _quantization(files, test, logits, validation, validated, bounds, run=run, threads=threads)
-        truth = _logits(shipping(SCORED[0]).load(files.counterpart, threads), test, run)
-        reference = _Reference(test, logits, truth)
+        quantization, truth = _quantization(
+            files, test, logits, validation, validated, bounds, run=run, threads=threads
+        )
+    reference = _Reference(test, logits, truth)
     runtimes = {SCORED[0]: _compared(logits, reference)}
     for name in SCORED[1:]:
-        reason = failures[name]
         runtimes[name] = (
-            InRuntime(runs=False, agrees=False, reason=reason)
-            if reason
+            InRuntime(runs=False, agrees=False, reason=failed[name])
+            if name in failed
             else _in_runtime(name, files.path, threads, reference)
         )
         _report(name, runtimes[name], files.path, run)
@@ -121,18 +121,25 @@ def _quantization(
     *,
     run: str,
     threads: int,
-) -> Quantization:
-    """Compare with the float counterpart on validation images, which must hold, and with the source on test images."""
+) -> tuple[Quantization, np.ndarray]:
+    """Compare with the float counterpart on validation images, which must hold, and with the source on test images.
+
+    Returns:
+        What was found, and the logits of the counterpart on the test split, float32 [N, classes].
+    """
     load = shipping(SCORED[0]).load
-    found = compare_with_float(_logits(load(files.counterpart, threads), validation, run), validated)
+    counterpart = load(files.counterpart, threads)
+    found = compare_with_float(_logits(counterpart, validation, run), validated)
     check_deviation(found, files.path, files.counterpart, _first(validation), run, bounds)
-    expected = _logits(load(files.source, threads), test, run)
-    return Quantization(
+    truth = _logits(counterpart, test, run)
+    expected = truth if files.counterpart == files.source else _logits(load(files.source, threads), test, run)
+    quantization = Quantization(
         error=metrics.mean_absolute_error(expected, logits),
         sqnr_db=metrics.sqnr_db(expected, logits),
         validation=found,
         layers=layer_sqnr(files.source, files.path, _first(test)),
     )
+    return quantization, truth
 
 
 def _first(split: Split) -> np.ndarray:

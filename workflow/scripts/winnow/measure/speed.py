@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from winnow.config.settings import BenchmarkSettings
-from winnow.deploy.runtimes import Network, load_module, shipping
+from winnow.deploy.runtimes import Network, failures, load_module, shipping
 from winnow.measure.energy import EnergyMeter
 from winnow.measure.machine import machine
 from winnow.study.record import Identity
@@ -83,22 +83,16 @@ def _configurations(
     path: str | Path, model: _Builder | None, shape: tuple[int, int, int], settings: BenchmarkSettings
 ) -> Iterator[_Timing]:
     random = np.random.default_rng(0)
-    runtimes = [name for name in settings.runtimes if _loads(name, path, model)]
+    failed = failures(path, settings.runtimes)
+    for name, reason in failed.items():
+        log.warning("%s: not timed in %s, which does not load it: %s", path, RUNTIMES[name].label, reason)
+    runtimes = [name for name in settings.runtimes if name not in failed and (model or RUNTIMES[name].ships)]
     for threads in settings.threads:
         for runtime in runtimes:
             network = _load(runtime, path, model, threads)
             for size in settings.batch_sizes:
                 images = random.standard_normal((size, *shape), dtype=np.float32)
                 yield _Timing(runtime, threads, images, network)
-
-
-def _loads(runtime: str, path: str | Path, model: _Builder | None) -> bool:
-    if not RUNTIMES[runtime].ships:
-        return model is not None
-    reason = shipping(runtime).failure(path)
-    if reason is not None:
-        log.warning("%s: not timed in %s, which does not load it: %s", path, RUNTIMES[runtime].label, reason)
-    return reason is None
 
 
 def _load(runtime: str, path: str | Path, model: _Builder | None, threads: int) -> Network:
