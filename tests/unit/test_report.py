@@ -26,6 +26,7 @@ from winnow.report.start_page import Outcome, start_page
 from winnow.results.collect import collect
 from winnow.results.report_table import WIDTH, ReportTable
 from winnow.study.artifacts import networks
+from winnow.study.check import Check, Finding
 from winnow.study.status import absent, failures
 
 SMALL = {"criterion": ["l1", "random"], "ratio": [0.5, 0.9], "rounds": [1], "rewind": ["init"]}
@@ -68,8 +69,24 @@ def outcome(root, study, **options):
     return Outcome(study, found, chosen, absent(study, root / "results" / study["study"]), **options)
 
 
+def finding(what, reason=None) -> Finding:
+    return Finding(what=what, works=reason is None, reason=reason, seconds=1.5, details={})
+
+
 def words(blocks) -> str:
     return to_markdown("title", blocks)
+
+
+def test_the_start_page_says_what_was_tried_before_training(made):
+    fine = Check(dataset="shapes", model="lenet5", works=True, checks=(finding("weights"), finding("ptq")))
+    refused = (finding("weights"), finding("qat", "shapes/mine, qat: no integers"))
+    other = Check(dataset="shapes", model="mine", works=False, checks=refused)
+    text = words(start_page(outcome(*made, checks=[fine, other])))
+    table = text[text.index("Tried before training") :]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert ["shapes / lenet5", "yes", "3.0", "weights, ptq"] in lines
+    assert ["shapes / mine", "no: qat", "3.0", "weights, qat"] in lines
+    assert "- shapes/mine, qat: no integers" in table
 
 
 def test_the_start_page_says_what_to_ship_what_it_costs_and_why(made):

@@ -11,6 +11,7 @@ from winnow.files import read_json
 from winnow.report.page import write_parts, write_report
 from winnow.report.start_page import Outcome
 from winnow.results.csv_files import read_csv
+from winnow.study.check import Check
 from winnow.study.recommendation import Recommendations
 from winnow.study.status import absent
 
@@ -20,7 +21,7 @@ with job(snakemake):
     record = Recommendations.read(snakemake.input.recommendation)
     chosen = with_numbers(record, results, RecommendSettings.of(study["recommend"]))
     lacking = absent(study, Path(files.page).parent)
-    checks = [read_json(path) for path in snakemake.input.checks]
+    checks = [Check.read(path) for path in snakemake.input.checks]
     outcome = Outcome(study, results, chosen, lacking, read_json(snakemake.input.undrawn), checks)
     write_report(outcome, Path(snakemake.input.undrawn).parent, Path(files.page))
     write_parts(outcome, Path(files.description), Path(files.tables), Path(files.checklist))

@@ -10,13 +10,13 @@ from winnow.analysis.recommendation import as_record, recommend
 from winnow.config.recommend import RecommendSettings
 from winnow.errors import WinnowError
 from winnow.figures.draw import Tables, draw_figures
-from winnow.files import read_json
 from winnow.report.page import write_report
 from winnow.report.start_page import Outcome
 from winnow.results.collect import collect
 from winnow.results.csv_files import write_csv
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 from winnow.study.artifacts import Network, networks
+from winnow.study.check import Check
 from winnow.study.status import absent, failures
 
 
@@ -47,7 +47,7 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
     chosen = recommend(tables.results, settings)
     shipped = as_record(chosen, settings).shipped
     undrawn = draw_figures(tables, begun, study["pruned"], settings, shipped, target / "figures")
-    checks = [read_json(path) for pair in pairs if (path := folder.joinpath(*pair, "check.json")).exists()]
+    checks = [Check.read(path) for pair in pairs if (path := folder.joinpath(*pair, "check.json")).exists()]
     outcome = Outcome(study, tables.results, chosen, lacking, undrawn, checks, live=True)
     write_report(outcome, target / "figures", target / "overview.html")
     return target / "overview.html"

@@ -19,6 +19,7 @@ from winnow.results.columns import METRICS, TIMED
 from winnow.results.numbers import counted, listed, percent
 from winnow.results.timed import estimated
 from winnow.study.artifacts import networks
+from winnow.study.check import Check
 from winnow.study.status import FAILED, STARTED, WAITING, Absent
 from winnow.study.vocabulary import DENSE, PRECISIONS
 
@@ -43,7 +44,7 @@ class Outcome:
     recommendations: Sequence[Recommendation]
     absent: Sequence[Absent]
     undrawn: Mapping[str, str] = field(default_factory=dict)
-    checks: Sequence[Mapping[str, Any]] = ()
+    checks: Sequence[Check] = ()
     live: bool = False
 
     @property
@@ -197,16 +198,15 @@ def _checked(outcome: Outcome) -> Iterator[Block]:
     yield Text("Before anything is trained, all that the study asks of a network is tried once, with random weights.")
     lines = []
     for check in outcome.checks:
-        tried = check["checks"]
-        failed = [entry for entry in tried if not entry["works"]]
-        line = {"network": f"{check['dataset']} / {check['model']}"}
-        line["works"] = f"no: {listed([entry['what'] for entry in failed])}" if failed else "yes"
-        line["seconds"] = f"{sum(entry['seconds'] for entry in tried):.1f}"
-        lines.append(line | {"tried": ", ".join(entry["what"] for entry in tried)})
+        failed = [finding.what for finding in check.checks if not finding.works]
+        line = {"network": f"{check.dataset} / {check.model}"}
+        line["works"] = f"no: {listed(failed)}" if failed else "yes"
+        line["seconds"] = f"{sum(finding.seconds for finding in check.checks):.1f}"
+        lines.append(line | {"tried": ", ".join(finding.what for finding in check.checks)})
     yield Table(pd.DataFrame(lines))
-    failed = [entry["reason"] for check in outcome.checks for entry in check["checks"] if entry["reason"]]
-    if failed:
-        yield Bullets(failed)
+    reasons = [finding.reason for check in outcome.checks for finding in check.checks if finding.reason]
+    if reasons:
+        yield Bullets(reasons)
 
 
 def _missing(outcome: Outcome) -> Iterator[Block]:
