@@ -81,9 +81,7 @@ def _panel(axes: Axes, part: pd.DataFrame, data: pd.DataFrame, base: tuple[float
         x="sparsity",
         y="accuracy",
         **series_looks(list(data["line"].unique()), data.loc[data["control"], "line"]).lines("line"),
-        errorbar="sd",
-        err_style="bars",
-        err_kws={"capsize": 2, "elinewidth": 0.8},
+        **style.SPREAD_OVER_SEEDS,
         markerfacecolor="none",  # what lies below stays visible
         markeredgecolor="auto",
         ax=axes,

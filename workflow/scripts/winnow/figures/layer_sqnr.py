@@ -22,9 +22,7 @@ def layer_sqnr(layers: pd.DataFrame) -> Figure:
         x="position",
         y="value",
         **precision_looks(data["precision"]).lines("precision"),
-        errorbar="sd",
-        err_style="bars",
-        err_kws={"capsize": 2, "elinewidth": 0.8},
+        **style.SPREAD_OVER_SEEDS,
         ax=axes,
     )
     style.layer_axis(axes.xaxis, list(names["position"]), list(names["layer"]))

@@ -50,6 +50,10 @@ _STYLE = (
 )
 
 
+SPREAD_OVER_SEEDS = {"errorbar": "sd", "err_style": "bars", "err_kws": {"capsize": 2, "elinewidth": 0.8}}
+"""Of seaborn's lines: a standard deviation in either direction at every point."""
+
+
 def new_figure(height: float, width: float = WIDTH) -> Figure:
     """Return an empty figure, sizes in inches; draw into it inside `styled()`."""
     return Figure(figsize=(width, height), layout="constrained")
