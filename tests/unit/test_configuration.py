@@ -262,3 +262,15 @@ def test_the_shipped_configurations_are_valid(path):
 
 def test_there_are_four_shipped_configurations():
     assert len(SHIPPED) == 4
+
+
+def test_what_is_prepared_of_own_images_depends_on_no_default_elsewhere():
+    """The size that a folder gets is a value of the study, and so of the rule; a data set of its own size keeps it."""
+    own = {"source": "image_folder", "path": "data/mine"}
+    datasets = {"mine": own, "large": own | {"image_size": 64}, "digits": {"source": "digits"}}
+    study = resolve(config(datasets=datasets))
+    assert {name: dataset["image_size"] for name, dataset in study.datasets.items()} == {
+        "mine": 32,
+        "large": 64,
+        "digits": None,
+    }

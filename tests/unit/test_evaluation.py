@@ -30,8 +30,8 @@ from winnow.measure.speed import benchmark
 from winnow.models.build import build_model
 from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.study.identity import Identity
 from winnow.study.quality import InRuntime, RuntimeCoverage
-from winnow.study.record import Identity
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")}
 

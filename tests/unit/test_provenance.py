@@ -60,6 +60,12 @@ def changed(scripts, module: str, text: str = "NEW = 1\n") -> set[str]:
         ),
         ("winnow/figures/speedup.py", {"make_figures"}, {"make_overview", "collect", "recommend"}),
         ("winnow/data/prepare.py", {"prepare_dataset"}, {"train", "evaluate", "export", "calibrate"}),
+        (
+            "winnow/study/record.py",
+            {"train", "evaluate"},
+            {"prepare_dataset", "calibrate", "quantize_dynamic", "export"},
+        ),
+        ("winnow/train/progress.py", {"train", "retrain", "train_quantized"}, {"export", "calibrate"}),
         ("evaluate.py", {"evaluate"}, {"train", "benchmark", "collect"}),
     ],
 )
@@ -74,7 +80,10 @@ def test_a_network_and_a_source_concern_only_those_who_use_them(scripts):
     assert changed(scripts, "winnow/data/image_folder.py") == {"prepare winnow.data.image_folder"}
 
 
-@pytest.mark.parametrize("module", ["winnow/errors.py", "winnow/study/vocabulary.py", "winnow/train/gpu_slots.py"])
+@pytest.mark.parametrize(
+    "module",
+    ["winnow/errors.py", "winnow/study/vocabulary.py", "winnow/train/gpu_slots.py", "winnow/study/training_state.py"],
+)
 def test_what_no_result_depends_on_reruns_nothing(scripts, module):
     assert not changed(scripts, module)
 

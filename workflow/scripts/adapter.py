@@ -21,7 +21,7 @@ from winnow.ancestor import end_with
 from winnow.errors import Interrupted, WinnowError, is_out_of_memory
 from winnow.files import remove_remains
 from winnow.sole_writer import SoleWriter
-from winnow.study.record import Identity
+from winnow.study.identity import Identity
 from winnow.study.training_state import discard_state_of
 
 logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # torchao's remark while it is imported

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from winnow.config.catalog import SOURCES
 from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat
-from winnow.config.keys.study import Configuration, Model
+from winnow.config.keys.study import Configuration, Dataset, Model
 from winnow.config.overrides import qat_of, recommend_of, training_of
 from winnow.config.study import Plain, Study
 from winnow.files import digest
@@ -19,7 +20,7 @@ _SMOOTH_FINAL = 0.01  # of the peak: the last rate of one_cycle and cosine is pr
 def expand(config: Configuration) -> Study:
     """Return the study that a configuration without conflicts describes."""
     quantization, pruning = config.quantization, config.pruning
-    datasets = {name: {"name": name, **dataset.model_dump()} for name, dataset in config.datasets.items()}
+    datasets = {name: _dataset(name, dataset) for name, dataset in config.datasets.items()}
     training = {name: training_of(config, name).model_dump(mode="json") for name in config.models}
     strategies = strategies_of(pruning.grid()) if pruning else {}
     values = {
@@ -42,6 +43,13 @@ def expand(config: Configuration) -> Study:
         "retraining": _retraining(pruning, strategies, training) if pruning else {},
     }
     return Study(**{key: _sorted(value) for key, value in values.items()})
+
+
+def _dataset(name: str, dataset: Dataset) -> Plain:
+    """Images of the user's own have no size of their own to keep: what is prepared depends on no default elsewhere."""
+    source = SOURCES[dataset.source]
+    size = dataset.image_size or (source.image_size if source.own_files else None)
+    return {"name": name, **dataset.model_dump(), "image_size": size}
 
 
 def _model(name: str, model: Model) -> Plain:

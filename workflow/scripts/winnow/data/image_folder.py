@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from winnow.config.catalog import SOURCES
 from winnow.config.settings import DatasetSettings
 from winnow.data.archives import medium_of
 from winnow.data.decode import Deep, decode, scaled, shared_range
@@ -27,8 +26,14 @@ def read(settings: DatasetSettings) -> tuple[Images, Images]:
     Raises:
         WinnowError: as `read_image_folder`.
     """
-    size, channels = settings.image_size or SOURCES[settings.source].image_size, settings.channels or 3
-    return read_image_folder(Path(settings.path), size=size, channels=channels, background=settings.background)
+    if settings.image_size is None:
+        raise ValueError(f"data set {settings.name}: a folder of images needs an image_size")
+    return read_image_folder(
+        Path(settings.path),
+        size=settings.image_size,
+        channels=settings.channels or 3,
+        background=settings.background,
+    )
 
 
 def read_image_folder(path: Path, *, size: int, channels: int, background: str) -> tuple[Images, Images]:

@@ -23,8 +23,8 @@ from winnow.errors import WinnowError
 from winnow.measure import metrics
 from winnow.measure.counterpart import check_deviation, compare_with_float
 from winnow.measure.layer_noise import layer_sqnr
+from winnow.study.identity import Identity
 from winnow.study.quality import Coverage, InRuntime, Quality, Quantization, Tolerance
-from winnow.study.record import Identity
 from winnow.study.sparsity import Sparsity
 from winnow.study.training import Training
 from winnow.study.vocabulary import FP32, PRECISIONS, RUNTIMES, SCORED

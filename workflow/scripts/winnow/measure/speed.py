@@ -16,7 +16,7 @@ from winnow.config.settings import BenchmarkSettings
 from winnow.deploy.runtimes import Network, failures, load_module, shipping
 from winnow.measure.energy import EnergyMeter
 from winnow.measure.machine import machine
-from winnow.study.record import Identity
+from winnow.study.identity import Identity
 from winnow.study.speed import Speed, Timing
 from winnow.study.vocabulary import RUNTIMES
 

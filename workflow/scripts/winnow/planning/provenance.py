@@ -17,20 +17,12 @@ from pathlib import Path
 from typing import Any
 
 _SCRIPTS = Path(__file__).resolve().parents[2]
-# they refuse, say what goes wrong, wait for a turn, show progress, or name things: no result depends on them
+# they refuse, say what goes wrong, wait for a turn, clear up, or name things: no result depends on them
 _WITHOUT_EFFECT = frozenset(
     f"winnow.{name}"
     for name in (
-        *(
-            "ancestor",
-            "check.feasibility",
-            "errors",
-            "config.catalog",
-            "sole_writer",
-            "study.vocabulary",
-            "study.words",
-        ),
-        *("models.user_code", "train.gpu_slots", "train.progress"),
+        *("ancestor", "check.feasibility", "config.catalog", "errors", "models.user_code", "sole_writer"),
+        *("study.training_state", "study.vocabulary", "study.words", "train.gpu_slots"),
     )
 )
 _UNREAD = frozenset(("ctx", "kind", "type_comment", "type_ignores", "returns"))

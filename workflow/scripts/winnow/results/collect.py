@@ -11,8 +11,8 @@ import pandas as pd
 from winnow.results.columns import TIMED, in_runtime
 from winnow.results.layer_names import left_alone, left_in_float, together
 from winnow.results.timed import Timed, timed_configurations
+from winnow.study.identity import Identity
 from winnow.study.quality import Quality
-from winnow.study.record import Identity
 from winnow.study.sparsity import Sparsity
 from winnow.study.speed import Speed
 from winnow.study.vocabulary import AXES, DENSE, KEYS, RUNTIMES, SCORED

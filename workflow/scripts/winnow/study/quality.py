@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from winnow.study.record import Identity, Record
+from winnow.study.identity import Identity
+from winnow.study.record import Record
 from winnow.study.sparsity import Sparsity
 from winnow.study.training import Training
 from winnow.study.vocabulary import SCORED

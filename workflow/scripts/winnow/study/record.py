@@ -55,14 +55,3 @@ class Record:
         """Write strict JSON: a value that could not be measured is null, and none is NaN."""
         content = {"schema": self.schema} | dataclasses.asdict(self)
         write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Which network of a study: the keys of results.csv."""
-
-    dataset: str
-    model: str
-    seed: int
-    run: str
-    precision: str

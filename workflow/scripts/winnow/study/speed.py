@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from winnow.study.energy import Energy
-from winnow.study.record import Identity, Record
+from winnow.study.identity import Identity
+from winnow.study.record import Record
 
 
 @dataclass(frozen=True)
