@@ -79,9 +79,11 @@ def check(gauntlet, stage):
     for runtime, logits in zip(runtimes, found, strict=True):
         assert np.array_equal(runtime(images.numpy()), logits)
         assert (sqnr_db(module, logits) or 999) > 30  # the file is the module
+    noise = np.sqrt((expected**2).mean()) * 10 ** (-LEAST[stage] / 20)
+    hesitant = np.diff(np.sort(expected)[:, -2:]).squeeze(1) < 2 * noise  # what noise that is let pass may decide
     for logits in found:
         assert (sqnr_db(expected, logits) or 999) > LEAST[stage]
-        assert (logits.argmax(1) == expected.argmax(1)).mean() > 0.95
+        assert ((logits.argmax(1) == expected.argmax(1)) | hesitant).mean() > 0.95
     graph = onnx.load(artifact.path).graph
     assert not RANDOM & {node.op_type for node in graph.node}
     if stage in INTEGER:
