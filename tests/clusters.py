@@ -48,11 +48,15 @@ def jobs_of(project: Project, rule: str) -> list[dict[str, str]]:
     return [job for job in jobs(project) if re.match(rf"rule_{rule}(_wildcards_|$)", job.get("Comment", ""))]
 
 
-def wait(condition: Callable[[], object], seconds: float = 600) -> object:
-    """Return the first true value of a condition; the limit is for what hangs, not for what is slow."""
+def wait(condition: Callable[[], object], seconds: float = 600, seen: Callable[[], str] = lambda: "") -> object:
+    """Return the first true value of a condition; the limit is for what hangs, not for what is slow.
+
+    Args:
+        seen: tells what there was instead.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():
             return value
         time.sleep(0.2)
-    raise AssertionError(f"{condition.__name__} did not come true in {seconds} s")
+    raise AssertionError(f"{condition.__name__} did not come true in {seconds} s\n{seen()}")

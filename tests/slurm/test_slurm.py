@@ -61,6 +61,9 @@ class Running:
         running = [job["JobId"] for job in jobs_of(self.project, "train") if job["JobState"] == "RUNNING"]
         return running[0] if running and (self.project.root / RUN / "weights.resume").exists() else ""
 
+    def what_it_does(self) -> str:
+        return "\n".join([self.output[-3000:], slurm("squeue"), *map(str, jobs(self.project))])
+
     def ends_well(self) -> None:
         """Wait for the whole study; its training was resumed, not begun again."""
         code = self.process.wait(timeout=800)
@@ -113,8 +116,9 @@ def studies(tmp_path_factory):
             further = ("--default-resources", "slurm_partition=gpu") if name == "orphaned" else ()
             running[name] = Running(project, project.start(*further))
         for name, mishap in mishaps.items():
-            running[name].job = wait(running[name].training_is_under_way)
-            mishap(running[name].job)
+            study = running[name]
+            study.job = wait(study.training_is_under_way, seen=study.what_it_does)
+            mishap(study.job)
         yield running
     finally:
         for study in running.values():

@@ -194,6 +194,15 @@ def test_a_file_beside_a_users_module_that_it_names_counts(user, tmp_path):
     assert user_digest("nets.main:net") != first
 
 
+def test_what_a_run_makes_does_not_count_for_a_module_that_names_it(user, tmp_path):
+    """A training that names its own saved state would never find it again."""
+    first = user("layers.py", "one = open('results/tiny/weights.resume')\n")
+    (tmp_path / "results/tiny").mkdir(parents=True)
+    (tmp_path / "results/tiny/weights.resume").write_text("epoch 2")
+    forget()
+    assert user_digest("nets.main:net") == first
+
+
 @pytest.mark.usefixtures("user")
 def test_an_installed_package_belongs_to_the_environment():
     assert user_digest("torchvision.models:resnet18") == ""
