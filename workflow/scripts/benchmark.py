@@ -1,4 +1,4 @@
-"""benchmark: model.onnx -> speed.json, with no other job beside it."""
+"""benchmark: model.onnx -> speed.json, with no other job of Winnow beside it, of whatever study."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from winnow.measure.speed import benchmark
 from winnow.models.build import load_model
 from winnow.study.vocabulary import FP32
 
-with job(snakemake):
+with job(snakemake, alone=True):
     task = read_task(snakemake.input.onnx)
     eager = None
     if snakemake.wildcards.precision == FP32:

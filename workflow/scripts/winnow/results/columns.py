@@ -234,6 +234,8 @@ FACTS = Words(
         )
     ),
     Fact(f"{SCORED[0]}_difference", f"0: {RUNTIMES[SCORED[0]].label} is what the others are compared with"),
+    Fact("most_frequent_class", "share of the most frequent class in the test split: what always answering it scores"),
+    Fact("learned", "1 if top-1 accuracy exceeds that by more than two standard errors, else 0"),
     Fact("layers", "layers that multiply by weights"),
     Fact("test_samples", "images of the test split"),
     Fact("validation_samples", "images of the validation split"),
@@ -243,6 +245,7 @@ FACTS = Words(
     Fact("inference_energy_estimated", "whether energy of inference is an estimate, for there was no counter"),
     Fact("processor", "that was timed"),
     Fact("logical_cpus", "of the machine that was timed"),
+    Fact("other_load", "cores that other programs kept busy while the network was timed, on average"),
     Fact("runtime_versions", "versions of the runtimes"),
 )
 """Columns beside keys, axes and metrics."""
