@@ -50,3 +50,15 @@ def finished(tmp_path_factory) -> Project:
     project = copy_project(tmp_path_factory.mktemp("finished") / "winnow project")
     project.run(*ONE_THREAD)
     return project
+
+
+@pytest.fixture
+def study(finished, tmp_path) -> Project:
+    """A copy of the finished study that a test may change."""
+    return finished.copy_to(tmp_path / "a study")
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """The project before anything has run."""
+    return copy_project(tmp_path / "a project")
