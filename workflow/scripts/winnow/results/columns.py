@@ -12,8 +12,10 @@ from winnow.study.vocabulary import RUNTIMES, SCORED
 from winnow.study.words import Words
 
 
-def _share(name: str, label: str, meaning: str, better: str = "", **more) -> Metric:
-    return Metric(name, label, "%", meaning, better, factor=100, **more)
+def _share(
+    name: str, label: str, meaning: str, better: str = "", short: str = "", decimals: int = 2, fine: int | None = None
+) -> Metric:
+    return Metric(name, label, "%", meaning, better, factor=100, decimals=decimals, fine=fine, short=short)
 
 
 def in_runtime(name: str, runtime: str) -> str:
