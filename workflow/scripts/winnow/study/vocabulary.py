@@ -2,7 +2,7 @@
 
 The schema's choices, the guide, tables, figures, sentences and checks derive from here; a word that is not here raises
 where it is looked up. What computes with a word is named by `module` and loaded by name, so that a new word changes
-nothing that does not use it.
+nothing that does not use it. A job is made again when the facts of its words change (`words.facts`), not their looks.
 """
 
 from __future__ import annotations
