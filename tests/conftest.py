@@ -7,7 +7,12 @@ import os
 # before torch is loaded: threads of several processes on the same cores wait for each other most of the time
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import tempfile
 from pathlib import Path
+
+# each process of tests counts as a machine of its own: what it times need not wait for the others
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix=f"winnow-{worker}-")
 
 import numpy as np
 import pytest

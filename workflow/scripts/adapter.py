@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from winnow.ancestor import end_with
 from winnow.errors import Interrupted, WinnowError, is_out_of_memory
 from winnow.files import remove_remains
+from winnow.machine_turn import turn
 from winnow.sole_writer import SoleWriter
 from winnow.study.identity import Identity
 from winnow.study.training_state import discard_state_of
@@ -48,15 +49,20 @@ class Snakemake(Protocol):
 
 
 @contextmanager
-def job(snakemake: Snakemake) -> Iterator[str]:
-    """Yield the name of the run; log to the rule's log and to stderr; use the threads the rule was given."""
+def job(snakemake: Snakemake, *, alone: bool = False) -> Iterator[str]:
+    """Yield the name of the run; log to the rule's log and to stderr; use the threads the rule was given.
+
+    Args:
+        alone: no other job of Winnow may compute on this machine meanwhile, of whatever study.
+    """
     _log_to(snakemake.log[0], "a")  # again: a library may have installed handlers of its own while it was imported
     for noisy in ("zeus", "torch", "torchao", "onnxscript", "onnx_ir"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     os.environ.setdefault("TQDM_MININTERVAL", "1")
     _limit_threads(snakemake.threads)
     try:
-        yield run_name(snakemake.wildcards)
+        with turn(alone=alone):
+            yield run_name(snakemake.wildcards)
     except Interrupted as interruption:
         logging.getLogger("winnow").warning("%s", interruption)
         sys.exit(128 + signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""benchmark: model.onnx -> speed.json, with no other job beside it."""
+"""benchmark: model.onnx -> speed.json, with no other job of Winnow beside it, of whatever study."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from winnow.study.vocabulary import FP32
 
 snakemake: Snakemake
 
-with job(snakemake):
+with job(snakemake, alone=True):
     task = read_task(snakemake.input.onnx)
     eager = None
     if snakemake.wildcards.precision == FP32:

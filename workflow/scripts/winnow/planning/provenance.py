@@ -24,7 +24,15 @@ _SCRIPTS = Path(__file__).resolve().parents[2]
 _WITHOUT_EFFECT = frozenset(
     f"winnow.{name}"
     for name in (
-        *("ancestor", "check.feasibility", "config.catalog", "errors", "models.user_code", "sole_writer"),
+        *(
+            "ancestor",
+            "check.feasibility",
+            "config.catalog",
+            "errors",
+            "machine_turn",
+            "models.user_code",
+            "sole_writer",
+        ),
         *("study.training_state", "study.vocabulary", "study.words", "train.gpu_slots"),
     )
 )

@@ -13,7 +13,14 @@ from winnow.results.not_measured import Missing
 from winnow.results.numbers import percent, spread, times
 from winnow.results.over_seeds import combinations
 from winnow.results.timed import TOLERATED, Timed, timed_configurations, unsteady
-from winnow.results.wording import disagreements, float_words, pruning_words, unsteady_words
+from winnow.results.wording import (
+    disagreements,
+    disturbed_words,
+    float_words,
+    pruning_words,
+    unlearned_words,
+    unsteady_words,
+)
 from winnow.study.vocabulary import DENSE, FP32, METHODS, NARROW, PRECISIONS, RUNTIMES, SCORED, STRUCTURES, criterion
 
 _HIGH = 50.0  # % of sparsity from which on a measured speedup is expected
@@ -65,7 +72,14 @@ def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
     timed = Timed(settings.runtime, settings.batch_size, settings.threads)
     means = combinations(results)
     quantized = _quantization(means[means["run"] == DENSE], timed)
-    return [*_unsteady(means), *_runtimes(results), *quantized, *_pruning(results)]
+    return [
+        *unlearned_words(results),
+        *_unsteady(means),
+        *disturbed_words(results),
+        *_runtimes(results),
+        *quantized,
+        *_pruning(results),
+    ]
 
 
 def _runtimes(results: pd.DataFrame) -> Iterator[str]:

@@ -21,7 +21,14 @@ from winnow.report.html import to_html
 from winnow.results.columns import METRICS, TIMED
 from winnow.results.numbers import counted, percent, times
 from winnow.results.timed import TOLERATED, timed_configurations, unsteady
-from winnow.results.wording import disagreements, float_words, pruning_words, unsteady_words
+from winnow.results.wording import (
+    disagreements,
+    disturbed_words,
+    float_words,
+    pruning_words,
+    unlearned_words,
+    unsteady_words,
+)
 from winnow.study.artifacts import Network
 from winnow.study.vocabulary import DENSE, FP32, PRECISIONS, RUNTIMES
 
@@ -112,6 +119,7 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
 
 def _certainty(recommendation: Recommendation, row: pd.Series) -> Iterator[str]:
     """Say how far accuracies on so few images can be told apart, by two standard errors of a share; and latencies."""
+    yield from unlearned_words(row.to_frame().T)
     samples = row.get("validation_samples")
     if samples is not None and pd.notna(samples):
         share = min(max(row["validation_top1"], 1 / samples), 1 - 1 / samples)
@@ -120,6 +128,7 @@ def _certainty(recommendation: Recommendation, row: pd.Series) -> Iterator[str]:
     count, total = unsteady(recommendation.candidates, [timing_of(recommendation.settings)])
     if count > TOLERATED * total:
         yield unsteady_words(count, total)
+    yield from disturbed_words(recommendation.candidates)
 
 
 def _card(
