@@ -149,19 +149,19 @@ def _pruning(results: pd.DataFrame) -> Iterator[str]:
     except Missing:
         return
     for structure, part in speed[speed["sparsity"] >= _HIGH].groupby("structure"):
-        action = STRUCTURES[structure].action
-        fastest = part.loc[part["measured"].idxmax()]
+        removing = STRUCTURES[str(structure)]
+        fastest = part.iloc[part["measured"].argmax()]
         where = f"{fastest['sparsity']:.0f} % sparsity, theory {times(fastest['theoretical'])}"
         if fastest["measured"] < _SAME:
             yield (
-                f"{action} made **no network faster**: at best {times(fastest['measured'])} "
+                f"{removing.action} made **no network faster**: at best {times(fastest['measured'])} "
                 f"({where}). These runtimes multiply zeros like any other number."
-                if not STRUCTURES[structure].narrow
-                else f"{action} made no network faster: at best {times(fastest['measured'])} ({where})."
+                if not removing.narrow
+                else f"{removing.action} made no network faster: at best {times(fastest['measured'])} ({where})."
             )
         else:
             gain = times(fastest["measured"]) + (f" ± {fastest['measured_std']:.2g}" if fastest["n"] > 1 else "")
-            yield f"{action} made networks up to {gain} faster ({where}, {fastest['configuration']})."
+            yield f"{removing.action} made networks up to {gain} faster ({where}, {fastest['configuration']})."
 
 
 def _channels(results: pd.DataFrame) -> Iterator[str]:
@@ -169,7 +169,7 @@ def _channels(results: pd.DataFrame) -> Iterator[str]:
     narrow = results[results["structure"].isin(NARROW) & (results["precision"] == FP32)]
     if narrow.empty:
         return
-    most = narrow.loc[narrow["achieved_sparsity"].idxmax()]
+    most = narrow.iloc[narrow["achieved_sparsity"].argmax()]
     text = (
         f"Of the channels that can go, at most {100 * most['achieved_sparsity']:.0f} % were removed; that is "
         f"{100 * most['weight_sparsity']:.0f} % of the weights of the network"
