@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from winnow.config.catalog import NETWORKS, SOURCES
+from winnow.config.check_weights import weights_conflicts
 from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat
 from winnow.config.keys.study import Configuration, Dataset, Model
@@ -38,6 +39,7 @@ def _conflicts(config: Configuration) -> Iterator[str]:
         yield from _schedule_conflicts(f"training of {name}", training_of(config, name))
         if QAT in config.quantization.methods:
             yield from _schedule_conflicts(f"quantization.qat of {name}", qat_of(config, name))
+    yield from weights_conflicts(config)
     for name, dataset in config.datasets.items():
         yield from _size_conflicts(name, dataset, config)
         if PTQ in config.quantization.methods:
@@ -68,6 +70,8 @@ def _model_conflicts(name: str, model: Model) -> Iterator[str]:
 
 def _schedule_conflicts(where: str, training: Training | Qat) -> Iterator[str]:
     epochs = training.epochs
+    if not epochs:
+        return
     if training.warmup_epochs > epochs:
         yield f"{where}: warmup_epochs {training.warmup_epochs} exceeds epochs {epochs}"
     dropped = training.schedule == "multi_step"
@@ -112,6 +116,8 @@ def _pruning_conflicts(config: Configuration, pruning: Pruning) -> Iterator[str]
             wanted = pruning.calibration_samples
             yield from _calibration_conflicts("pruning.calibration_samples", wanted, name, config.datasets[name])
     for name in pruning.chosen("models", config.models):
+        if config.models[name].weights:
+            continue  # it has no early epochs at all
         epochs = training_of(config, name).epochs
         for epoch in rewind_epochs(config):
             if epoch >= epochs:

@@ -5,10 +5,11 @@ Imported by the Snakefile, so it must not import torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from winnow.config.catalog import SOURCES
+from winnow.config.catalog import SOURCES, TORCHVISION
 from winnow.config.check import check
 from winnow.config.expand import expand
 from winnow.config.parse import parse
@@ -28,19 +29,26 @@ def resolve(config: Any) -> Study:
     return expand(configuration)
 
 
-def check_images(study: Study) -> None:
-    """Refuse to run a study whose images are not there. To look at its results they are not needed.
+def check_own_files(study: Study) -> None:
+    """Refuse to run a study whose images or weights are not there. To look at its results they are not needed.
 
     Raises:
-        WinnowError: one line for each data set.
+        WinnowError: one line for each file.
     """
-    absent = [
-        f"configuration: datasets.{name}.path: {dataset['path']} does not exist"
-        for name, dataset in study.datasets.items()
-        if SOURCES[dataset["source"]].own_files and not Path(dataset["path"]).exists()
-    ]
-    if absent:
+    if absent := [f"configuration: {line}" for line in _absent(study)]:
         raise WinnowError("\n".join(absent))
+
+
+def _absent(study: Study) -> Iterator[str]:
+    for name, dataset in study.datasets.items():
+        if SOURCES[dataset["source"]].own_files and not Path(dataset["path"]).exists():
+            yield f"datasets.{name}.path: {dataset['path']} does not exist"
+    for name, files in study.imports.items():
+        for settings in files.values():
+            path = Path(settings["weights"])
+            if not settings["weights"].startswith(TORCHVISION) and not path.is_file():
+                problem = "is no file" if path.exists() else "does not exist"
+                yield f"models.{name}.{settings['entry']}: {path} {problem}"
 
 
 def check_prepared(study: Study, folder: Path) -> None:

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from winnow.study.artifacts import Network, networks
-from winnow.study.vocabulary import FP32, PRECISIONS
+from winnow.study.vocabulary import DENSE, FP32, IMPORTED, INITIAL, PRECISIONS
 
 FAILED, STARTED, WAITING = "failed", "training", "not made yet"
 _ERROR = re.compile(r"^(?:\d\d:\d\d:\d\d )?(error: .*|\w[\w.]*(?:Error|Exception|Interrupt)\b.*)$")
 _MAKES = {precision.rule: precision.name for precision in PRECISIONS.values() if precision.method}
 _WRITES = {
+    "import_network": f"{IMPORTED}.safetensors",
+    "import_initial": f"{INITIAL}.safetensors",
     "check_network": "check.json",
     "train": "dense/weights.safetensors",
+    "tune": "dense/weights.safetensors",
     "prune": "masks.safetensors",
     "retrain": "weights.safetensors",
 }
@@ -36,6 +39,8 @@ class Failure:
     def stops(self, network: Network) -> bool:
         """Whether a network cannot be made, or scored, because of this."""
         if self.rule in _MAKES and network.precision != _MAKES[self.rule]:
+            return False
+        if self.rule == "import_initial" and network.run == DENSE:
             return False
         if f"{network.folder}/".startswith(f"{self.run}/"):
             return True
