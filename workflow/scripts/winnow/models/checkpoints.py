@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import pathlib
 import re
 import warnings
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from winnow.errors import WinnowError
 
+log = logging.getLogger(__name__)
 _USUAL = (
     *("state_dict", "model_state_dict", "model_state", "model", "model.state_dict", "module", "net", "network"),
     *("weights", "params"),
@@ -91,6 +93,9 @@ def _chosen(content: Any, key: str | None, where: str) -> dict[str, Tensor]:
     else:
         keys = [name for name in (key, *(f"{key}.{usual}" for usual in _USUAL)) if name in found]
     if keys:
+        if len(found) > 1:
+            others = ", ".join(repr(name) for name in found if name != keys[0])
+            log.info("%s: takes the weights under %r; others are under %s", where, keys[0], others)
         return found[keys[0]]
     if "" in found:
         raise WinnowError(f"{where}: is a state dict without the weights_key {key!r}; remove the key")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 from safetensors.torch import save
@@ -19,6 +20,7 @@ from winnow.models.head import head_of
 from winnow.models.weights import load_state, read_state
 from winnow.study.task import Task
 
+log = logging.getLogger(__name__)
 _FRESH = "fresh"  # in the header of a file: what it leaves to the network
 
 
@@ -37,6 +39,7 @@ def import_weights(path: str | Path, settings: ImportSettings, network: ModelSet
     given = read_checkpoint(_file(settings.weights, where), settings.key, where)
     state = fitted(given, target, new_head=settings.new_head, where=where)
     fresh = sorted(target.state.keys() - state.keys())
+    log.info("%s: %d tensors fit the network; fresh: %s", where, len(state), ", ".join(fresh) or "none")
     write_bytes(path, save({name: value.clone() for name, value in state.items()}, {_FRESH: json.dumps(fresh)}))
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from winnow.config.recommend import RecommendSettings
-from winnow.results.columns import METRICS
+from winnow.results.columns import METRICS, TIMED
 from winnow.results.numbers import counted, percent
 from winnow.results.report_table import ReportTable
 from winnow.results.timed import Timed
 from winnow.study.check import Check
 
-_SHOWN = [METRICS[name] for name in ("top1", "size_mb", "sqnr_db", "float_agreement", "integer_macs")]
+_SHOWN = [METRICS[name] for name in ("top1", "size_mb", "sqnr_db", "integer_macs")]
 
 
 def check_table(results: pd.DataFrame, checks: Sequence[Check], settings: RecommendSettings) -> ReportTable:
@@ -24,19 +24,21 @@ def check_table(results: pd.DataFrame, checks: Sequence[Check], settings: Recomm
         checks: of every data set and network.
         settings: whose runtime, batch size and threads the latency is taken from.
     """
-    metrics = [*_SHOWN, Timed(settings.runtime, settings.batch_size, settings.threads).metric("latency")]
+    timed = Timed(settings.runtime, settings.batch_size, settings.threads)
+    columns = {metric.name: metric for metric in _SHOWN} | {timed.column("latency"): TIMED["latency"]}
     rows = [
         {"data set": row["dataset"], "network": row["model"], "precision": row["precision"]}
-        | {metric.heading(): metric.text(row[metric.name]) for metric in metrics if metric.name in results}
+        | {metric.heading(): metric.text(row[name]) for name, metric in columns.items() if name in results}
         for row in results.to_dict("records")
     ]
+    notes = [f"Latency: {timed}."] if timed.column("latency") in results else []
     return ReportTable(
         title="Check",
         data=results,
         shown=pd.DataFrame(rows),
         groups=("data set", "network"),
         labels=("precision",),
-        notes=list(_notes(results, checks)),
+        notes=[*notes, *_notes(results, checks)],
         nothing="\n\n".join(_notes(results, checks)),
     )
 
