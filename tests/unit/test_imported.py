@@ -12,13 +12,16 @@ from torch import nn
 
 import trained_elsewhere
 from samples import colored_squares, model_settings, train_in, training_settings
+from winnow.check.feasibility import check_network
+from winnow.config.check_request import check_request
 from winnow.config.resolve import check_own_files, resolve
-from winnow.config.settings import ImportSettings
+from winnow.config.settings import CheckSettings, ImportSettings, PruningSettings, StrategySettings
 from winnow.errors import WinnowError
 from winnow.files import safetensors_metadata
 from winnow.models.build import blank_image, build_model
 from winnow.models.imported import import_weights, load_imported
 from winnow.models.torchvision_weights import weights_file
+from winnow.prune.step import Ancestors, prune
 from winnow.study.task import Task
 from winnow.study.training import Training
 from winnow.train.tuning import tuned
@@ -262,6 +265,60 @@ def test_totals_are_unknown_after_something_unknown_and_sums_otherwise(tmp_path)
     assert stated.total_seconds == 100.0 + record.seconds
     assert stated.total_joules == 500.0 + record.energy.joules
     assert stated.energy_estimated == record.energy_estimated
+
+
+def asked(**changes):
+    """What a study asks of the network of the script."""
+    model = {"factory": "trained_elsewhere:small_net", "weights": "net.pth"} | changes
+    methods = {"methods": ["ptq"]}
+    return CheckSettings.of(
+        check_request(resolve(config(models={"net": model}, quantization=methods)), "digits", "net")
+    )
+
+
+def test_a_network_is_checked_with_the_weights_it_begins_with(tmp_path, monkeypatch):
+    imported(tmp_path, saved(tmp_path, STATE))
+    began = []
+    monkeypatch.setattr("winnow.check.feasibility.check_inference", lambda model, *_: began.append(model))
+    data, path = colored_squares(40, 4), tmp_path / "imported.safetensors"
+    findings = check_network(asked(), data, "d/net", path)
+    assert {finding.what: finding.reason for finding in findings} == dict.fromkeys(
+        ("weights", "inference", "training", "fp32", "ptq")
+    )
+    assert equal(began[0], STATE)
+    for training, expected in (
+        (
+            {"freeze": ["stm"]},
+            r"d/net, training: training.freeze: 'stm' is no part of the network; did you mean 'stem'\?",
+        ),
+        ({"epochs": 0}, None),
+    ):
+        findings = check_network(asked(training=training), data, "d/net", path)
+        reasons = [finding.reason for finding in findings if finding.reason]
+        assert not reasons if expected is None else re.fullmatch(expected, reasons[0])
+
+
+def test_pruning_goes_back_to_initial_weights_of_a_file_and_scores_them(tmp_path):
+    data, initial = colored_squares(40, 4), small_net(seed=5)
+    imported(tmp_path, saved(tmp_path, initial.state_dict()))
+    first = (tmp_path / "imported.safetensors").rename(tmp_path / "initial.safetensors")
+    imported(tmp_path, saved(tmp_path, STATE))
+    given = config(FIRST, pruning={"ratio": [0.5], "rewind": ["init"], "criterion": ["snip"]})
+    (strategy,) = resolve(given).strategies.values()
+    step = prune(
+        Ancestors(weights=tmp_path / "imported.safetensors", masks=None, snapshot=first, init=first),
+        NET,
+        data,
+        StrategySettings.of(strategy),
+        PruningSettings(skip_layers=(), min_density=0.001, calibration_samples=16),
+        slug="snip",
+        number=1,
+        seed=0,
+        run="net",
+    )
+    name = "fc.weight"
+    keep = step.masks.keep[name]
+    assert torch.equal(step.model.state_dict()[name], torch.where(keep, initial.state_dict()[name], 0.0))
 
 
 def test_torchvisions_weights_are_verified_and_offline_say_which_file_to_put_where(tmp_path, monkeypatch):

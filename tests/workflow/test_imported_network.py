@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -132,6 +131,3 @@ def test_a_network_to_be_tuned_and_one_with_initial_weights_are_planned(imported
     assert [planned[rule] for rule in ("import_network", "import_initial", "tune", "train", "prune")] == [1, 1, 1, 1, 4]
     checked = project.planned("check")
     assert checked == {"import_network": 1, "check_network": 2, "make_check_table": 1}
-    start = "results/tiny/shapes/tuned/seed0/snip-global-unstructured-0.5-x1-init/round1/weights.safetensors"
-    project.run(start)
-    assert Path(project.root / start).exists()

@@ -108,7 +108,8 @@ def _absent(network: Network, folder: Path, failed: list[Failure]) -> Absent | N
         reason = f"{cause.rule} of {cause.run}: {cause.error}"
         return Absent(network, FAILED, reason, outdated=evaluated and cause.rule != "benchmark")
     if (epoch := _epoch(network.history or f"{network.training}/history.csv", folder)) is not None:
-        return Absent(network, STARTED, f"epoch {epoch} is complete", outdated=evaluated)
+        complete = f"epoch {epoch} is complete" if epoch else "no epoch is complete yet"
+        return Absent(network, STARTED, complete, outdated=evaluated)
     if evaluated and any(_epoch(history, folder) is not None for history in _ancestors(network)):
         return Absent(network, WAITING, "what it is made from is being trained again", outdated=True)
     what = {"quality": "accuracy", "speed": "latency"}
