@@ -7,12 +7,14 @@ import warnings
 import numpy as np
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
 import trained_elsewhere
 from samples import colored_squares, model_settings, train_in, training_settings
 from winnow.check.feasibility import check_network
+from winnow.config.catalog import NETWORKS
 from winnow.config.check_request import check_request
 from winnow.config.resolve import check_own_files, resolve
 from winnow.config.settings import CheckSettings, ImportSettings, PruningSettings, StrategySettings
@@ -319,6 +321,21 @@ def test_pruning_goes_back_to_initial_weights_of_a_file_and_scores_them(tmp_path
     name = "fc.weight"
     keep = step.masks.keep[name]
     assert torch.equal(step.model.state_dict()[name], torch.where(keep, initial.state_dict()[name], 0.0))
+
+
+@pytest.mark.parametrize("name", [name for name, network in NETWORKS.items() if network.weights])
+def test_torchvisions_weights_fit_its_networks_but_for_the_head(tmp_path, name):
+    entries = getattr(torchvision.models, NETWORKS[name].weights)
+    assert (
+        resolve(config(models={name: {"weights": "torchvision:IMAGENET1K_V1"}})).imports[name]["imported"]["weights"]
+        == f"torchvision:{entries.IMAGENET1K_V1}"
+    )
+    state = getattr(torchvision.models, name)().state_dict()
+    model = imported(tmp_path, saved(tmp_path, state), new_head=True, network=model_settings(name))
+    own = model.state_dict()
+    other = [name for name, value in state.items() if not torch.equal(own[name], value)]
+    assert [name.rpartition(".")[2] for name in other] == ["weight", "bias"]
+    assert {own[name].shape[0] for name in other} == {4}
 
 
 def test_torchvisions_weights_are_verified_and_offline_say_which_file_to_put_where(tmp_path, monkeypatch):

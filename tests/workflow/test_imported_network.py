@@ -22,7 +22,7 @@ NET = {"factory": "trained_elsewhere:small_net", "weights": "mine/checkpoint.pth
 PRUNED = f"{FOLDER}/seed0/l1-global-unstructured-0.5-x1-none/round1"
 STUDY = {
     "datasets": {"shapes": {"source": "image_folder", "path": "mine/images", "image_size": 32}},
-    "models": {"plain": NET | {"training": {"epochs": 0}, "trained": {"seconds": 12.5}}},
+    "models": {"plain": NET | {"training": {"epochs": 0}, "trained": {"joules": 5000}}},
     "quantization": {"methods": ["ptq"], "ptq": {"calibration_samples": 32}},
     "pruning": {"ratio": [0.5]},
     "recommend": {"max_accuracy_drop": 50},
@@ -83,20 +83,22 @@ def test_an_imported_network_computes_what_the_script_says(imported):
 def test_it_is_pruned_quantized_and_recommended_without_an_epoch(imported):
     results = pd.read_csv(imported.root / "results/tiny/results.csv").set_index(["run", "precision"])
     assert sorted(results.index.get_level_values("precision")) == ["fp32", "fp32", "ptq"]
-    assert (results["training_seconds"] == 12.5).all()
-    assert results[["training_joules", "training_device", "training_energy_estimated"]].isna().all(axis=None)
+    assert (results["training_joules"] == 5000).all()
+    assert not results["training_energy_estimated"].any()
+    assert results[["training_seconds", "training_device", "training_precision"]].isna().all(axis=None)
     assert (results["top1"] > 0.4).all()
     pruned = results.xs("fp32", level="precision").iloc[1]
     assert pruned["achieved_sparsity"] == pytest.approx(0.5, abs=0.001)
     histories = [imported.root / f"{run}/history.csv" for run in (f"{FOLDER}/seed0/dense", PRUNED)]
     assert [len(path.read_text().splitlines()) for path in histories] == [1, 1]
     record = json.loads((imported.root / f"{PRUNED}/training.json").read_text())
-    assert (record["trained_here"], record["energy"]) == (False, None)
+    assert (record["trained_here"], record["seconds"], record["energy"]["source"]) == (False, None, "stated")
     card = (imported.root / "results/tiny/best/shapes/plain/model_card.md").read_text()
     assert "not trained here: weights as they were imported" in card
     page = (imported.root / "results/tiny/overview.html").read_text()
     assert "weights: mine/checkpoint.pth" in page
-    assert "nan" not in (imported.root / "results/tiny/tables/quantization.md").read_text()
+    for name in ("quantization", "pruning", "ranking"):
+        assert "nan" not in (imported.root / f"results/tiny/tables/{name}.md").read_text()
 
 
 def test_make_check_ends_in_a_short_table(imported):

@@ -318,6 +318,11 @@ def source_of_report(script):
     return source_digest(script, words=tuple(map(criterion, sorted(names))))
 
 
+def gpus_for(training):
+    """None to take weights as they are."""
+    return GPUS if training["epochs"] else 0
+
+
 def growing(amount):
     """A resource that grows with every attempt, so that a retry after an out-of-memory or time limit helps."""
     return lambda wildcards, attempt: amount * attempt

@@ -123,7 +123,7 @@ rule tune:
     resources:
         mem_mb=growing(8000),
         runtime=growing(720),
-        gpu=GPUS,
+        gpu=lambda wildcards: gpus_for(STUDY.training[wildcards.model]),
     params:
         model=lookup(dpath="{model}", within=STUDY.models),
         factory=lookup(dpath="{model}", within=FACTORIES),

@@ -2,12 +2,12 @@
 
 from adapter import Snakemake, job
 from winnow.config.settings import ImportSettings, ModelSettings
-from winnow.data.dataset import load_dataset
+from winnow.data.dataset import read_task
 from winnow.models.imported import import_weights
 
 snakemake: Snakemake
 
 with job(snakemake):
-    task = load_dataset(snakemake.input.data).task
+    task = read_task(snakemake.input.data)
     settings, network = ImportSettings.of(snakemake.params.settings), ModelSettings.of(snakemake.params.model)
     import_weights(snakemake.output.weights, settings, network, task)

@@ -201,7 +201,10 @@ def _checked(outcome: Outcome) -> Iterator[Block]:
     if not outcome.checks:
         return
     yield Heading("Tried before training", 3)
-    yield Text("Before anything is trained, all that the study asks of a network is tried once, with random weights.")
+    yield Text(
+        "Before anything is trained, all that the study asks of a network is tried once, with random weights or, if it "
+        "was imported, its own."
+    )
     lines = []
     for check in outcome.checks:
         failed = [finding.what for finding in check.checks if not finding.works]

@@ -87,7 +87,8 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
         WinnowError: the loss is not finite, the network fails, there is only one image, or the device is not there.
         Interrupted: SIGTERM came; the state is saved, and the same call resumes from it.
     """
-    device = resolve_device(settings.device, job.label)
+    epochs = settings.epochs - job.first_epoch
+    device = resolve_device(settings.device if epochs else "cpu", job.label)
     precision = resolve_precision(settings.precision, device)
     make_deterministic()
     model = trainee.model.to(device).to(memory_format=torch.channels_last)
@@ -184,7 +185,7 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
         warn_of_nothing_learned(job.label, progress.history[-1]["validation_accuracy"], validation)
     seconds, energy = round(progress.seconds, 3), clock.energy()
     return Training(
-        trained_here=settings.epochs > job.first_epoch,
+        trained_here=epochs > 0,
         seconds=seconds,
         energy=energy,
         total_seconds=seconds,
