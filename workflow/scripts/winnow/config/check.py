@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,6 +18,10 @@ from winnow.errors import WinnowError
 from winnow.study.grid import criterion_slug, expand, unused_exclusions
 from winnow.study.vocabulary import AXES, PTQ, QAT, criterion
 
+_MOST_STRATEGIES = 20_000
+_ROUNDING = 1e-9
+_MOST_NETWORKS = 100_000  # Snakemake plans some 250 a second, and needs 100 kB for each
+
 
 def check(config: Configuration) -> None:
     """Refuse a configuration whose keys do not go together.
@@ -23,8 +29,27 @@ def check(config: Configuration) -> None:
     Raises:
         WinnowError: one line for each conflict.
     """
-    if lines := [f"configuration: {conflict}" for conflict in _conflicts(config)]:
-        raise WinnowError("\n".join(lines))
+    for conflicts in (_size_of_study_conflicts, _conflicts):  # the first tells what is too much to look through
+        if lines := [f"configuration: {conflict}" for conflict in conflicts(config)]:
+            raise WinnowError("\n".join(lines))
+
+
+def _size_of_study_conflicts(config: Configuration) -> Iterator[str]:
+    networks = len(config.datasets) * len(config.models) * len(config.seeds)
+    pruning = config.pruning
+    if pruning:
+        strategies = math.prod(len(getattr(pruning, axis)) for axis in AXES)
+        if strategies > _MOST_STRATEGIES:
+            yield f"pruning has {strategies:,} combinations, more than {_MOST_STRATEGIES:,}; shorten its lists"
+            return
+        pairs = len(pruning.chosen("datasets", config.datasets)) * len(pruning.chosen("models", config.models))
+        rounds = sum(strategy["rounds"] for strategy in expand(pruning.grid()).values())
+        networks += pairs * len(config.seeds) * rounds
+    if networks > _MOST_NETWORKS:
+        yield (
+            f"the study trains {networks:,} networks, more than {_MOST_NETWORKS:,}; use fewer seeds or models"
+            f"{', or shorter lists in pruning, above all of rounds' if pruning else ''}"
+        )
 
 
 def _conflicts(config: Configuration) -> Iterator[str]:
@@ -49,7 +74,7 @@ def _conflicts(config: Configuration) -> Iterator[str]:
 
 
 def _duplicates(key: str, values: Sequence[Any]) -> Iterator[str]:
-    for value in dict.fromkeys(v for v in values if values.count(v) > 1):
+    for value in (value for value, count in Counter(values).items() if count > 1):
         yield f"{key} lists {value!r} more than once; list each value once"
 
 
@@ -107,6 +132,7 @@ def _pruning_conflicts(config: Configuration, pruning: Pruning) -> Iterator[str]
     yield from _name_conflicts("pruning.models", pruning.models, config.models)
     yield from _criterion_conflicts(pruning)
     yield from _exclusion_conflicts(pruning)
+    yield from _density_conflicts(pruning)
     if any(criterion(name).gradient for name in pruning.criterion):
         for name in pruning.chosen("datasets", config.datasets):
             wanted = pruning.calibration_samples
@@ -136,6 +162,12 @@ def _criterion_conflicts(pruning: Pruning) -> Iterator[str]:
                 f"pruning.criterion lists {first!r} and {name!r}, which are both {criterion_slug(name)} in the names "
                 "of files; rename one"
             )
+
+
+def _density_conflicts(pruning: Pruning) -> Iterator[str]:
+    ratio, least = max(pruning.ratio), pruning.min_density
+    if ratio + least > 1 + _ROUNDING:
+        yield f"pruning.min_density {least:g} keeps more of each layer than pruning.ratio {ratio:g} leaves; lower one"
 
 
 def _exclusion_conflicts(pruning: Pruning) -> Iterator[str]:
