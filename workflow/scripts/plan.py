@@ -6,8 +6,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+from winnow.config.imports import check_imports
 from winnow.config.read import read
-from winnow.config.resolve import resolve
+from winnow.config.resolve import check_images, resolve
 from winnow.errors import WinnowError
 from winnow.planning.costs import ASSUMED_IMAGES_PER_SECOND, Costs
 from winnow.planning.dry_run import read_dry_run
@@ -26,6 +27,8 @@ def main() -> None:
         parser.error("--slots and --images-per-second must be positive")
     try:
         study = resolve(read(arguments.configfile))
+        check_imports(study)
+        check_images(study)
     except WinnowError as error:
         sys.exit(f"error: {error}")
     plan = read_dry_run(dry_run(arguments))

@@ -60,7 +60,9 @@ def _conflicts(config: Configuration) -> Iterator[str]:
     yield from _duplicates("training.rewind_epochs", config.training.rewind_epochs)
     for name, model in config.models.items():
         yield from _model_conflicts(name, model)
-        yield from _schedule_conflicts(f"training of {name}", training_of(config, name))
+        training = training_of(config, name)
+        yield from _schedule_conflicts(f"training of {name}", training)
+        yield from _late(f"training of {name}", "rewind_epochs", config.training.rewind_epochs, training.epochs)
         if QAT in config.quantization.methods:
             yield from _schedule_conflicts(f"quantization.qat of {name}", qat_of(config, name))
     for name, dataset in config.datasets.items():
@@ -98,12 +100,12 @@ def _schedule_conflicts(where: str, training: Training | Qat) -> Iterator[str]:
     dropped = training.schedule == "multi_step"
     if dropped and not training.milestones:
         yield f"{where}: schedule multi_step needs milestones"
-    listed = {"milestones": training.milestones if dropped else ()}
-    if isinstance(training, Training):
-        listed["rewind_epochs"] = training.rewind_epochs
-    for key, values in listed.items():
-        if late := [epoch for epoch in values if epoch > epochs]:
-            yield f"{where}: {key} lists {late[0]}, but training ends after epoch {epochs}"
+    yield from _late(where, "milestones", training.milestones if dropped else (), epochs)
+
+
+def _late(where: str, key: str, listed: Sequence[float], epochs: int) -> Iterator[str]:
+    if late := [epoch for epoch in listed if epoch > epochs]:
+        yield f"{where}: {key} lists {late[0]}, but training ends after epoch {epochs}"
 
 
 def _size_conflicts(name: str, dataset: Dataset, config: Configuration) -> Iterator[str]:
@@ -178,7 +180,7 @@ def _exclusion_conflicts(pruning: Pruning) -> Iterator[str]:
     for exclusion in unused_exclusions(grid):
         texts = (f"{axis}: {values[0] if len(values) == 1 else values}" for axis, values in exclusion.items())
         yield f"pruning.exclude: {{{', '.join(texts)}}} matches no combination of the lists; correct or remove it"
-    if not expand(grid):
+    if all(grid["exclude"]) and not expand(grid):
         yield "pruning.exclude leaves no combination; remove an exclusion, or the pruning section"
 
 

@@ -33,13 +33,15 @@ def read(path: str | Path) -> dict[str, Any]:
         WinnowError: one line with the file, and the place in it where there is one.
     """
     path = Path(path)
+    path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    name = shown(str(path))
     try:
         values = _values(_text(path))
     except _Unfit as unfit:
-        raise WinnowError(f"configuration: {shown(str(path))}{unfit}") from None
+        raise WinnowError(f"configuration: {name}{unfit}") from None
     if not isinstance(values, dict):
         found = "holds nothing" if values is None else f"holds {told(values)}"
-        raise WinnowError(f"configuration: {shown(str(path))} {found}; write keys, beginning with `study: name`")
+        raise WinnowError(f"configuration: {name} {found}; write keys, beginning with `study: name`")
     return values
 
 
@@ -66,7 +68,7 @@ def _text(path: Path) -> str:
 
 def _near(path: Path) -> str:
     names = [entry.name for entry in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=1)
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
     return f"; did you mean {shown(str(path.with_name(near[0])))}?" if near else "; name one that does"
 
 
