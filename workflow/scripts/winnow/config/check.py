@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from winnow.config.catalog import NETWORKS, SOURCES
 from winnow.config.keys.pruning import Pruning
@@ -15,9 +15,10 @@ from winnow.config.keys.study import Configuration, Dataset, Model
 from winnow.config.keys.training import Training
 from winnow.config.overrides import LOOKED_UP, SHIPPED_IN, qat_of, recommend_of, rewind_epochs, training_of
 from winnow.errors import WinnowError
-from winnow.study.grid import criterion_slug, expand, unused_exclusions
+from winnow.study.grid import criterion_slug, expand, ratio_slug, unused_exclusions
 from winnow.study.vocabulary import AXES, PTQ, QAT, criterion
 
+S = TypeVar("S")
 _MOST_STRATEGIES = 20_000
 _ROUNDING = 1e-9
 _MOST_NETWORKS = 100_000  # Snakemake plans some 250 a second, and needs 100 kB for each
@@ -132,7 +133,8 @@ def _pruning_conflicts(config: Configuration, pruning: Pruning) -> Iterator[str]
         yield from _duplicates(f"pruning.{axis}", getattr(pruning, axis))
     yield from _name_conflicts("pruning.datasets", pruning.datasets, config.datasets)
     yield from _name_conflicts("pruning.models", pruning.models, config.models)
-    yield from _criterion_conflicts(pruning)
+    yield from _slug_conflicts("criterion", pruning.criterion, criterion_slug)
+    yield from _slug_conflicts("ratio", pruning.ratio, ratio_slug)
     yield from _exclusion_conflicts(pruning)
     yield from _density_conflicts(pruning)
     if any(criterion(name).gradient for name in pruning.criterion):
@@ -155,14 +157,14 @@ def _name_conflicts(key: str, names: Sequence[str] | None, known: Sequence[str] 
             yield f"{key} lists {name!r}, which is none of {', '.join(known)}"
 
 
-def _criterion_conflicts(pruning: Pruning) -> Iterator[str]:
-    named: dict[str, str] = {}
-    for name in dict.fromkeys(pruning.criterion):
-        first = named.setdefault(criterion_slug(name), name)
-        if first != name:
+def _slug_conflicts(axis: str, values: Sequence[S], slug_of: Callable[[S], str]) -> Iterator[str]:
+    named: dict[str, S] = {}
+    for value in dict.fromkeys(values):
+        slug = slug_of(value)
+        first = named.setdefault(slug, value)
+        if first != value:
             yield (
-                f"pruning.criterion lists {first!r} and {name!r}, which are both {criterion_slug(name)} in the names "
-                "of files; rename one"
+                f"pruning.{axis} lists {first!r} and {value!r}, which are both {slug} in the names of files; change one"
             )
 
 
