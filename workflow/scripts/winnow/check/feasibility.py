@@ -33,12 +33,13 @@ from winnow.models.user_code import user_code
 from winnow.models.weights import save_weights
 from winnow.prune.exported_zeros import check_exported_zeros
 from winnow.prune.masks import Masks
+from winnow.prune.sensitivity import check_samples
 from winnow.prune.step import Ancestors, PrunedNetwork, prune
 from winnow.quantize.aware import AwareTraining
 from winnow.quantize.dynamic import quantize_dynamic
-from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.quantize.static import calibration_batches, check_calibration, quantize_static
 from winnow.study.check import Check, Finding
-from winnow.study.vocabulary import DYNAMIC, FP32, PRECISIONS, PTQ, QAT, RUNTIMES, SCORED
+from winnow.study.vocabulary import DYNAMIC, FP32, PRECISIONS, PTQ, QAT, RUNTIMES, SCORED, criterion
 from winnow.train.loop import Job, Trainee, train
 from winnow.train.resume import ResumeFile
 
@@ -141,8 +142,9 @@ class _Check:
         return self._integers(DYNAMIC)
 
     def _ptq(self) -> _Details:
+        check_calibration(self.data, self.settings.ptq.calibration_samples)
         batches = calibration_batches(self.few, len(self.few.train_index))
-        return self._export_integer(quantize_static(self.model, batches, self.settings.observer), PTQ)
+        return self._export_integer(quantize_static(self.model, batches, self.settings.ptq.observer), PTQ)
 
     def _qat(self, settings: QatSettings) -> _Details:
         aware = self._aware(self.model, settings, None)
@@ -154,6 +156,8 @@ class _Check:
     def _pruned(self, strategy: StrategySettings, settings: PruningSettings) -> _Details:
         """Take one round; of the first criterion of a structure, also export what would be retrained."""
         what = f"{strategy.structure} by {strategy.criterion}"
+        if criterion(strategy.criterion).gradient:
+            check_samples(self.data, settings.calibration_samples, self._label(what))
         weights, start = self.folder / "weights.safetensors", self.folder / "start.safetensors"
         save_weights(weights, self.model)
         step = prune(
