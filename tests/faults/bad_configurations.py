@@ -228,7 +228,7 @@ SETTINGS: list[tuple[str, str]] = [
         "models: {a: {factory: 'mine.deeper:f'}}",
         r"models.a.factory: there is no module mine.deeper beside .*mine.py; put",
     ),
-    ("models: {a: {factory: 'mine:smal'}}", r"models.a.factory: .*mine.py has no smal; did you mean 'small'\?"),
+    ("models: {a: {factory: 'mine:smalls'}}", r"models.a.factory: .*mine.py has no smalls; did you mean 'small'\?"),
     (
         "models: {a: {factory: 'mine:other'}}",
         r"models.a.factory: .*mine.py has no other; write it, or correct its name",

@@ -161,7 +161,7 @@ PROGRAMS = {
 SAID_BY_ALL = {
     "twice": "study: s\nstudy: t\n",
     "unknown": whole("sedes: [1]"),
-    "factory": whole("models: {a: {factory: 'mine:smal'}}"),
+    "factory": whole("models: {a: {factory: 'mine:smalls'}}"),
 }
 SAID_BY_WINNOW = {
     "latin": "study: s\n# caf\u00e9\n".encode("latin-1"),
