@@ -16,8 +16,9 @@ from winnow.config.settings import BenchmarkSettings
 from winnow.deploy.runtimes import Network, failures, load_module, shipping
 from winnow.measure.energy import EnergyMeter
 from winnow.measure.machine import machine
+from winnow.measure.neighbours import Neighbours
 from winnow.study.identity import Identity
-from winnow.study.speed import Speed, Timing
+from winnow.study.speed import NOTICEABLE_LOAD, Speed, Timing
 from winnow.study.vocabulary import RUNTIMES
 
 log = logging.getLogger(__name__)
@@ -69,14 +70,18 @@ def benchmark(
     for timing in timings:
         timing.run(settings.warmup_seconds, repeats=3)
         timing.milliseconds.clear()
+    neighbours = Neighbours()
     meter.start()
     for _ in range(_ROUNDS):
         for timing in timings:
             meter.lap()
             timing.run(settings.seconds / _ROUNDS, repeats=_MIN_REPEATS // _ROUNDS)
             timing.joules += meter.lap()
+    load = neighbours.busy_cores()
+    if load > NOTICEABLE_LOAD:
+        log.warning("%s: other programs kept %.1f cores busy while it was timed; latencies may be too high", path, load)
     summaries = tuple(_summary(timing, meter) for timing in timings)
-    return Speed(**asdict(identity), machine=machine(), timings=summaries)
+    return Speed(**asdict(identity), machine=machine(), other_load=load, timings=summaries)
 
 
 def _configurations(

@@ -9,6 +9,9 @@ from winnow.study.energy import Energy
 from winnow.study.identity import Identity
 from winnow.study.record import Record
 
+NOTICEABLE_LOAD = 0.1
+"""Cores that other programs keep busy, from which on a timing is said to be disturbed."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -39,7 +42,12 @@ class Timing:
 
 @dataclass(frozen=True)
 class Speed(Identity, Record):
-    """speed.json: how fast one model.onnx is."""
+    """speed.json: how fast one model.onnx is.
+
+    Attributes:
+        other_load: cores that other programs kept busy meanwhile, on average.
+    """
 
     machine: Machine
+    other_load: float
     timings: tuple[Timing, ...]
