@@ -272,7 +272,7 @@ def test_totals_are_unknown_after_something_unknown_and_sums_otherwise(tmp_path)
 def asked(**changes):
     """What a study asks of the network of the script."""
     model = {"factory": "trained_elsewhere:small_net", "weights": "net.pth"} | changes
-    methods = {"methods": ["ptq"]}
+    methods = {"methods": ["ptq"], "ptq": {"calibration_samples": 32}}
     return CheckSettings.of(
         check_request(resolve(config(models={"net": model}, quantization=methods)), "digits", "net")
     )
@@ -471,8 +471,8 @@ def test_a_file_that_is_not_there_is_named_before_a_run(tmp_path, monkeypatch):
         check_own_files(study)
     (tmp_path / "net.pth").mkdir()
     assert str(caught.value).splitlines() == [
-        "configuration: models.resnet18.weights: net.pth does not exist",
-        "configuration: models.resnet18.initial_weights: init.pth does not exist",
+        "configuration: models.resnet18.weights: net.pth does not exist; put the file there, or correct it",
+        "configuration: models.resnet18.initial_weights: init.pth does not exist; put the file there, or correct it",
     ]
     with pytest.raises(WinnowError, match=r"models.resnet18.weights: net.pth is no file"):
         check_own_files(study)

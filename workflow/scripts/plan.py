@@ -1,14 +1,14 @@
 """plan: a configuration -> what the study would take, before anything runs. See `make plan`."""
 
 import argparse
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-import yaml
-
-from winnow.config.resolve import resolve
+from winnow.config.imports import check_imports
+from winnow.config.read import read
+from winnow.config.resolve import check_own_files, resolve
 from winnow.errors import WinnowError
 from winnow.planning.costs import ASSUMED_IMAGES_PER_SECOND, Costs
 from winnow.planning.dry_run import read_dry_run
@@ -23,11 +23,13 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=1, help="jobs at a time: GPUs, nodes, or 1 for this machine")
     parser.add_argument("--images-per-second", type=float, default=ASSUMED_IMAGES_PER_SECOND)
     arguments = parser.parse_args()
-    if arguments.slots < 1 or arguments.images_per_second <= 0:
+    if arguments.slots < 1 or not 0 < arguments.images_per_second < math.inf:
         parser.error("--slots and --images-per-second must be positive")
     try:
-        study = resolve(yaml.safe_load(Path(arguments.configfile).read_text(encoding="utf-8")) or {})
-    except (WinnowError, OSError, yaml.YAMLError) as error:
+        study = resolve(read(arguments.configfile))
+        check_imports(study)
+        check_own_files(study)
+    except WinnowError as error:
         sys.exit(f"error: {error}")
     plan = read_dry_run(dry_run(arguments))
     sys.stdout.write(plan_text(plan, Costs(study, images_per_second=arguments.images_per_second), arguments.slots))

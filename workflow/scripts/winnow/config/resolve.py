@@ -41,14 +41,26 @@ def check_own_files(study: Study) -> None:
 
 def _absent(study: Study) -> Iterator[str]:
     for name, dataset in study.datasets.items():
-        if SOURCES[dataset["source"]].own_files and not Path(dataset["path"]).exists():
-            yield f"datasets.{name}.path: {dataset['path']} does not exist"
+        if SOURCES[dataset["source"]].own_files and (problem := _problem(Path(dataset["path"]), "the images")):
+            yield f"datasets.{name}.path: {dataset['path']} {problem}"
     for name, files in study.imports.items():
         for settings in files.values():
             path = Path(settings["weights"])
-            if not settings["weights"].startswith(TORCHVISION) and not path.is_file():
-                problem = "is no file" if path.exists() else "does not exist"
+            if settings["weights"].startswith(TORCHVISION):
+                continue
+            if problem := _problem(path, "the file") or ("" if path.is_file() else "is no file; correct it"):
                 yield f"models.{name}.{settings['entry']}: {path} {problem}"
+
+
+def _problem(path: Path, what: str) -> str:
+    """Return why there is nothing at a path; "" if there is."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return f"does not exist; put {what} there, or correct it"
+    except OSError as error:
+        return f"cannot be reached ({error.strerror}); correct it"
+    return ""
 
 
 def check_prepared(study: Study, folder: Path) -> None:
