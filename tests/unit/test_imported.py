@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+import yaml
 from safetensors.torch import save_file
 from torch import nn
 
 import trained_elsewhere
-from samples import colored_squares, model_settings, train_in, training_settings
+from samples import REPOSITORY, colored_squares, model_settings, train_in, training_settings
 from winnow.check.feasibility import check_network
 from winnow.config.catalog import NETWORKS
 from winnow.config.check_request import check_request
@@ -462,6 +463,15 @@ def test_a_network_with_weights_has_no_snapshots_and_later_runs_freeze_nothing()
     assert [study.training[name]["rewind_epochs"] for name in ("resnet18", "lenet5")] == [[], [2]]
     later = [study.qat["resnet18"]["training"], *(r["training"] for r in study.retraining["resnet18"].values())]
     assert [(training["freeze"], training["head_lr"]) for training in later] == 3 * [([], None)]
+
+
+def test_the_examples_of_the_guide_and_the_readme_are_studies():
+    guide = (REPOSITORY / "config/README.md").read_text().partition("### Trained elsewhere")[2]
+    models = yaml.safe_load(re.search(r"^ +models:\n(?: +.*\n)+", guide, re.MULTILINE)[0])
+    assert resolve(config(**models)).imports.keys() == {"mine", "tuned"}
+    readme = (REPOSITORY / "README.md").read_text().partition("### You have a trained network")[2]
+    study = resolve(yaml.safe_load(re.search(r"```yaml\n(.*?)```", readme, re.DOTALL)[1]))
+    assert study.training["mine"]["epochs"] == 0
 
 
 def test_a_file_that_is_not_there_is_named_before_a_run(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import difflib
 import re
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -60,6 +61,7 @@ REPORTED = STUDY.reported()
 FACTORIES = {
     name: user_digest(model["factory"]) if model["factory"] else "" for name, model in STUDY.models.items()
 }
+content_of = cache(content_digest)
 ALL_NETWORKS = list(networks(REPORTED))
 NETWORKS = [[dataset, model] for dataset in STUDY.datasets for model in STUDY.models]
 CHECKS = [f"{RESULTS}/{dataset}/{model}/check.json" for dataset, model in NETWORKS]
@@ -231,7 +233,7 @@ def own_weights(which):
 
 def content_of_weights(which):
     """What the user's own file holds: another one is noticed even if it is older."""
-    return lambda wildcards: "".join(map(content_digest, own_weights(which)(wildcards)))
+    return lambda wildcards: "".join(map(content_of, own_weights(which)(wildcards)))
 
 
 def imported(wildcards):
