@@ -59,9 +59,10 @@ DENSE = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/dense"
 PRUNED = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{pruning}}/round{{round}}"
 REWIND_EPOCHS = next(iter(STUDY.training.values()))["rewind_epochs"]
 GPUS = int(any(training["device"] == "cuda" for training in STUDY.training.values()))
-# On one machine all cores, so that no job runs beside a benchmark. On a cluster, which has no number of cores, the
+# On one machine all cores, so that no job runs beside a benchmark. On a cluster, which has a number of jobs instead, the
 # profile asks for a whole node, and a job on it for no more threads than the scheduler was told.
-ALL_CORES = (not workflow.remote_exec and workflow.resource_settings.cores) or max(STUDY.benchmark["threads"])
+ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
+ALL_CORES = (not ON_CLUSTER and workflow.resource_settings.cores) or max(STUDY.benchmark["threads"])
 
 
 wildcard_constraints:
