@@ -1,6 +1,7 @@
 # What the rules share: the resolved study, paths, digests and resources. The only .smk with functions.
 import dataclasses
 import difflib
+import logging
 import shlex
 import sys
 from pathlib import Path
@@ -18,8 +19,10 @@ from winnow.figures.catalog import figures_of
 from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
 from winnow.study.vocabulary import FP32, PRECISIONS, QAT, RUNTIMES, SCORED, criterion
+from winnow.planning.failures import Failures, give_up_what_is_refused
 from winnow.planning.snakemake_speedups import speed_up
 from winnow.planning.provenance import source_digest, user_digest
+from winnow.refusal import allow_all
 from winnow.report.sources import INTERACTIVE, PAGE, source_paths
 from winnow.planning.slurm_limits import Request, check_requests, configured_partitions, partition_memory
 
@@ -63,6 +66,11 @@ GPUS = int(any(training["device"] == "cuda" for training in STUDY.training.value
 # profile asks for a whole node, and a job on it for no more threads than the scheduler was told.
 ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
 ALL_CORES = (not ON_CLUSTER and workflow.resource_settings.cores) or max(STUDY.benchmark["threads"])
+
+FAILURES = Failures(Path(LOGS))
+if workflow.is_main_process:
+    logging.getLogger("snakemake.logging").addFilter(FAILURES)
+    give_up_what_is_refused()
 
 
 wildcard_constraints:
@@ -237,6 +245,12 @@ def runtime_modules(names):
 def growing(amount):
     """A resource that grows with every attempt, so that a retry after an out-of-memory or time limit helps."""
     return lambda wildcards, attempt: amount * attempt
+
+
+def report_failures():
+    """Say in one line each, at the very end, which jobs have failed for good."""
+    if summary := FAILURES.summary(workflow.scheduler.failed):
+        logging.getLogger("snakemake.logging").error(summary)
 
 
 def check_cluster():

@@ -18,8 +18,9 @@ from types import TracebackType
 from typing import Any
 
 from winnow.ancestor import end_with
-from winnow.errors import Interrupted, WinnowError, is_out_of_memory
+from winnow.errors import Interrupted, WinnowError, is_final, is_out_of_memory
 from winnow.files import remove_remains
+from winnow.refusal import allow, refuse
 from winnow.sole_writer import SoleWriter
 from winnow.study.identity import Identity
 from winnow.study.training_state import discard_state_of
@@ -55,6 +56,7 @@ def _begin(snakemake: Any) -> None:
         atexit.register(writer.release)
     finally:
         _log_to(snakemake.log[0], "w" if writer else "a")  # the log of another writer stays
+    allow(snakemake.log[0])
     end_with("snakemake")
     if writer.held:
         for path in outputs:
@@ -84,6 +86,8 @@ def _explain(snakemake: Any, error: Exception) -> None:
         log.error("%s failed", rule, exc_info=error)
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         log.error("error: %s: %s failed (%s); the log has the traceback", run, rule, cause)
+    if is_final(error):
+        refuse(snakemake.log[0], "; ".join(str(error).splitlines()))
 
 
 def _log_to(path: str, mode: str) -> None:

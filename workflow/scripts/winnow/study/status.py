@@ -33,6 +33,9 @@ class Failure:
     run: str
     error: str
 
+    def __str__(self) -> str:
+        return f"{self.rule} of {self.run}: {self.error.removeprefix(f'{self.run}: ')}"
+
     def stops(self, network: Network) -> bool:
         """Whether a network cannot be made, or scored, because of this."""
         if self.rule in _MAKES and network.precision != _MAKES[self.rule]:
@@ -69,14 +72,15 @@ def failures(folder: Path) -> list[Failure]:
     """
     found = []
     for path in sorted((folder / "logs").rglob("*.log")):
-        if error := _last_error(path):
+        if error := last_error(path):
             rule, _, run = path.relative_to(folder / "logs").with_suffix("").as_posix().partition("/")
             if rule not in _WRITES or not (folder / run / _WRITES[rule]).exists():
                 found.append(Failure(rule, run, error))
     return found
 
 
-def _last_error(path: Path) -> str | None:
+def last_error(path: Path) -> str | None:
+    """Return the last line of a job's log that says why it failed, if one does."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -100,8 +104,7 @@ def _absent(network: Network, folder: Path, failed: list[Failure]) -> Absent | N
     lacking = [name for name in ("quality", "speed") if not (folder / network.folder / f"{name}.json").exists()]
     evaluated = "quality" not in lacking
     if cause := next((failure for failure in failed if failure.stops(network)), None):
-        reason = f"{cause.rule} of {cause.run}: {cause.error}"
-        return Absent(network, FAILED, reason, outdated=evaluated and cause.rule != "benchmark")
+        return Absent(network, FAILED, str(cause), outdated=evaluated and cause.rule != "benchmark")
     if (epoch := _epoch(network.history or f"{network.training}/history.csv", folder)) is not None:
         return Absent(network, STARTED, f"epoch {epoch} is complete", outdated=evaluated)
     if evaluated and any(_epoch(history, folder) is not None for history in _ancestors(network)):
