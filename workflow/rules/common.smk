@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
@@ -71,6 +72,10 @@ FAILURES = Failures(Path(LOGS))
 if workflow.is_main_process:
     logging.getLogger("snakemake.logging").addFilter(FAILURES)
     give_up_what_is_refused()
+    if ExecutorPluginRegistry().is_installed("slurm"):
+        from winnow.cluster.executor import install
+
+        install(STUDY.study)
 
 
 wildcard_constraints:

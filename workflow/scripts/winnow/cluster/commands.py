@@ -1,0 +1,27 @@
+"""Questions to Slurm by its own commands."""
+
+from __future__ import annotations
+
+import subprocess
+
+from winnow.errors import WinnowError
+
+_PATIENCE = 60  # seconds
+
+
+class Unanswered(WinnowError):
+    """Slurm did not answer; the message is what its command said."""
+
+
+def ask(*command: str) -> list[str]:
+    """Return the lines that a command prints.
+
+    Raises:
+        Unanswered: there is no such command, it failed, or it took more than a minute.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_PATIENCE)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (getattr(error, "stderr", None) or "").strip() or str(error)
+        raise Unanswered(said.splitlines()[0]) from error
+    return done.stdout.splitlines()
