@@ -45,7 +45,7 @@ def jobs(project: Project) -> list[dict[str, str]]:
 
 
 def jobs_of(project: Project, rule: str) -> list[dict[str, str]]:
-    return [job for job in jobs(project) if re.match(rf"rule_{rule}(_wildcards_|$)", job.get("Comment", ""))]
+    return [job for job in jobs(project) if re.match(rf"\w+: (\S+\+)?{rule}( of |\+|$)", job.get("Comment", ""))]
 
 
 def wait(condition: Callable[[], object], seconds: float = 600, seen: Callable[[], str] = lambda: "") -> object:

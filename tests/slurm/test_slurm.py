@@ -4,6 +4,7 @@ One file, so that test processes share the one cluster. What fails takes time, s
 """
 
 import json
+import re
 from dataclasses import dataclass
 from subprocess import Popen
 
@@ -168,9 +169,15 @@ def test_the_table_is_that_of_one_machine(finished, tmp_path):
     asked = jobs(project)
     assert {job["Partition"] for job in asked} == {"cpu"}
     assert not any("gpu" in job.get("TRES", "") for job in asked)
-    names = {job["Comment"].split("_wildcards_")[0] for job in asked}
-    group = "rule_network_calibrate_evaluate_export_quantize_dynamic"
-    assert names == {"rule_check_network", "rule_train", "rule_train_quantized", "rule_benchmark", group}
+    names = [job["Comment"] for job in asked]
+    assert len(set(names)) == len(names)
+    rules = {"check_network", "train", "train_quantized", "benchmark", "export", "evaluate"}
+    assert {re.match(r"tiny: (\S+) of digits/lenet5", name)[1] for name in names} == {
+        *rules,
+        "evaluate+quantize_dynamic",
+        "calibrate+evaluate",
+    }
+    assert all(job["JobName"].startswith("tiny_") for job in asked)
     assert "prepare_dataset" in output
     assert {job["OverSubscribe"] for job in jobs_of(project, "benchmark")} == {"NO"}
     assert {job["Requeue"] for job in asked} == {"1"}
@@ -193,11 +200,9 @@ def test_a_gpu_is_asked_for_if_the_configuration_says_so(tmp_path):
             ("--set-resources", "train:mem_mb=900000"),
             "rule train asks for 900000 MB of memory, but the largest node of",
         ),
-        # a node has 64,000: enough for one of them, not for those that a group does at once
-        (
-            ("--set-resources", "evaluate:mem_mb=40000"),
-            "the group of calibrate, evaluate, export, quantize_dynamic asks for",
-        ),
+        (("--set-resources", "evaluate:mem_mb=70000"), "the group of calibrate, evaluate asks for"),
+        (("--set-resources", "train:runtime=20000"), "rule train asks for 20000 minutes, but partition cpu ends jobs"),
+        (("--set-threads", "train=16"), "rule train asks for 16 CPUs, but the largest node of cpu has 8"),
         (("--set-resources", "train:slurm_partition=none"), "rule train asks for partition none, which this cluster"),
     ],
 )

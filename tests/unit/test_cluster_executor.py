@@ -37,6 +37,7 @@ class Job:
 
     def __init__(self, rule: str = "train", **resources):
         self.rule, self.name, self.jobid, self.threads = SimpleNamespace(name=rule), rule, 1, 1
+        self.attempt = 1
         self.log = [f"results/tiny/logs/{rule}/digits/lenet5/seed0.log"]
         self.resources = ResourceList(fromdict=resources | {"runtime": 30, "mem_mb": 4000})
         self.wildcards = ["digits", "lenet5", "0"]

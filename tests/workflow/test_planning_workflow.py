@@ -51,7 +51,6 @@ def test_a_plan_for_a_cluster_has_the_same_jobs_and_whole_nodes(project):
     jobs = jobs_of(there)
     assert jobs == jobs_of(here)
     assert jobs["retrain"] == 1
-    assert rule_hours(plan_of(project, "--profile", "profiles/slurm"), "benchmark") < rule_hours(there, "benchmark")
     assert f"benchmark takes whole nodes: {jobs['benchmark']} jobs" in there
     assert rule_hours(there, "benchmark") / jobs["benchmark"] > 64 * 10 / 3600
     assert [line for line in there.splitlines() if line.startswith("Disk:")] == [

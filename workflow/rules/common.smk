@@ -25,7 +25,8 @@ from winnow.planning.snakemake_speedups import speed_up
 from winnow.planning.provenance import source_digest, user_digest
 from winnow.refusal import allow_all
 from winnow.report.sources import INTERACTIVE, PAGE, source_paths
-from winnow.planning.slurm_limits import Request, check_requests, configured_partitions, partition_memory
+from winnow.cluster.limits import check_requests, configured_partitions, partitions
+from winnow.cluster.orphans import check_orphans
 
 speed_up(workflow.sourcecache)
 
@@ -68,9 +69,9 @@ GPUS = int(any(training["device"] == "cuda" for training in STUDY.training.value
 ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
 ALL_CORES = (not ON_CLUSTER and workflow.resource_settings.cores) or max(STUDY.benchmark["threads"])
 
-FAILURES = Failures(Path(LOGS))
+LOG, FAILURES = logging.getLogger("snakemake.logging"), Failures(Path(LOGS))
 if workflow.is_main_process:
-    logging.getLogger("snakemake.logging").addFilter(FAILURES)
+    LOG.addFilter(FAILURES)
     give_up_what_is_refused()
     if ExecutorPluginRegistry().is_installed("slurm"):
         from winnow.cluster.executor import install
@@ -255,30 +256,22 @@ def growing(amount):
 def report_failures():
     """Say in one line each, at the very end, which jobs have failed for good."""
     if summary := FAILURES.summary(workflow.scheduler.failed):
-        logging.getLogger("snakemake.logging").error(summary)
+        LOG.error(summary)
 
 
 def check_cluster():
-    """On Slurm, refuse what this cluster could never run, before anything is submitted."""
+    """On Slurm, refuse what this cluster could never run, or is still running, before anything is submitted."""
     if workflow.executor_plugin.name != "slurm":
         return
+    from winnow.cluster.requests import choices, distinct
+
     path = workflow.executor_settings.partition_config
     dag = workflow.persistence.dag
     submitted = {dag.get_job_group(job) or job for job in dag.needrun_jobs() if not job.is_local}
-    requests = {
-        Request(
-            tuple(sorted({part.rule.name for part in (job if job.is_group() else [job])})),
-            int(job.resources.get("mem_mb", 0)),
-            job.resources.get("slurm_partition"),
-        )
-        for job in submitted
-    }
     try:
-        check_requests(
-            sorted(requests, key=str),
-            configured_partitions(path),
-            partition_memory(),
-            path,
-        )
+        check_orphans(Path.cwd())
+        requests = distinct(submitted, choices(path))
+        for said in check_requests(requests, configured_partitions(path), partitions(), path):
+            LOG.warning(said)
     except WinnowError as error:
         raise WorkflowError(str(error))

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from snakemake.cli import args_to_api, parse_args
 
+from winnow.cluster.limits import partitions
 from winnow.config.resolve import resolve
 from winnow.errors import WinnowError
 from winnow.planning.costs import ASSUMED_IMAGES_PER_SECOND, Costs
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("--profile", default="profiles/local")
     parser.add_argument("--slots", type=int, default=1, help="jobs at a time: GPUs, nodes, or 1 for this machine")
     parser.add_argument("--images-per-second", type=float, default=ASSUMED_IMAGES_PER_SECOND)
-    parser.add_argument("--node-cores", type=int, help="cores of a node, where a job asks for a whole one")
+    parser.add_argument("--node-cores", type=int, help="where a job asks for a whole one; sinfo's largest")
     arguments = parser.parse_args()
     if arguments.slots < 1 or arguments.images_per_second <= 0:
         parser.error("--slots and --images-per-second must be positive")
@@ -30,10 +31,20 @@ def main() -> None:
         parser.error("--node-cores must be positive")
     try:
         study = resolve(yaml.safe_load(Path(arguments.configfile).read_text(encoding="utf-8")) or {})
-        costs = Costs(study, images_per_second=arguments.images_per_second, node_cores=arguments.node_cores)
-        sys.stdout.write(plan_text(dry_run(arguments), costs, arguments.slots))
+        plan = dry_run(arguments)
+        cores = arguments.node_cores or (cores_of_a_node() if any(job.whole_node for job in plan.jobs) else None)
+        costs = Costs(study, images_per_second=arguments.images_per_second, node_cores=cores)
+        sys.stdout.write(plan_text(plan, costs, arguments.slots))
     except (WinnowError, OSError, yaml.YAMLError) as error:
         sys.exit(f"error: {error}")
+
+
+def cores_of_a_node() -> int | None:
+    """Return those of the largest node of this cluster; nothing where there is none, or it does not answer."""
+    try:
+        return max((nodes.cpus for partition in partitions().values() for nodes in partition.nodes), default=None)
+    except WinnowError:
+        return None
 
 
 def dry_run(arguments: argparse.Namespace) -> Plan:

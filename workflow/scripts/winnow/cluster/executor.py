@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -21,14 +22,18 @@ from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from winnow.cluster.commands import Unanswered, ask
 from winnow.cluster.jobs import comment_of, members
+from winnow.cluster.limits import Partition, partitions
 from winnow.cluster.pending import Watch
+from winnow.cluster.requests import cap
 from winnow.cluster.submission import concerns_all, is_passing, is_unanswered, sentence
+from winnow.errors import WinnowError
 from winnow.refusal import refuse
 
 TRIED_WITH = "2.8.0"
 _PAUSE = 10.0  # seconds between questions that nobody answered
 _LOOK = 60.0  # seconds between looks at the queue, at most
 _MIN_JOB_AGE = 300  # seconds that Slurm remembers an ended job, unless its configuration says otherwise
+_LONGEST_NAME = 50  # characters of a job's name before the UUID of the run
 _query, _min_job_age, _submit_command = plugin.query_job_status, plugin.get_min_job_age, plugin.get_submit_command
 
 
@@ -53,6 +58,8 @@ class PatientExecutor(plugin.Executor):  # type: ignore[misc]
         self._refused: dict[tuple[object, ...], str] = {}
         self._this = threading.local()
         self._silent_since: float | None = None
+        if not workflow.executor_settings.jobname_prefix:
+            workflow.executor_settings.jobname_prefix = re.sub(r"[^A-Za-z0-9_-]", "-", self.study)[:_LONGEST_NAME]
         super().__init__(workflow, logger)  # begins to watch
 
     def __post_init__(self, test_mode: bool = False) -> None:
@@ -142,10 +149,18 @@ class PatientExecutor(plugin.Executor):  # type: ignore[misc]
                     refuse(member.log[0], f"Slurm refuses it: {said}")
             super()._report_job_error_threadsafe(SubmittedJobInfo(job), f"Slurm refuses it: {said}")
 
+    def _known_partitions(self) -> dict[str, Partition]:
+        try:
+            return partitions()
+        except WinnowError:  # what it cannot be held against is not lowered
+            return {}
+
     def _submit(self, job: Any) -> str:
         """Return what Slurm said against it, nothing if it took the job."""
         self._this.said, self._this.submits = "", True
         try:
+            if job.attempt > 1:
+                cap(job, self._partitions or [], self._known_partitions())
             super().run_job(job)
         except Exception as error:  # the plugin's own handling of errors fails for groups
             self._this.said = str(error)

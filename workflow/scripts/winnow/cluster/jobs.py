@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,16 @@ def members(job: Any) -> list[Any]:
 def rules_of(job: Any) -> tuple[str, ...]:
     """Return the rules of a job, or of those in a group."""
     return tuple(dict.fromkeys(str(member.rule.name) for member in members(job)))
+
+
+def change(job: Any, amounts: Mapping[str, int]) -> None:
+    """Let a job ask for other amounts of resources until its next attempt."""
+    resources = job.resources
+    if job.is_group():  # which makes a new list of them each time
+        job._resources.update(amounts)
+    else:
+        for name, amount in amounts.items():
+            setattr(resources, name, amount)
 
 
 def comment_of(study: str, job: Any) -> str:
