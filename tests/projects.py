@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -37,6 +39,7 @@ class Project:
 
     root: Path
     options: tuple[str, ...] = LOCAL
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def configure(self, **changes) -> None:
         """Write config/tiny.yaml; a change replaces keys of a section, or all data sets, or all networks."""
@@ -54,13 +57,24 @@ class Project:
         """Start snakemake; what it prints lands in output.txt."""
         with (self.root / "output.txt").open("w") as output:
             return subprocess.Popen(
-                self.command(*arguments), cwd=self.root, stdout=output, stderr=output, start_new_session=True
+                self.command(*arguments),
+                cwd=self.root,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env=os.environ | self.environment,
             )
 
     def run(self, *arguments: str, fails: bool = False) -> str:
         """Run snakemake and return what it printed."""
         done = subprocess.run(
-            self.command(*arguments), cwd=self.root, capture_output=True, text=True, timeout=600, check=False
+            self.command(*arguments),
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+            env=os.environ | self.environment,
         )
         output = done.stdout + done.stderr
         assert (done.returncode != 0) == fails, output[-6000:]

@@ -151,6 +151,20 @@ def test_a_job_that_slurm_has_forgotten_has_ended(executor, slurm):
     assert executor.ended == {"21": 0}  # whether it ended well, Snakemake tells by its files
 
 
+def test_a_job_without_a_log_is_what_slurm_says_of_it(executor, slurm):
+    slurm("squeue", listed({"21": "FAILED"}))
+    shown = "JobId=21 JobName=wrap JobState=FAILED Reason=JobLaunchFailure Requeue=1 ExitCode=0:53 NodeList=gpu1"
+    slurm("scontrol", f"echo '{shown} ReqNodeList=(null)'")
+    assert check(executor, "21") == []
+    assert executor.ended["21"] == (
+        "Slurm job 21 ended as FAILED, Reason=JobLaunchFailure, ExitCode=0:53 on gpu1, and left no log: "
+        "is there space for none, and may you write there?"
+    )
+    slurm("scontrol", "exit 1")
+    check(executor, "21")
+    assert executor.ended["21"].startswith("Slurm job 21 ended, and left no log: is there space for none")
+
+
 def test_looks_are_so_often_that_slurm_still_remembers(executor, slurm):
     slurm("squeue", listed({"21": "RUNNING"}))
     for age, longest in ((60, 20), (3600, 60)):

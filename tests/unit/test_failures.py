@@ -10,6 +10,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from winnow.errors import Occupied, WinnowError, is_final
 from winnow.planning.failures import Failures, give_up_what_is_refused
 from winnow.refusal import allow, allow_all, refusal, refuse
+from winnow.study import status
 
 RUN = "digits/lenet5/seed0/dense"
 SLURM = (
@@ -52,6 +53,21 @@ def test_the_cause_is_what_the_job_says(logs):
     assert printed(failures, job(logs, 3, "train", said, SLURM.format("FAILED"))) == [line]
     assert failures.summary([ended(3)]) == f"1 failed, with all that needs them:\n  {line}"
     assert failures.summary([]) == ""
+
+
+def test_why_a_job_was_ended_is_there_for_the_live_report(logs):
+    """It cannot say so itself, and what it has written before looks as if it went on."""
+    failures = Failures(logs)
+    printed(failures, job(logs, 3, "train", "epoch 1", SLURM.format("TIMEOUT")), job(logs, 4, "prune", "pruned", None))
+    assert status.failures(logs.parent) == []
+    failures.leave_word([ended(3)])
+    (found,) = status.failures(logs.parent)
+    assert str(found) == f"train of {RUN}: Slurm job 22 ended as TIMEOUT"
+    folder = logs / "retrain/digits/lenet5/seed0/l1-0.9"
+    folder.mkdir(parents=True)
+    refuse(folder / "round1.log", "Slurm refuses it: Invalid account")  # and no log, for it never began
+    (_, found) = sorted(status.failures(logs.parent), key=str, reverse=True)
+    assert str(found) == "retrain of digits/lenet5/seed0/l1-0.9/round1: Slurm refuses it: Invalid account"
 
 
 @pytest.mark.parametrize("status", ["TIMEOUT", "OUT_OF_MEMORY", "CANCELLED", "NODE_FAIL"])

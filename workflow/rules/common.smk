@@ -254,7 +254,8 @@ def growing(amount):
 
 
 def report_failures():
-    """Say in one line each, at the very end, which jobs have failed for good."""
+    """Say in one line each, at the very end and for `make live`, which jobs have failed for good."""
+    FAILURES.leave_word(workflow.scheduler.failed)
     if summary := FAILURES.summary(workflow.scheduler.failed):
         LOG.error(summary)
 

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 log = logging.getLogger(__name__)
-_SUFFIX = ".refused"
+REFUSED = ".refused"
 
 
 def refuse(job_log: str | Path, error: str) -> None:
@@ -32,9 +32,9 @@ def allow(job_log: str | Path) -> None:
 
 def allow_all(logs: Path) -> None:
     """Begin anew with every job of a study: whoever starts it again has mended something, or says so."""
-    for marker in logs.rglob(f"*{_SUFFIX}"):
+    for marker in logs.rglob(f"*{REFUSED}"):
         marker.unlink(missing_ok=True)
 
 
 def _marker(job_log: str | Path) -> Path:
-    return Path(job_log).with_suffix(_SUFFIX)
+    return Path(job_log).with_suffix(REFUSED)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import snakemake_executor_plugin_slurm as plugin
@@ -20,7 +21,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-from winnow.cluster.commands import Unanswered, ask
+from winnow.cluster.commands import Unanswered, ask, ending_without_log
 from winnow.cluster.jobs import comment_of, members
 from winnow.cluster.limits import Partition, partitions
 from winnow.cluster.pending import Watch
@@ -104,6 +105,9 @@ class PatientExecutor(plugin.Executor):  # type: ignore[misc]
 
     def report_job_error(self, job_info: SubmittedJobInfo, msg: str | None = None, **details: Any) -> None:
         self._settled.add(job_info.external_jobid)
+        log = (job_info.aux or {}).get("slurm_logfile")
+        if log and not Path(log).exists():
+            msg, details["aux_logs"] = ending_without_log(job_info.external_jobid, log), []
         super().report_job_error(job_info, msg=msg, **details)
 
     async def sleep(self) -> None:

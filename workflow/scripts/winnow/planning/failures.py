@@ -11,7 +11,7 @@ from typing import Any
 from snakemake.jobs import GroupJob, Job
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from winnow.refusal import refusal
+from winnow.refusal import refusal, refuse
 from winnow.study.status import Failure, last_error
 
 _STATUS = re.compile(r"SLURM-job '([\d_]+)' failed.*SLURM status is: '(\w+)'", re.DOTALL)
@@ -31,6 +31,7 @@ class Failures(logging.Filter):
         super().__init__()
         self._logs = logs
         self._lines: dict[int, str] = {}
+        self._causes: dict[int, tuple[str, str]] = {}
         self._at_fault: set[int] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -50,15 +51,25 @@ class Failures(logging.Filter):
 
     def summary(self, jobs: Iterable[Job | GroupJob]) -> str:
         """Return one line for each job that has failed for good, and has not been left out as innocent."""
-        single = [member for job in jobs for member in (job.jobs if job.is_group() else [job])]
-        lines = [self._lines[job.jobid] for job in single if job.jobid in self._lines]
+        lines = [self._lines[number] for number in self._failed(jobs)]
         if not lines:
             return ""
         return "\n".join([f"{len(lines)} failed, with all that needs them:", *sorted(f"  {line}" for line in lines)])
 
+    def leave_word(self, jobs: Iterable[Job | GroupJob]) -> None:
+        """Write beside the log of each of these why it failed, for `make live`: what was ended cannot say so itself."""
+        for log, cause in (self._causes[number] for number in self._failed(jobs)):
+            if log and refusal(log) is None:
+                refuse(log, cause)
+
+    def _failed(self, jobs: Iterable[Job | GroupJob]) -> list[int]:
+        single = (member for job in jobs for member in (job.jobs if job.is_group() else [job]))
+        return [job.jobid for job in single if job.jobid in self._lines]
+
     def _line(self, data: Mapping[str, Any]) -> str:
         cause = self._own_cause(data) or _cause_outside(data)
         log = data["log"][0] if data["log"] else ""
+        self._causes[data["jobid"]] = (log, cause)
         return f"{self._failure(data, cause)}" + (f" (log: {log})" if Path(log).is_file() else "")
 
     def _own_cause(self, data: Mapping[str, Any]) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from winnow.refusal import REFUSED, refusal
 from winnow.study.artifacts import Network, networks
 from winnow.study.vocabulary import FP32, PRECISIONS
 
@@ -64,16 +65,18 @@ class Absent:
 def failures(folder: Path) -> list[Failure]:
     """Return the jobs of a study whose last attempt failed.
 
-    A log is begun anew by every attempt, and Snakemake deletes what a job writes before and after a failed one: where
-    it exists, the job ended well, whatever its log says.
+    Why, says the word that was left for Snakemake, or by it, else the log. A log is begun anew by every attempt, and
+    Snakemake deletes what a job writes before and after a failed one: where it exists, the job ended well, whatever is
+    said.
 
     Args:
         folder: results/<study>.
     """
-    found = []
-    for path in sorted((folder / "logs").rglob("*.log")):
-        if error := last_error(path):
-            rule, _, run = path.relative_to(folder / "logs").with_suffix("").as_posix().partition("/")
+    logs, found = folder / "logs", []
+    for place in sorted({path.with_suffix("") for kind in ("*.log", f"*{REFUSED}") for path in logs.rglob(kind)}):
+        log = place.with_name(f"{place.name}.log")
+        if error := refusal(log) or last_error(log):
+            rule, _, run = place.relative_to(logs).as_posix().partition("/")
             if rule not in _WRITES or not (folder / run / _WRITES[rule]).exists():
                 found.append(Failure(rule, run, error))
     return found
