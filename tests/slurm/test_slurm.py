@@ -295,7 +295,10 @@ def test_the_table_is_that_of_one_machine(finished, tmp_path):
     }
     assert all(job["JobName"].startswith("tiny_") for job in asked)
     assert "prepare_dataset" in output
-    assert {job["OverSubscribe"] for job in jobs_of(project, "benchmark")} == {"NO"}
+    timed = jobs_of(project, "benchmark")
+    assert {job["OverSubscribe"] for job in timed} == {"NO"}
+    # one node for all files but that which is trained first
+    assert sorted(job["Comment"] for job in timed) == [f"tiny: benchmark of {RUN[13:]}{end}" for end in ("", "/qat")]
     assert {job["Requeue"] for job in asked} == {"1"}
 
 

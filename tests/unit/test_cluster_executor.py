@@ -14,7 +14,8 @@ from snakemake.iocontainers import ResourceList
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from samples import REPOSITORY
-from winnow.cluster import executor as module
+from winnow.cluster import executor as executor_module
+from winnow.cluster import watching
 from winnow.cluster.executor import TRIED_WITH, PatientExecutor
 from winnow.cluster.pending import Watch
 from winnow.cluster.submission import concerns_all, is_passing, is_unanswered, sentence
@@ -67,13 +68,15 @@ def slurm(tmp_path, monkeypatch):
 @pytest.fixture
 def executor(slurm, tmp_path, monkeypatch):  # noqa: ARG001
     """One that runs, without Snakemake around it and without pauses."""
-    monkeypatch.setattr(module, "_PAUSE", 0.05)
+    for home in (executor_module, watching):
+        monkeypatch.setattr(home, "PAUSE", 0.05)
     for name in ("get_min_job_age", "query_job_status", "get_submit_command"):
         monkeypatch.setattr(plugin, name, getattr(plugin, name))
     monkeypatch.setattr(plugin, "clean_old_logs", lambda: None, raising=False)
     settings = plugin.ExecutorSettings(status_command="squeue", status_attempts=1, init_seconds_before_status_checks=1)
     workflow = SimpleNamespace(
         executor_settings=settings,
+        resource_settings=SimpleNamespace(nodes=8),
         workdir_init=str(tmp_path),
         remote_execution_settings=SimpleNamespace(seconds_between_status_checks=1, immediate_submit=False),
     )
@@ -93,7 +96,7 @@ def executor(slurm, tmp_path, monkeypatch):  # noqa: ARG001
         lambda self, job, msg=None, **_: self.ended.update({job.external_jobid: msg}),
     )
     monkeypatch.setattr(plugin.Executor, "report_job_submission", lambda self, job: self.active_jobs.append(job))
-    monkeypatch.setattr(PatientExecutor, "format_job_exec", lambda *_: "true", raising=False)
+    monkeypatch.setattr(plugin.Executor, "format_job_exec", lambda *_: "true", raising=False)
     return made
 
 
@@ -134,7 +137,7 @@ def test_the_patch_for_the_plugin_applies():
 def test_no_answer_is_no_answer(executor, slurm, caplog):
     assert check(executor, "21", "22") == ["21", "22"]
     assert check(executor, "21", "22") == ["21", "22"]
-    assert executor.next_seconds_between_status_checks == module._PAUSE
+    assert executor.next_seconds_between_status_checks == watching.PAUSE
     assert [record.message for record in caplog.records if "Slurm does not say" in record.message] == [
         "Slurm does not say how its 2 jobs are; asking again until it does"
     ]
@@ -178,7 +181,7 @@ def test_looks_are_so_often_that_slurm_still_remembers(executor, slurm):
 
 def test_what_is_being_asked_about_is_cancelled_too(executor, slurm, tmp_path):
     slurm("scancel", f"echo $@ >> {tmp_path}/cancelled")
-    executor._asked = {"21": active("21")[0]}
+    executor._asked = active("21")
     executor.cancel_jobs(active("22"))
     assert sorted((tmp_path / "cancelled").read_text().split()) == ["21", "22"]
 
@@ -228,6 +231,32 @@ def test_what_slurm_refuses_is_asked_once(executor, slurm, tmp_path, words):
     assert len((tmp_path / "calls").read_text().splitlines()) == 1
     assert executor.ended == {None: f"Slurm refuses it: {words}"}
     assert refusal(log) == f"Slurm refuses it: {words}"
+
+
+def test_jobs_that_share_a_node_are_one_submission_and_each_has_its_own_end(executor, slurm, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(executor), "tmpdir", str(tmp_path), raising=False)
+    slurm("sbatch", 'for word in "$@"; do printf "%s\\n" "$word"; done >> calls; echo 9')
+    jobs = [Job("benchmark", slurm_partition="cpu", slurm_extra="--exclusive") for _ in range(2)]
+    for number, job in enumerate(jobs):
+        job.jobid, job.log = number, [f"results/tiny/logs/benchmark/net/dense/{number}.log"]
+    executor._shared[id(jobs[0])] = jobs
+    executor.run_job(jobs[0])
+    call = (tmp_path / "calls").read_text()
+    assert call.count("--wrap") == 1
+    assert f"(true) && touch {tmp_path}/done-0-1; (true) && touch {tmp_path}/done-1-1; test -e" in call
+    assert "tiny: benchmark of net/dense\n" in call
+    assert "-t\n60\n" in call
+    assert [(info.job, info.external_jobid) for info in executor.active_jobs] == [(job, "9") for job in jobs]
+    (tmp_path / "done-0-1").touch()
+    ended = {}
+    monkeypatch.setattr(plugin.Executor, "report_job_success", lambda _, info: ended.update({info.job.jobid: "well"}))
+    monkeypatch.setattr(
+        plugin.Executor, "report_job_error", lambda _, info, msg=None, **__: ended.update({info.job.jobid: msg})
+    )
+    for info in executor.active_jobs:
+        info.aux["slurm_logfile"] = tmp_path / "calls"
+        executor.report_job_error(info, msg="failed")
+    assert ended == {0: "well", 1: "failed"}
 
 
 def test_waiting_for_slurm_ends_with_snakemake(executor, slurm):

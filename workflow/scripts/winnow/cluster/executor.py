@@ -1,41 +1,33 @@
-"""Snakemake's Slurm executor, for a Slurm that misbehaves: patient where it is silent, brief where it refuses.
-
-A class below that of the plugin, for the release that it was tried with. How the plugin could do the first part
-itself is in docs/slurm-plugin.patch; tests/unit/test_cluster_executor.py fails once it does.
-"""
+"""Snakemake's Slurm executor for a study: submits what Slurm takes, as often as it takes, and shares whole nodes."""
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import re
 import threading
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import snakemake_executor_plugin_slurm as plugin
-from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-from winnow.cluster.commands import Unanswered, ask, ending_without_log
-from winnow.cluster.jobs import comment_of, members
+from winnow.cluster.commands import Unanswered, ask
+from winnow.cluster.jobs import change, comment_of, members
 from winnow.cluster.limits import Partition, partitions
-from winnow.cluster.pending import Watch
 from winnow.cluster.requests import cap
+from winnow.cluster.sharing import Sharing, one_after_another, takes_whole_node
 from winnow.cluster.submission import concerns_all, is_passing, is_unanswered, sentence
+from winnow.cluster.watching import PAUSE, WatchingExecutor
 from winnow.errors import WinnowError
 from winnow.refusal import refuse
 
 TRIED_WITH = "2.8.0"
-_PAUSE = 10.0  # seconds between questions that nobody answered
-_LOOK = 60.0  # seconds between looks at the queue, at most
-_MIN_JOB_AGE = 300  # seconds that Slurm remembers an ended job, unless its configuration says otherwise
+_PLACES = 100  # of jobs in the queue
 _LONGEST_NAME = 50  # characters of a job's name before the UUID of the run
-_query, _min_job_age, _submit_command = plugin.query_job_status, plugin.get_min_job_age, plugin.get_submit_command
+_submit_command = plugin.get_submit_command
 
 
 def install(study: str) -> None:
@@ -46,112 +38,73 @@ def install(study: str) -> None:
         )
 
 
-class PatientExecutor(plugin.Executor):  # type: ignore[misc]
+class PatientExecutor(WatchingExecutor):
     """Submits, watches and cancels the jobs of a study, whose name a class below this one has."""
 
     study: str
 
     def __init__(self, workflow: Any, logger: Any) -> None:
-        self._stopped = threading.Event()
-        self._asked: dict[str, SubmittedJobInfo] = {}
-        self._settled: set[str] = set()
         self._submitted: set[str] = set()
         self._refused: dict[tuple[object, ...], str] = {}
+        self._shared: dict[int, list[Any]] = {}  # by the first of those that share a node
+        self._sharing = Sharing(workflow, most=max(1, (workflow.resource_settings.nodes or _PLACES) // 4))
         self._this = threading.local()
-        self._silent_since: float | None = None
         if not workflow.executor_settings.jobname_prefix:
-            workflow.executor_settings.jobname_prefix = re.sub(r"[^A-Za-z0-9_-]", "-", self.study)[:_LONGEST_NAME]
-        super().__init__(workflow, logger)  # begins to watch
+            name = re.sub(r"[^A-Za-z0-9_-]", "-", self.study)[:_LONGEST_NAME]
+            workflow.executor_settings.jobname_prefix = name
+        super().__init__(workflow, logger)
 
     def __post_init__(self, test_mode: bool = False) -> None:
-        plugin.get_min_job_age = self._age = _Remembered(_min_job_age, _MIN_JOB_AGE)
-        plugin.query_job_status = functools.partial(_query_until, self._stopped)
-        plugin.get_submit_command = functools.partial(_submit_command_with_comment, self.study)
+        plugin.get_submit_command = functools.partial(_submit_command_with_comment, self._comment)
         super().__post_init__(test_mode)
-        self._watch = Watch(self.run_uuid, self.logger)
-
-    # what runs
 
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncIterator[SubmittedJobInfo]:
-        """As the plugin; but a job of which it says neither that it runs nor that it has ended is active still."""
-        self._asked = {job.external_jobid: job for job in active_jobs}
-        self._settled.clear()
-        still = {job.external_jobid: job async for job in super().check_active_jobs(active_jobs)}
-        lost = {n: job for n, job in self._asked.items() if n not in still and n not in self._settled}
-        self._say_whether_it_answers(len(lost))
-        if lost:
-            self.next_seconds_between_status_checks = _PAUSE
-        elif still:
-            for number in await asyncio.to_thread(self._watch.look, list(still)):
-                self.logger.warning(f"Slurm has forgotten job {number}; whether it ended well, its files tell")
-                self.report_job_success(still.pop(number))  # without its files, Snakemake takes it for failed
-            most = min(self._age() / 3, _LOOK)
-            self.next_seconds_between_status_checks = min(self.next_seconds_between_status_checks, most)
-        for job in [*still.values(), *lost.values()]:
+        self._submit_shared()
+        async for job in super().check_active_jobs(active_jobs):
             yield job
 
-    def _say_whether_it_answers(self, lost: int) -> None:
-        if lost and self._silent_since is None:
-            self._silent_since = time.monotonic()
-            self.logger.warning(f"Slurm does not say how its {lost} jobs are; asking again until it does")
-        elif not lost and self._silent_since is not None:
-            seconds = time.monotonic() - self._silent_since
-            self._silent_since = None
-            self.logger.warning(f"Slurm answers again, after {seconds:.0f} s")
+    def run_jobs(self, jobs: list[Any]) -> None:
+        """As the plugin; but jobs that take whole nodes wait for those that will share theirs."""
+        whole = [job for job in jobs if takes_whole_node(job)]
+        super().run_jobs([job for job in jobs if job not in whole])
+        self._sharing.add(whole)
+        self._submit_shared()
 
-    def report_job_success(self, job_info: SubmittedJobInfo) -> None:
-        self._settled.add(job_info.external_jobid)
-        super().report_job_success(job_info)
+    def _submit_shared(self) -> None:
+        for jobs in [] if self._stopped.is_set() else self._sharing.take():
+            first = jobs[0]
+            self._shared[id(first)] = jobs
+            for job in jobs[1:]:
+                self.run_job_pre(job)
+            self._submit_job(first)
 
-    def report_job_error(self, job_info: SubmittedJobInfo, msg: str | None = None, **details: Any) -> None:
-        self._settled.add(job_info.external_jobid)
-        log = (job_info.aux or {}).get("slurm_logfile")
-        if log and not Path(log).exists():
-            msg, details["aux_logs"] = ending_without_log(job_info.external_jobid, log), []
-        super().report_job_error(job_info, msg=msg, **details)
+    def format_job_exec(self, job: Any) -> str:
+        jobs = self._shared.get(id(job), [job])
+        commands = [super(PatientExecutor, self).format_job_exec(each) for each in jobs]
+        return one_after_another(commands, map(self._done, jobs)) if len(jobs) > 1 else commands[0]
 
-    async def sleep(self) -> None:
-        """As the base class, but not beyond the end."""
-        end = time.monotonic() + self.next_seconds_between_status_checks
-        while self.wait and (left := end - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, 1))
-
-    # what is to end
-
-    def cancel(self) -> None:
-        self._stopped.set()
-        self._job_submission_executor.shutdown(wait=True, cancel_futures=True)
-        super().cancel()
-
-    def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
-        """As the plugin, with those that are being asked about; if Slurm takes no orders, say what to order later."""
-        known = {job.external_jobid: job for job in active_jobs}
-        known |= {number: job for number, job in self._asked.items() if number not in self._settled}
-        try:
-            super().cancel_jobs(list(known.values()))
-        except WorkflowError as error:
-            numbers = " ".join(sorted(number for number in known if number))
-            self.logger.error(f"{sentence(str(error))}. When Slurm answers again: scancel {numbers}")
-
-    # what is to begin
+    def _done(self, job: Any) -> Path:
+        return Path(self.tmpdir, f"done-{job.jobid}-{job.attempt}")
 
     def run_job(self, job: Any) -> None:
         """Submit a job, as often as it takes where that may help."""
         key = tuple(str(job.resources.get(name)) for name in ("slurm_account", "slurm_partition", "qos"))
         said = self._refused.get(key) or self._submit(job)
         if is_passing(said):
-            self.logger.warning(f"sbatch: {said}; asking again every {_PAUSE:.0f} s")
+            self.logger.warning(f"sbatch: {said}; asking again every {PAUSE:.0f} s")
         while is_passing(said) and not self._stopped.is_set():
-            self._stopped.wait(_PAUSE)
+            self._stopped.wait(PAUSE)
             if self._is_free_to_submit(job, said):
                 said = self._submit(job)
-        if said:
-            if concerns_all(said):
-                self._refused[key] = said
-            for member in members(job)[:1]:
-                if member.log and not is_passing(said):
-                    refuse(member.log[0], f"Slurm refuses it: {said}")
-            super()._report_job_error_threadsafe(SubmittedJobInfo(job), f"Slurm refuses it: {said}")
+        if not said:
+            return
+        if concerns_all(said):
+            self._refused[key] = said
+        for each in self._shared.pop(id(job), [job]):
+            first = members(each)[0]
+            if first.log and not is_passing(said):
+                refuse(first.log[0], f"Slurm refuses it: {said}")
+            super()._report_job_error_threadsafe(SubmittedJobInfo(each), f"Slurm refuses it: {said}")
 
     def _known_partitions(self) -> dict[str, Partition]:
         try:
@@ -163,6 +116,8 @@ class PatientExecutor(plugin.Executor):  # type: ignore[misc]
         """Return what Slurm said against it, nothing if it took the job."""
         self._this.said, self._this.submits = "", True
         try:
+            if len(jobs := self._shared.get(id(job), [job])) > 1:
+                change(job, {"runtime": sum(int(each.resources.get("runtime", 0)) for each in jobs)})
             if job.attempt > 1:
                 cap(job, self._partitions or [], self._known_partitions())
             super().run_job(job)
@@ -178,7 +133,7 @@ class PatientExecutor(plugin.Executor):  # type: ignore[misc]
             return True
         try:
             listed = ask("squeue", "--noheader", f"--name={self.run_uuid}", "--format=%i|%k")
-            comment = comment_of(self.study, job)
+            comment = self._comment(job)
             numbers = [number for number, _, text in (line.partition("|") for line in listed) if text == comment]
             if twins := [number for number in numbers if number not in self._submitted]:
                 ask("scancel", *twins)
@@ -194,33 +149,18 @@ class PatientExecutor(plugin.Executor):  # type: ignore[misc]
 
     def _report_job_submission_threadsafe(self, job_info: SubmittedJobInfo) -> None:
         self._submitted.add(job_info.external_jobid)
-        super()._report_job_submission_threadsafe(job_info)
+        jobs = self._shared.pop(id(job_info.job), [job_info.job])
+        for job in jobs:
+            aux = {**(job_info.aux or {}), **({"done": self._done(job)} if len(jobs) > 1 else {})}
+            super()._report_job_submission_threadsafe(SubmittedJobInfo(job, job_info.external_jobid, aux))
+
+    def _comment(self, job: Any) -> str:
+        return comment_of(self.study, *self._shared.get(id(job), [job]))
 
 
-class _Remembered:
-    """A question whose last answer stands in while there is none."""
-
-    def __init__(self, question: Callable[[], int | None], answer: int) -> None:
-        self._question, self._answer = question, answer
-
-    def __call__(self) -> int:
-        self._answer = self._question() or self._answer
-        return self._answer
-
-
-async def _query_until(stopped: threading.Event, command: str, logger: Any) -> tuple[Any, Any]:
-    """As the plugin's query, but at once without an answer when Snakemake is to end."""
-    query: Awaitable[tuple[Any, Any]] = _query(command, logger)
-    task = asyncio.ensure_future(query)
-    while not task.done():
-        await asyncio.wait({task}, timeout=0.2)
-        if stopped.is_set() and not task.done():
-            task.cancel()
-            return None, None
-    return task.result()
-
-
-def _submit_command_with_comment(study: str, job: Any, params: Mapping[str, Any], **options: Any) -> str:
+def _submit_command_with_comment(
+    comment: Callable[[Any], str], job: Any, params: Mapping[str, Any], **options: Any
+) -> str:
     """As the plugin's command line, but with a comment that says which job of which study it is."""
-    command: str = _submit_command(job, {**params, "comment_str": comment_of(study, job)}, **options)
+    command: str = _submit_command(job, {**params, "comment_str": comment(job)}, **options)
     return command

@@ -28,14 +28,14 @@ def change(job: Any, amounts: Mapping[str, int]) -> None:
             setattr(resources, name, amount)
 
 
-def comment_of(study: str, job: Any) -> str:
+def comment_of(study: str, *jobs: Any) -> str:
     """Return what `squeue --format=%k` shows, e.g. `cifar: prune+retrain of cifar10/resnet18/seed0/l1.../round3`.
 
-    Of the jobs that run at a time no two have the same.
+    Of the jobs that run at a time no two have the same. Several that share one are of one rule.
     """
-    places = [_place(member, study) for member in members(job)]
+    places = [_place(member, study) for job in jobs for member in members(job)]
     common = os.path.commonpath(places) if all(places) else ""
-    return f"{study}: {'+'.join(rules_of(job))}" + (f" of {common}" if common else "")
+    return f"{study}: {'+'.join(rules_of(jobs[0]))}" + (f" of {common}" if common else "")
 
 
 def _place(job: Any, study: str) -> str:
