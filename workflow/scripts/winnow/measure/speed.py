@@ -16,6 +16,7 @@ from winnow.config.settings import BenchmarkSettings
 from winnow.deploy.runtimes import Network, failures, load_module, shipping
 from winnow.measure.energy import EnergyMeter
 from winnow.measure.machine import machine
+from winnow.measure.neighbours import Neighbours
 from winnow.study.identity import Identity
 from winnow.study.speed import Speed, Timing
 from winnow.study.vocabulary import RUNTIMES
@@ -69,14 +70,16 @@ def benchmark(
     for timing in timings:
         timing.run(settings.warmup_seconds, repeats=3)
         timing.milliseconds.clear()
+    neighbours = Neighbours()
     meter.start()
     for _ in range(_ROUNDS):
         for timing in timings:
             meter.lap()
             timing.run(settings.seconds / _ROUNDS, repeats=_MIN_REPEATS // _ROUNDS)
             timing.joules += meter.lap()
+    busy = neighbours.cores()
     summaries = tuple(_summary(timing, meter) for timing in timings)
-    return Speed(**asdict(identity), machine=machine(), timings=summaries)
+    return Speed(**asdict(identity), machine=machine(), timings=summaries, neighbours=busy)
 
 
 def _configurations(

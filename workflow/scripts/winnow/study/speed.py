@@ -39,7 +39,11 @@ class Timing:
 
 @dataclass(frozen=True)
 class Speed(Identity, Record):
-    """speed.json: how fast one model.onnx is."""
+    """speed.json: how fast one model.onnx is.
+
+    `neighbours` is how many cores other programs kept busy meanwhile, on average; None where nobody knows.
+    """
 
     machine: Machine
     timings: tuple[Timing, ...]
+    neighbours: float | None = None
