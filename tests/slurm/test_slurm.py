@@ -215,7 +215,7 @@ def test_a_training_whose_node_dies_goes_on(studies):
 def test_a_training_whose_job_is_cancelled_goes_on(studies):
     study = studies["cancelled"]
     study.ends()
-    assert f"SLURM-job '{study.job}' failed, SLURM status is: 'CANCELLED'" in study.output
+    assert f"train of digits/lenet5/seed0: Slurm job {study.job} ended as CANCELLED" in study.output
     assert "stopped by SIGTERM" in study.log_of(study.job)
     assert len(jobs_of(study.project, "train")) == 2
 

@@ -66,7 +66,7 @@ def dag():
 
 @pytest.fixture
 def workflow(dag):
-    return SimpleNamespace(dag=dag, scheduler=SimpleNamespace(failed=set(), running=set()))
+    return SimpleNamespace(dag=dag, scheduler=SimpleNamespace(failed=set(), running={dag.making["qat"]}))
 
 
 def test_all_files_of_a_run_go_together_but_for_one_that_is_to_be_trained(dag, workflow):
@@ -93,6 +93,16 @@ def test_what_has_failed_is_not_waited_for(dag, workflow):
     assert sharing.take() == []
     workflow.scheduler.failed.add(dag.making["ptq"])
     assert sharing.take() == [[dag.timing["fp32"], dag.timing["dynamic"]]]
+
+
+def test_nobody_waits_when_nothing_else_runs(dag, workflow):
+    """After a SIGTERM Snakemake begins nothing new, and ends with what runs."""
+    sharing = Sharing(workflow, most=25)
+    dag.made.add(dag.making["fp32"])
+    sharing.add([dag.timing["fp32"]])
+    assert sharing.take() == []
+    workflow.scheduler.running = {dag.timing["fp32"]}
+    assert sharing.take() == [[dag.timing["fp32"]]]
 
 
 def test_no_more_wait_than_may(dag, workflow):

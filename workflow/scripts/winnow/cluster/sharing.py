@@ -43,10 +43,15 @@ class Sharing:
     def take(self) -> list[list[Any]]:
         """Return the jobs that are to be submitted now, by node, and forget them."""
         with self._lock:
-            keys = [key for key in self._waiting if not self._more_to_come(key)]
+            keys = [key for key in self._waiting if self._nothing_else_runs() or not self._more_to_come(key)]
             while sum(len(jobs) for key, jobs in self._waiting.items() if key not in keys) > self._most:
                 keys.append(next(key for key in self._waiting if key not in keys))
             return [self._waiting.pop(key) for key in keys]
+
+    def _nothing_else_runs(self) -> bool:
+        """Whether nobody else can make progress: Snakemake begins nothing new, say after a SIGTERM."""
+        waiting = {id(job) for jobs in self._waiting.values() for job in jobs}
+        return all(id(job) in waiting for job in self._workflow.scheduler.running)
 
     def _more_to_come(self, key: _Key) -> bool:
         scheduler = self._workflow.scheduler
