@@ -177,7 +177,10 @@ def test_a_whole_node_costs_all_of_its_cores(costs):
     assert whole.cpu_hours["evaluate"] * 3600 == pytest.approx(64 * seconds["evaluate"])
     assert whole.cpu_hours["export"] * 3600 == pytest.approx(2 * seconds["export"])
     assert whole.node_hours == {"evaluate": pytest.approx(seconds["evaluate"] / 3600)}
-    assert "evaluate takes whole nodes: 1 job, 0.01 node hours, with all 64 cores" in plan_text(plan, known, 1)
+    assert (
+        "takes whole nodes: 1 job, of which those of a run share one, 0.01 node hours, with all 64 cores"
+        in plan_text(plan, known, 1)
+    )
     assert estimate(plan, costs, 1).cpu_hours["evaluate"] * 3600 == pytest.approx(2 * seconds["evaluate"])
     assert "all are charged: say --node-cores" in plan_text(plan, costs, 1)
 

@@ -136,7 +136,7 @@ def _node_lines(total: Estimate, costs: Costs) -> Iterator[str]:
     """Say what whole nodes cost: Slurm charges for all of their cores."""
     for rule, hours in total.node_hours.items():
         jobs = f"{total.jobs[rule]} {'job' if total.jobs[rule] == 1 else 'jobs'}"
-        whole = f"{rule} takes whole nodes: {jobs}, {hours:.2f} node hours"
+        whole = f"{rule} takes whole nodes: {jobs}, of which those of a run share one, {hours:.2f} node hours"
         if costs.node_cores:
             yield f"{whole}, with all {costs.node_cores} cores of each in the sum"
         else:
