@@ -41,7 +41,7 @@ KILLS ?= 50
 soak: .venv/locked-dev ## kill a study at random, 50 times or KILLS=n, and jobs at every write; compare with undisturbed ones
 	WINNOW_SOAK=$(KILLS) $(BIN)/python -m pytest tests/faults/test_soak.py tests/faults/test_kill_points.py $(PYTEST)
 
-lint: .venv/locked-dev ## style of Python and Snakemake files, types of the library, spelling
+lint: .venv/locked-dev ## style of Python and Snakemake files, types, spelling
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,7 +62,11 @@ class FaultySlurm:
             path = self._folder / name
             path.write_text(_FAULTY.format(folder=self._folder, name=name, command=shutil.which(name)))
             path.chmod(0o755)
-        self.project = replace(project, environment={"PATH": f"{self._folder}:{os.environ['PATH']}"})
+        # and a machine of its own: what is timed does not wait for jobs of other projects
+        temporary = tempfile.mkdtemp()
+        self.project = replace(
+            project, environment={"PATH": f"{self._folder}:{os.environ['PATH']}", "TMPDIR": temporary}
+        )
 
     def fails(self, words: str, *commands: str) -> None:
         """Let commands fail with these words, from now on."""

@@ -7,15 +7,33 @@ import os
 # before torch is loaded: threads of several processes on the same cores wait for each other most of the time
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import tempfile
 from pathlib import Path
+
+# each process of tests counts as a machine of its own: what it times need not wait for the others
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix=f"winnow-{worker}-")
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from projects import ONE_THREAD, Project, copy_project
-from samples import colored_squares
+from samples import REPOSITORY, colored_squares
 from winnow.data.dataset import ImageDataset
+
+TESTS = REPOSITORY / "tests"
+# whole studies first, the cluster's before all: who begins them last is left alone with them
+_ORDER = ("slurm", "faults", "workflow", "unit")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: _ORDER.index(item.path.relative_to(TESTS).parts[0]))
+
+
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores: what runs on the cluster mostly waits."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture
@@ -45,3 +63,15 @@ def finished(tmp_path_factory) -> Project:
     project = copy_project(tmp_path_factory.mktemp("finished") / "winnow project")
     project.run(*ONE_THREAD)
     return project
+
+
+@pytest.fixture
+def study(finished, tmp_path) -> Project:
+    """A copy of the finished study that a test may change."""
+    return finished.copy_to(tmp_path / "a study")
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """The project before anything has run."""
+    return copy_project(tmp_path / "a project")

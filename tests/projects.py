@@ -35,27 +35,32 @@ ONE_THREAD = ("--set-threads", "train=1", "train_quantized=1", "retrain=1")
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of the project, and how a user runs it."""
+    """A copy of the project, and how a user runs one study of it."""
 
     root: Path
     options: tuple[str, ...] = LOCAL
+    study: str = "tiny"
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def config(self) -> str:
+        return f"config/{self.study}.yaml"
+
     def configure(self, **changes) -> None:
-        """Write config/tiny.yaml; a change replaces keys of a section, or all data sets, or all networks."""
-        config = copy.deepcopy(TINY)
+        """Write the study's configuration; a change replaces keys of a section, or all data sets, or all networks."""
+        config = copy.deepcopy(TINY) | {"study": self.study}
         for key, value in changes.items():
             merged = isinstance(value, dict) and key not in ("datasets", "models")
             config[key] = config.get(key, {}) | value if merged else value
-        (self.root / "config" / "tiny.yaml").write_text(yaml.safe_dump(config))
+        (self.root / self.config).write_text(yaml.safe_dump(config))
 
     def command(self, *arguments: str) -> list[str]:
-        options = [*self.options, "--configfile", "config/tiny.yaml"]
+        options = [*self.options, "--configfile", self.config]
         return [sys.executable, "-m", "snakemake", *arguments, *options]
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """Start snakemake; what it prints lands in output.txt."""
-        with (self.root / "output.txt").open("w") as output:
+        """Start snakemake; what it prints lands in `output`."""
+        with self.output.open("w") as output:
             return subprocess.Popen(
                 self.command(*arguments),
                 cwd=self.root,
@@ -64,6 +69,10 @@ class Project:
                 start_new_session=True,
                 env=os.environ | self.environment,
             )
+
+    @property
+    def output(self) -> Path:
+        return self.root / f"output of {self.study}.txt"
 
     def run(self, *arguments: str, fails: bool = False) -> str:
         """Run snakemake and return what it printed."""

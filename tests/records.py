@@ -36,7 +36,9 @@ KEYS = {"dataset": "d", "model": "m", "seed": 0, "run": "dense", "precision": FP
 
 
 def scores(top1: float, samples: int = 100, loss: float = 0.1) -> Scores:
-    return Scores(top1=top1, top5=None, loss=loss, samples=samples, further=dict.fromkeys(FURTHER, 0.05))
+    return Scores(
+        top1=top1, most_frequent=0.5, top5=None, loss=loss, samples=samples, further=dict.fromkeys(FURTHER, 0.05)
+    )
 
 
 def training(seconds: float = 60.0, joules: float = 100.0) -> Training:
@@ -103,7 +105,7 @@ def timing(runtime: str = "onnxruntime", batch_size: int = 1, threads: int = 2, 
 
 
 def speed(*timings: Timing, **changes: Any) -> Speed:
-    return Speed(**(KEYS | {"machine": MACHINE, "timings": timings or (timing(),)} | changes))
+    return Speed(**(KEYS | {"machine": MACHINE, "other_load": 0.0, "timings": timings or (timing(),)} | changes))
 
 
 def sparsity(slug: str, number: int, axes: dict[str, Any], removed: float, **changes: Any) -> Sparsity:

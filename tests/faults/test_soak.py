@@ -94,7 +94,7 @@ def test_a_study_that_is_killed_again_and_again_ends_as_one_that_never_was(tmp_p
             kills.append(how)
         else:  # it has ended, and begins anew with another training
             killed.run("--delete-all-output")
-        output = (killed.root / "output.txt").read_text()
+        output = killed.output.read_text()
         assert "is being written by" not in output, (kills, output[-3000:])
         assert not re.search(r"discarding .*weights\.resume", output), (kills, output[-3000:])
         killed.run("--unlock")

@@ -78,7 +78,7 @@ class Running:
 
     @property
     def output(self) -> str:
-        return (self.project.root / "output.txt").read_text()
+        return self.project.output.read_text()
 
     def training_is_under_way(self) -> str:
         """Return the Slurm job that trains, once its state has been saved; else nothing."""

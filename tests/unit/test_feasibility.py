@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from samples import colored_squares
-from winnow.check import feasibility
 from winnow.check.feasibility import check_network
+from winnow.check.trial import few_images
 from winnow.config.check_request import check_request
 from winnow.config.resolve import resolve
 from winnow.config.settings import CheckSettings
@@ -94,7 +94,7 @@ def test_batches_are_as_small_as_the_smallest_of_the_study():
     assert "a training step of 1 images fails in layer 6 (ValueError: Expected more than 1 value" in alone["training"]
     count = len(DATA.train_index)
     pair = {"training": {"batch_size": count - 2}}
-    assert len(feasibility._few(DATA, CheckSettings.of(request("plain", **pair)).training.batch_size).train_index) == 2
+    assert len(few_images(DATA, CheckSettings.of(request("plain", **pair)).training.batch_size).train_index) == 2
     tiny = replace(DATA, train_index=DATA.train_index[:1])
     assert failures(check("plain", tiny))["training"].startswith("d/plain, training: the training split has 1 image;")
 

@@ -2,12 +2,14 @@
 
 import shutil
 import textwrap
+from dataclasses import replace
 
 import pytest
 
 from samples import REPOSITORY
 from winnow.planning import provenance
 from winnow.planning.provenance import source_digest, user_digest
+from winnow.study.vocabulary import CRITERIA, PRECISIONS, RUNTIMES, STRUCTURES
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 RESNET, LENET = "winnow.models.torchvision_resnet", "winnow.models.lenet"
@@ -86,6 +88,26 @@ def test_a_network_and_a_source_concern_only_those_who_use_them(scripts):
 )
 def test_what_no_result_depends_on_reruns_nothing(scripts, module):
     assert not changed(scripts, module)
+
+
+@pytest.mark.parametrize(
+    ("word", "again"),
+    [
+        (CRITERIA["snip"], {"initial": False, "gradient": False, "control": True, "magnitude": True}),
+        (STRUCTURES["channels"], {"narrow": False, "unit": "filters"}),
+        (RUNTIMES["openvino"], {"ships": False, "dynamic": True, "package": "another"}),
+        (PRECISIONS["ptq"], {"static": False, "trained": True, "method": False}),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_job_depends_on_the_facts_of_its_words_and_not_on_their_looks(word, again):
+    digest = source_digest("prune", words=(word,))
+    assert digest != source_digest("prune")
+    for name, value in again.items():
+        assert source_digest("prune", words=(replace(word, **{name: value}),)) != digest
+    looks = {"meaning", "label", "column", "action", "units", "color", "marker", "hatch"} & vars(word).keys()
+    assert looks
+    assert source_digest("prune", words=(replace(word, **dict.fromkeys(looks, "new")),)) == digest
 
 
 def test_a_package_that_gets_content_counts(scripts):

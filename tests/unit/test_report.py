@@ -19,6 +19,7 @@ from winnow.report.blocks import Bullets, Heading, Table, Text, to_markdown, to_
 from winnow.report.checklist import checklist
 from winnow.report.html import to_html
 from winnow.report.live import live_report
+from winnow.report.model_card import reasons
 from winnow.report.page import write_parts
 from winnow.report.pruning_table import pruning_table
 from winnow.report.quantization_table import quantization_table
@@ -141,6 +142,32 @@ def test_latencies_of_a_busy_machine_are_called_unsure(made):
     results.loc[:, "latency_openvino_b64_t1_p95_ms"] *= 3
     text = words(start_page(replace(page, results=results)))
     assert "**Latencies are unsure**: in 25 of 90 the" in text
+
+
+def test_networks_that_were_not_timed_alone_are_told(made):
+    """On the start page and in the model card."""
+    root, study = made
+    page = outcome(root, study)
+    assert "Not timed alone" not in words(start_page(page))
+    results = page.results.copy()
+    results.loc[results["precision"] == "ptq", "other_load"] = 1.5
+    text = words(start_page(replace(page, results=results)))
+    timed = (results["precision"] == "ptq").sum()
+    assert f"**Not timed alone**: while {timed} of {len(results)} networks were timed, other programs kept 1.5" in text
+    (entry,) = recommend(results, page.settings)
+    assert any(reason.startswith("**Not timed alone**") for reason in reasons(entry))
+
+
+def test_networks_that_learned_nothing_are_told(made):
+    root, study = made
+    page = outcome(root, study)
+    assert "Nothing learned" not in words(start_page(page))
+    results = page.results.assign(learned=0)
+    text = words(start_page(replace(page, results=results)))
+    assert f"**Nothing learned**: {len(results)} of {len(results)} networks are no better than always answering" in text
+    assert "`dense/fp32`" in text.partition("**Nothing learned**")[2].partition(" and others)")[0]
+    (entry,) = recommend(results, page.settings)
+    assert any(reason.startswith("**Nothing learned**: This network is no better") for reason in reasons(entry))
 
 
 def test_latencies_that_differ_from_seed_to_seed_are_unsure(made):

@@ -48,6 +48,15 @@ def test_a_damaged_file_is_named(tmp_path):
     with pytest.raises(WinnowError, match=r"quality.json: has schema None, not 2; delete it"):
         collect([path], [])
     content = json.loads(quality(tmp_path).read_text())
+    path.write_text(json.dumps(content | {"schema": "2", "dataset": 1}))
+    with pytest.raises(WinnowError, match=r"quality.json: has schema '2', not 2; delete it"):
+        collect([path], [])
+    path.write_text("[]")
+    with pytest.raises(WinnowError, match=r"quality.json: Input should be an object; delete it"):
+        collect([path], [])
+    path.write_text(json.dumps(content | {"runtimes": {}}))
+    with pytest.raises(WinnowError, match=r"quality.json: Value error, runtimes are , not onnxruntime.*; delete it"):
+        collect([path], [])
     path.write_text(json.dumps(content | {"test": {"top1": "high"}}))
     with pytest.raises(WinnowError, match=r"quality.json: test.top1: Input should be a valid number; delete it"):
         collect([path], [])

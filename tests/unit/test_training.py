@@ -62,6 +62,17 @@ def test_it_learns_and_writes_a_history(tmp_path, squares):
     assert record.energy.joules > 0
 
 
+@pytest.mark.parametrize("images", ["black", "shuffled"])
+def test_a_training_that_learns_nothing_says_so(tmp_path, squares, caplog, images):
+    """One color everywhere, or labels that have nothing to do with the images."""
+    pixels = squares.train_images
+    other = pixels[torch.randperm(len(pixels), generator=generator(0))] if images == "shuffled" else pixels * 0
+    run(tmp_path, replace(squares, train_images=other), training_settings(epochs=1))
+    assert "a: has learned nothing: it is no better on" in caplog.text
+    run(tmp_path, squares, training_settings(epochs=20, lr=0.02), name="b")
+    assert "b: has learned nothing" not in caplog.text
+
+
 def test_the_same_seed_gives_the_same_bits(tmp_path, squares):
     settings = training_settings(flip=True, label_smoothing=0.1)
     one, _, _ = run(tmp_path, squares, settings, name="a")

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from samples import REPOSITORY
+from winnow.check.trial import quantization
 from winnow.config import choices
 from winnow.errors import WinnowError
 from winnow.results.wording import pruning_words
@@ -41,9 +42,10 @@ def test_an_unknown_word_is_refused(table):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS.values(), ids=PRECISIONS)
-def test_every_precision_is_made_by_a_rule(precision):
+def test_every_precision_is_made_by_a_rule_and_every_method_is_tried_before(precision):
     assert f"rule {precision.rule}:" in RULES
     assert (REPOSITORY / f"workflow/scripts/{precision.rule}.py").exists()
+    assert not precision.method or callable(quantization(precision.name))
 
 
 @pytest.mark.parametrize("look", ["color", "marker", "hatch", "dashes", "column", "rule"])

@@ -60,6 +60,17 @@ def test_a_study_without_its_pruning_plans_tables_only_and_keeps_its_files(study
     assert (study.root / RUN / "weights.safetensors").exists()
 
 
+def test_a_changed_fact_of_a_word_plans_what_it_decides_and_a_new_word_or_colour_nothing(study):
+    vocabulary = study.root / "workflow/scripts/winnow/study/vocabulary.py"
+    text = vocabulary.read_text().replace("#4D4D4D", "#4D4D4E").replace("single weights to zero", "weights to zero")
+    last = 'Criterion("random"'
+    text = text.replace(last, f'Criterion("new", "a new one", "winnow.prune.magnitude"),\n    {last}')
+    vocabulary.write_text(text)
+    assert study.planned() == {}
+    vocabulary.write_text(text.replace('unit="weights"', 'unit="single weights"'))
+    assert study.planned() == PRUNED | {name: 1 for name in ALL if name != "make_quantization_table"}
+
+
 def test_with_snakemakes_own_triggers_a_touched_script_would_train_again(study):
     with (study.root / "workflow/scripts/train.py").open("a") as file:
         file.write("# a remark\n")

@@ -19,7 +19,7 @@ from winnow.errors import WinnowError
 from winnow.figures.catalog import figures_of
 from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
-from winnow.study.vocabulary import FP32, PRECISIONS, QAT, RUNTIMES, SCORED, criterion
+from winnow.study.vocabulary import FP32, PRECISIONS, QAT, RUNTIMES, SCORED, STRUCTURES, criterion
 from winnow.planning.failures import Failures, give_up_what_is_refused
 from winnow.planning.snakemake_speedups import speed_up
 from winnow.planning.provenance import source_digest, user_digest
@@ -238,14 +238,29 @@ def source_of_network(wildcards):
 
 def source_of_criterion(wildcards):
     """The code that prunes, with that of its criterion, be it the user's own."""
-    scores = criterion(strategy_of(wildcards)["criterion"])
+    strategy = strategy_of(wildcards)
+    scores = criterion(strategy["criterion"])
+    words = (scores, STRUCTURES[strategy["structure"]])
     if scores.module:
-        return source_digest("prune", scores.module)
-    return source_digest("prune") + user_digest(scores.name)
+        return source_digest("prune", scores.module, words=words)
+    return source_digest("prune", words=words) + user_digest(scores.name)
 
 
-def runtime_modules(names):
-    return [RUNTIMES[name].module for name in names]
+def source_in_runtimes(script, names, *words):
+    """The code that runs networks, with that of the runtimes."""
+    runtimes = [RUNTIMES[name] for name in names]
+    return source_digest(script, *(runtime.module for runtime in runtimes), words=(*runtimes, *words))
+
+
+def source_of_scores(wildcards):
+    """The code that evaluates, with that of the runtimes it does so in."""
+    return source_in_runtimes("evaluate", SCORED, PRECISIONS[wildcards.precision])
+
+
+def source_of_report(script):
+    """The code of what shows strategies: some are controls, some go by magnitude."""
+    names = {strategy["criterion"] for strategy in STUDY.strategies.values()}
+    return source_digest(script, words=tuple(map(criterion, sorted(names))))
 
 
 def growing(amount):

@@ -21,7 +21,7 @@ rule evaluate:
         runtime=growing(30),
     params:
         bounds=STUDY.bounds,
-        source=source_digest("evaluate", *runtime_modules(SCORED)),
+        source=source_of_scores,
     script:
         "../scripts/evaluate.py"
 
@@ -45,6 +45,6 @@ rule benchmark:
     params:
         model=lookup(dpath="{model}", within=STUDY.models),
         benchmark=STUDY.benchmark,
-        source=source_digest("benchmark", *runtime_modules(STUDY.benchmark["runtimes"])),
+        source=source_in_runtimes("benchmark", STUDY.benchmark["runtimes"]),
     script:
         "../scripts/benchmark.py"

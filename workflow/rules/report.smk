@@ -126,7 +126,7 @@ rule make_figures:
         networks=NETWORKS,
         pruned=STUDY.pruned,
         recommend=STUDY.recommend,
-        source=source_digest("make_figures"),
+        source=source_of_report("make_figures"),
     script:
         "../scripts/make_figures.py"
 
@@ -202,6 +202,6 @@ rule make_overview:
         runtime=growing(30),
     params:
         study=REPORTED,
-        source=source_digest("make_overview"),
+        source=source_of_report("make_overview"),
     script:
         "../scripts/make_overview.py"

@@ -11,15 +11,16 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from winnow.ancestor import end_with
 from winnow.errors import Interrupted, WinnowError, is_final, is_out_of_memory
 from winnow.files import remove_remains
+from winnow.machine_turn import turn
 from winnow.refusal import allow, refuse
 from winnow.sole_writer import SoleWriter
 from winnow.study.identity import Identity
@@ -28,16 +29,41 @@ from winnow.study.training_state import discard_state_of
 logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # torchao's remark while it is imported
 
 
+class Named(Protocol):
+    """What a rule gives names to: files, parameters, wildcards. Of which type each is, the rule alone says."""
+
+    def __getattr__(self, name: str) -> Any: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def items(self) -> Iterable[tuple[str, Any]]: ...
+
+
+class Snakemake(Protocol):
+    """The job, as Snakemake describes it to a script: the global variable `snakemake`."""
+
+    input: Named
+    output: Named
+    params: Named
+    wildcards: Named
+    log: Sequence[str]
+    threads: int
+    rule: str
+
+
 @contextmanager
-def job(snakemake: Any) -> Iterator[str]:
-    """Yield the name of the run; log to the rule's log and to stderr; use the threads the rule was given."""
+def job(snakemake: Snakemake, *, alone: bool = False) -> Iterator[str]:
+    """Yield the name of the run; log to the rule's log and to stderr; use the threads the rule was given.
+
+    Args:
+        alone: no other job of Winnow may compute on this machine meanwhile, of whatever study.
+    """
     _log_to(snakemake.log[0], "a")  # again: a library may have installed handlers of its own while it was imported
     for noisy in ("zeus", "torch", "torchao", "onnxscript", "onnx_ir"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     os.environ.setdefault("TQDM_MININTERVAL", "1")
     _limit_threads(snakemake.threads)
     try:
-        yield run_name(snakemake.wildcards)
+        with turn(alone=alone):
+            yield run_name(snakemake.wildcards)
     except Interrupted as interruption:
         logging.getLogger("winnow").warning("%s", interruption)
         sys.exit(128 + signal.SIGTERM)
@@ -46,7 +72,7 @@ def job(snakemake: Any) -> Iterator[str]:
         sys.exit(1)
 
 
-def _begin(snakemake: Any) -> None:
+def _begin(snakemake: Snakemake) -> None:
     """Claim the files of a job, begin its log and clear up after earlier attempts; end with Snakemake."""
     sys.excepthook = lambda kind, error, trace: _end(snakemake, kind, error, trace)
     outputs = list(snakemake.output)
@@ -65,7 +91,7 @@ def _begin(snakemake: Any) -> None:
         discard_state_of(path)
 
 
-def _end(snakemake: Any, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _end(snakemake: Snakemake, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Say why a job has ended before it began."""
     if isinstance(error, Exception):
         _explain(snakemake, error)
@@ -73,7 +99,7 @@ def _end(snakemake: Any, kind: type[BaseException], error: BaseException, trace:
         sys.__excepthook__(kind, error, trace)
 
 
-def _explain(snakemake: Any, error: Exception) -> None:
+def _explain(snakemake: Snakemake, error: Exception) -> None:
     """Log an error as lines that name the run; the traceback too, if it is one nobody foresaw."""
     log, run, rule = logging.getLogger("winnow"), run_name(snakemake.wildcards), snakemake.rule
     if is_out_of_memory(error):
@@ -101,7 +127,7 @@ def _log_to(path: str, mode: str) -> None:
         )
 
 
-def run_name(wildcards: Any) -> str:
+def run_name(wildcards: Named) -> str:
     """Return e.g. `cifar10/resnet18/seed0/dense/ptq`: the run's place below results/<study>/."""
     values = dict(wildcards.items())
     seed = [f"seed{values['seed']}"] if "seed" in values else []
@@ -110,7 +136,7 @@ def run_name(wildcards: Any) -> str:
     return "/".join(part for part in parts if part) or "study"
 
 
-def identity(snakemake: Any) -> Identity:
+def identity(snakemake: Snakemake) -> Identity:
     """Return which network of the study a job is about."""
     wildcards = snakemake.wildcards
     return Identity(
@@ -122,7 +148,7 @@ def identity(snakemake: Any) -> Identity:
     )
 
 
-def parameters(snakemake: Any) -> dict[str, Any]:
+def parameters(snakemake: Snakemake) -> dict[str, Any]:
     """Return the rule's parameters by name; they include the digest of the code."""
     return dict(snakemake.params.items())
 

@@ -1,15 +1,17 @@
-"""benchmark: model.onnx -> speed.json, with no other job beside it."""
+"""benchmark: model.onnx -> speed.json, with no other job of Winnow beside it, of whatever study."""
 
 from functools import partial
 
-from adapter import identity, job
+from adapter import Snakemake, identity, job
 from winnow.config.settings import BenchmarkSettings, ModelSettings
 from winnow.deploy.graphs import read_task
 from winnow.measure.speed import benchmark
 from winnow.models.build import load_model
 from winnow.study.vocabulary import FP32
 
-with job(snakemake):
+snakemake: Snakemake
+
+with job(snakemake, alone=True):
     task = read_task(snakemake.input.onnx)
     eager = None
     if snakemake.wildcards.precision == FP32:

@@ -1,11 +1,13 @@
 """calibrate: trained weights + calibration images -> int8 model.onnx (post-training static)."""
 
-from adapter import job
+from adapter import Snakemake, job
 from winnow.config.settings import ModelSettings, PtqSettings
 from winnow.data.dataset import load_dataset
 from winnow.deploy.export import export_checked
 from winnow.models.build import load_model
 from winnow.quantize.static import calibration_batches, quantize_static
+
+snakemake: Snakemake
 
 with job(snakemake) as run:
     settings = PtqSettings.of(snakemake.params.ptq)

@@ -1,10 +1,12 @@
 """check_network: a study's demands on a network, each tried once with random weights -> check.json."""
 
-from adapter import job
+from adapter import Snakemake, job
 from winnow.check.feasibility import check_network, raise_failures
 from winnow.config.settings import CheckSettings
 from winnow.data.dataset import load_dataset
 from winnow.study.check import Check
+
+snakemake: Snakemake
 
 with job(snakemake) as run:
     wildcards, settings = snakemake.wildcards, CheckSettings.of(snakemake.params.request)

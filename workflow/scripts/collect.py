@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from adapter import job
+from adapter import Snakemake, job
 from winnow.results.collect import collect
 from winnow.results.csv_files import write_csv
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
+
+snakemake: Snakemake
 
 with job(snakemake):
     files, tables = snakemake.input, snakemake.output

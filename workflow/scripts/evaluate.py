@@ -1,12 +1,14 @@
 """evaluate: model.onnx -> quality.json, in the runtimes that ship."""
 
-from adapter import identity, job
+from adapter import Snakemake, identity, job
 from winnow.config.settings import BoundsSettings
 from winnow.data.dataset import load_dataset
 from winnow.measure.quality import Files, Origin, evaluate
 from winnow.models.weights import state_bytes
 from winnow.study.sparsity import Sparsity
 from winnow.study.training import Training
+
+snakemake: Snakemake
 
 with job(snakemake) as run:
     files = snakemake.input

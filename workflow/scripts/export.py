@@ -1,12 +1,14 @@
 """export: trained weights -> fp32 model.onnx, checked against the network in memory and the masks it was pruned by."""
 
-from adapter import job
+from adapter import Snakemake, job
 from winnow.config.settings import ModelSettings
 from winnow.data.dataset import load_dataset
 from winnow.deploy.export import export_checked
 from winnow.models.build import load_model
 from winnow.prune.exported_zeros import check_exported_zeros
 from winnow.prune.masks import load_masks
+
+snakemake: Snakemake
 
 with job(snakemake) as run:
     data = load_dataset(snakemake.input.data)

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from adapter import job
+from adapter import Snakemake, job
 from winnow.config.recommend import RecommendSettings
 from winnow.figures.draw import draw_figures, read_tables
 from winnow.files import write_json
 from winnow.study.recommendation import Recommendations
+
+snakemake: Snakemake
 
 with job(snakemake):
     files, parameters = snakemake.input, snakemake.params

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from adapter import job
+from adapter import Snakemake, job
 from winnow.analysis.published import published_table
 from winnow.analysis.ranking import ranking_table
 from winnow.analysis.recommendation import with_numbers
@@ -14,6 +14,8 @@ from winnow.results.csv_files import read_csv
 from winnow.study.check import Check
 from winnow.study.recommendation import Recommendations
 from winnow.study.status import absent
+
+snakemake: Snakemake
 
 with job(snakemake):
     files, study = snakemake.output, snakemake.params.study

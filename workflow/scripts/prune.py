@@ -1,12 +1,14 @@
 """prune: trained weights -> what is left of them, at the weights to train from; one round."""
 
-from adapter import job
+from adapter import Snakemake, job
 from winnow.config.settings import ModelSettings, PruningSettings, StrategySettings
 from winnow.data.dataset import load_dataset
 from winnow.models.narrowing import cut_metadata
 from winnow.models.weights import save_weights
 from winnow.prune.masks import save_masks
 from winnow.prune.step import Ancestors, prune
+
+snakemake: Snakemake
 
 with job(snakemake) as run:
     wildcards, files = snakemake.wildcards, snakemake.input

@@ -1,7 +1,9 @@
 """quantize_dynamic: fp32 model.onnx -> model.onnx with int8 weights and scales found while running."""
 
-from adapter import job
+from adapter import Snakemake, job
 from winnow.quantize.dynamic import quantize_dynamic
+
+snakemake: Snakemake
 
 with job(snakemake):
     quantize_dynamic(snakemake.input.onnx, snakemake.output.onnx)

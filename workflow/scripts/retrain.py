@@ -1,6 +1,6 @@
 """retrain: a pruned network at the weights to train from -> trained weights, with every pruned weight still zero."""
 
-from adapter import job
+from adapter import Snakemake, job
 from training_adapter import training_job
 from winnow.config.settings import ModelSettings, RetrainingSettings
 from winnow.data.dataset import load_dataset
@@ -10,6 +10,8 @@ from winnow.models.weights import save_weights
 from winnow.prune.masks import load_masks
 from winnow.study.training import Training
 from winnow.train.loop import Trainee, train
+
+snakemake: Snakemake
 
 with job(snakemake) as label:
     files = snakemake.input

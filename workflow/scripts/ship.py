@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
-from adapter import job
+from adapter import Snakemake, job
 from winnow.analysis.recommendation import with_numbers
 from winnow.config.recommend import RecommendSettings
 from winnow.report.model_card import write_all
 from winnow.results.csv_files import read_csv
 from winnow.study.recommendation import Recommendations
+
+snakemake: Snakemake
 
 with job(snakemake):
     best, results = Path(snakemake.output.best), read_csv(snakemake.input.results)

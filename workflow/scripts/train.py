@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from adapter import job
+from adapter import Snakemake, job
 from training_adapter import training_job
 from winnow.config.settings import ModelSettings, TrainingSettings
 from winnow.data.dataset import load_dataset
 from winnow.models.build import build_model, check_same_again
 from winnow.models.weights import save_weights
 from winnow.train.loop import Trainee, train
+
+snakemake: Snakemake
 
 with job(snakemake) as label:
     files, seed = snakemake.output, int(snakemake.wildcards.seed)

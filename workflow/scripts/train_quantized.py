@@ -1,6 +1,6 @@
 """train_quantized: trained weights -> quantization-aware training -> int8 model.onnx and its float counterpart."""
 
-from adapter import job
+from adapter import Snakemake, job
 from training_adapter import training_job
 from winnow.check.feasibility import ensure_checked
 from winnow.config.settings import CheckSettings, ModelSettings, QatSettings
@@ -11,6 +11,8 @@ from winnow.prune.masks import load_masks
 from winnow.quantize.aware import AwareTraining
 from winnow.study.training import Training
 from winnow.train.loop import train
+
+snakemake: Snakemake
 
 with job(snakemake) as label:
     files, results = snakemake.input, snakemake.output

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-from adapter import beside, parameters
+from adapter import Snakemake, beside, parameters
 from winnow.files import remove_remains
 from winnow.study.training_state import STATE
 from winnow.train.loop import Job
@@ -14,7 +13,11 @@ from winnow.train.resume import resume_file
 
 
 def training_job(
-    snakemake: Any, label: str, inputs: Iterable[str], snapshots: Mapping[int, Path] | None = None, first_epoch: int = 0
+    snakemake: Snakemake,
+    label: str,
+    inputs: Iterable[str],
+    snapshots: Mapping[int, Path] | None = None,
+    first_epoch: int = 0,
 ) -> Job:
     """Describe the training run of a rule, whose state is kept beside its history.
 

@@ -41,7 +41,7 @@ def layer_sparsity_data(layers: pd.DataFrame, results: pd.DataFrame) -> pd.DataF
     if part.empty:
         raise Missing("No pruned network has been evaluated after its last round.")
     wide = 100 * part.pivot_table(index="run", columns=["position", "layer"], values="value", aggfunc="mean")
-    wide.columns = [layer for _, layer in wide.columns]
+    wide.columns = wide.columns.get_level_values("layer").to_list()
     first = last.drop_duplicates("run").set_index("run", drop=False)
     names = short_names(first).str.removesuffix(f", {FP32}")
     order = first.assign(name=names).sort_values(["achieved_sparsity", "name"])["name"]

@@ -18,6 +18,15 @@ RENDA = "ResNet-20, CIFAR-10, magnitude, 182 epochs, mean of 3 (Renda et al. 202
 
 
 @dataclass(frozen=True)
+class Strategy:
+    """How a network of which a value was published had been pruned, to a share `ratio` of its weights."""
+
+    iterative: bool
+    rewind: str
+    ratio: float
+
+
+@dataclass(frozen=True)
 class Reference:
     """A published value and the rows of results.csv it may be laid beside."""
 
@@ -28,7 +37,7 @@ class Reference:
     value: float
     setup: str
     precision: str = FP32
-    strategy: dict[str, object] | None = None
+    strategy: Strategy | None = None
 
 
 _QUANTIZED = {  # CIFAR-10 and CIFAR-100: accuracy (%), size (MB), training (s), inference (ms), error of the logits
@@ -42,13 +51,13 @@ _QUANTIZED = {  # CIFAR-10 and CIFAR-100: accuracy (%), size (MB), training (s),
     ("cifar100", "qat"): (42.79, 43.032, 3307, 10.0, 0.572),
 }
 _QUANTITIES = ("top1", "size_mb", "training_seconds", "latency", "quantization_error")
-_PRUNED = (  # label, ratio, top-1, strategy
-    ("iterative, rewound to an epoch", 0.79, 91.7, {"iterative": True, "rewind": "epoch"}),
-    ("iterative, rewound to an epoch", 0.893, 91.0, {"iterative": True, "rewind": "epoch"}),
-    ("iterative, rewound to the initial weights", 0.79, 89.0, {"iterative": True, "rewind": "init"}),
-    ("iterative, rewound to the initial weights", 0.893, 86.7, {"iterative": True, "rewind": "init"}),
-    ("one-shot, re-initialized", 0.79, 88.4, {"iterative": False, "rewind": "random"}),
-    ("one-shot, re-initialized", 0.893, 86.9, {"iterative": False, "rewind": "random"}),
+_PRUNED = (  # label, top-1, strategy
+    ("iterative, rewound to an epoch", 91.7, Strategy(iterative=True, rewind="epoch", ratio=0.79)),
+    ("iterative, rewound to an epoch", 91.0, Strategy(iterative=True, rewind="epoch", ratio=0.893)),
+    ("iterative, rewound to the initial weights", 89.0, Strategy(iterative=True, rewind="init", ratio=0.79)),
+    ("iterative, rewound to the initial weights", 86.7, Strategy(iterative=True, rewind="init", ratio=0.893)),
+    ("one-shot, re-initialized", 88.4, Strategy(iterative=False, rewind="random", ratio=0.79)),
+    ("one-shot, re-initialized", 86.9, Strategy(iterative=False, rewind="random", ratio=0.893)),
 )
 _SETUP = {"scope": "global", "structure": "unstructured", "shuffle": NONE}  # of all these
 _NEAR = 0.02  # of sparsity: 80 % is laid beside 79 %
@@ -63,9 +72,9 @@ def references() -> list[Reference]:
         if value is not None
     ]
     values.append(Reference("cifar10", "resnet20", DENSE, "top1", 91.7, RENDA))
-    for label, ratio, top1, strategy in _PRUNED:
-        name = f"{label}, {100 * ratio:.3g} % sparsity"
-        values.append(Reference("cifar10", "resnet20", name, "top1", top1, RENDA, FP32, strategy | {"ratio": ratio}))
+    for label, top1, strategy in _PRUNED:
+        name = f"{label}, {100 * strategy.ratio:.3g} % sparsity"
+        values.append(Reference("cifar10", "resnet20", name, "top1", top1, RENDA, FP32, strategy))
     return values
 
 
@@ -83,7 +92,7 @@ def beside_published(results: pd.DataFrame) -> pd.DataFrame:
     for (dataset, model), own in results.groupby(NETWORK):
         means = combinations(own)
         for reference in references():
-            if reference.model != model or reference.dataset != _family(dataset):
+            if reference.model != model or reference.dataset != _family(str(dataset)):
                 continue
             heading = (TIMED if reference.metric in TIMED else METRICS)[reference.metric].heading(short=True)
             ours = _own(means, reference)
@@ -124,19 +133,20 @@ def _matching(means: pd.DataFrame, reference: Reference) -> pd.DataFrame:
         return rows[rows["run"] == DENSE]
     last = (rows["round"] == rows["rounds"]) & rows["criterion"].isin(MAGNITUDE)
     last &= (rows[list(_SETUP)] == pd.Series(_SETUP)).all(axis=1)
-    last &= (rows["rounds"] > 1) == strategy["iterative"]
-    last &= rows["rewind"].astype(str).str.startswith(str(strategy["rewind"]))
-    rows = rows[last].assign(distance=(rows["requested_sparsity"] - strategy["ratio"]).abs())
+    last &= (rows["rounds"] > 1) == strategy.iterative
+    last &= rows["rewind"].astype(str).str.startswith(strategy.rewind)
+    rows = rows[last].assign(distance=(rows["requested_sparsity"] - strategy.ratio).abs())
     return rows[rows["distance"] <= _NEAR].sort_values("distance", kind="stable")
 
 
 def published_table(results: pd.DataFrame) -> ReportTable:
     """Return published values beside those of a study as they are shown to people."""
     table = beside_published(results)
-    own = [
-        "" if pd.isna(row.own) else f"{row.own:.4g}" + ("" if pd.isna(row.own_std) else f" ± {row.own_std:.2g}")
-        for row in table.itertuples()
+    texts = [
+        "" if pd.isna(mean) else f"{mean:.4g}" + ("" if pd.isna(std) else f" ± {std:.2g}")
+        for mean, std in zip(table["own"], table["own_std"], strict=True)
     ]
+    own = pd.Series(texts, table.index)
     columns = {"data set": table["dataset"], "model": table["model"], "network": table["network"]}
     columns |= {"metric": table["metric"], "this study": own, "published": table["published"].map("{:g}".format)}
     return ReportTable(

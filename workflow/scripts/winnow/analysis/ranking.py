@@ -44,17 +44,17 @@ def ranking_table(results: pd.DataFrame) -> ReportTable:
     table = ranking(results)
     rows = [
         {
-            "data set": row.dataset,
-            "model": row.model,
-            "rank": str(row.rank),
-            "network": row.network,
-            METRICS["top1"].heading(short=True): spread(row.top1, row.top1_std, METRICS["top1"].decimals),
-            METRICS["top1_change"].heading(short=True): f"{row.change:+.2f}",
-            METRICS["size_mb"].heading(short=True): METRICS["size_mb"].text(row.size_mb),
-            METRICS["training_seconds"].heading(short=True): METRICS["training_seconds"].text(row.training_seconds),
-            "n": str(row.n),
+            "data set": row["dataset"],
+            "model": row["model"],
+            "rank": str(row["rank"]),
+            "network": row["network"],
+            METRICS["top1"].heading(short=True): spread(row["top1"], row["top1_std"], METRICS["top1"].decimals),
+            METRICS["top1_change"].heading(short=True): f"{row['change']:+.2f}",
+            METRICS["size_mb"].heading(short=True): METRICS["size_mb"].text(row["size_mb"]),
+            METRICS["training_seconds"].heading(short=True): METRICS["training_seconds"].text(row["training_seconds"]),
+            "n": str(row["n"]),
         }
-        for row in table.itertuples()
+        for row in table.to_dict("records")
     ]
     return ReportTable(
         title="Best and worst experiments",

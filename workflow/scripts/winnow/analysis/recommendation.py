@@ -150,8 +150,8 @@ def as_record(recommendations: Sequence[Recommendation], settings: RecommendSett
         Choice(
             dataset=entry.dataset,
             model=entry.model,
-            chosen=_judgement(entry.chosen, entry.limits),
-            nearest=_judgement(entry.nearest, entry.limits),
+            chosen=None if entry.chosen is None else _judgement(entry.chosen, entry.limits),
+            nearest=None if entry.nearest is None else _judgement(entry.nearest, entry.limits),
             candidates=tuple(_judgement(row, entry.limits) for _, row in entry.candidates.iterrows()),
             excluded=entry.excluded,
             unmeasured=entry.unmeasured,
@@ -162,9 +162,7 @@ def as_record(recommendations: Sequence[Recommendation], settings: RecommendSett
     return Recommendations(settings.objective, str(timing_of(settings)), tuple(_limits(settings)), choices)
 
 
-def _judgement(row: pd.Series | None, limits: Sequence[Limit]) -> Judged | None:
-    if row is None:
-        return None
+def _judgement(row: pd.Series, limits: Sequence[Limit]) -> Judged:
     return Judged(
         run=row["run"],
         precision=row["precision"],

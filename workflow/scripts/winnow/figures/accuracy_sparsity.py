@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from winnow.analysis.pruning import (
     accuracy_sparsity_seeds,
@@ -21,6 +24,7 @@ from winnow.results.numbers import plain
 from winnow.study.vocabulary import AXES, FP32, STRUCTURES
 
 _TICKS = 8
+_Place = TypeVar("_Place", float, NDArray[np.float64])  # one place, or an array of them
 _APART = 0.065  # part of the axis between two labels; nearer ones would run into each other
 
 
@@ -112,9 +116,10 @@ def _sparsity_axis(axes: Axes, sparsity: pd.Series, apart: float) -> None:
         axes.set_xticks(values)
 
 
-def _stretched(sparsity):
-    return -(np.maximum(101 - sparsity, 0) ** 0.5)
+def _stretched(sparsity: _Place) -> _Place:
+    place: _Place = -(np.maximum(101 - sparsity, 0) ** 0.5)
+    return place
 
 
-def _relaxed(place):
+def _relaxed(place: _Place) -> _Place:
     return 101 - place**2

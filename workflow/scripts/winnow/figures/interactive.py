@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from winnow.config.recommend import RecommendSettings
 _BRIGHTEST = 0.88  # of the colour map; its end fades on white
 
 
-def parallel_plot(results: pd.DataFrame, settings: RecommendSettings, view: str | None) -> dict:
+def parallel_plot(results: pd.DataFrame, settings: RecommendSettings, view: str | None) -> dict[str, Any]:
     """Return the data and layout of an interactive plot, as plotly.js takes them.
 
     Ranges can be brushed on every axis, and axes dragged.
@@ -48,4 +49,5 @@ def parallel_plot(results: pd.DataFrame, settings: RecommendSettings, view: str 
     }
     figure = go.Figure(go.Parcoords(line=line, dimensions=dimensions, labelangle=-20))
     figure.update_layout(height=430, margin={"l": 50, "r": 30, "t": 90, "b": 30}, font={"size": 12}, template="none")
-    return json.loads(figure.to_json())
+    plot: dict[str, Any] = json.loads(figure.to_json())
+    return plot

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib as mpl
@@ -59,7 +60,7 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def styled():
+def styled() -> AbstractContextManager[None]:
     """Return the context in which figures are drawn and saved."""
     return mpl.rc_context(_STYLE)
 

@@ -21,7 +21,10 @@ def training_curves(history: pd.DataFrame) -> Figure:
     dense = data[data["run"] == DENSE]
     rounds = retraining_data(data)
     counts = rounds.groupby("round")["run"].nunique()
-    names = {number: f"round {plain(number)} ({counted(n, 'strategy', 'strategies')})" for number, n in counts.items()}
+    numbers = counts.index.to_list()
+    names = {
+        number: f"round {plain(number)} ({counted(counts[number], 'strategy', 'strategies')})" for number in numbers
+    }
     rounds = rounds.assign(line=rounds["round"].map(names))
     figure = style.new_figure(5.6)
     above, below = figure.subplots(2, 1)
@@ -34,7 +37,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
     return figure
 
 
-def _curves(axes: Axes, data: pd.DataFrame, column: str, looks: Looks, title: str, **statistics) -> None:
+def _curves(axes: Axes, data: pd.DataFrame, column: str, looks: Looks, title: str, **statistics: object) -> None:
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if data.empty:

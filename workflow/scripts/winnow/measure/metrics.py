@@ -51,6 +51,7 @@ def classification(logits: np.ndarray, labels: np.ndarray) -> Scores:
         top5 = float((best == labels[:, None]).any(1).mean())
     return Scores(
         top1=float((logits.argmax(1) == labels).mean()),
+        most_frequent=float(np.bincount(labels).max() / len(labels)),
         top5=top5,
         loss=float(-log_probability[truth].mean()),
         samples=len(labels),

@@ -1,40 +1,30 @@
-"""How busy other programs keep the machine while something is measured on it."""
+"""How busy other programs keep the machine while something is measured."""
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 
-_STAT = Path("/proc/stat")
-_WORKING = (0, 1, 2, 5, 6, 7)  # user, nice, system, irq, softirq, steal: all but idle, waiting and guests
+import psutil
+
+_BUSY = ("user", "nice", "system", "irq", "softirq", "steal")  # guests are part of `user`
 
 
 class Neighbours:
-    """The cores that other programs keep busy, on average from now on; those of other jobs on a cluster's node too."""
+    """Counts the CPU seconds of all programs but this process, from its construction on.
+
+    In a virtual machine the time that its host gives to others counts; in a container, all programs of its host.
+    """
 
     def __init__(self) -> None:
-        self._begin = _busy_seconds(), _own_seconds(), time.monotonic()
+        self._begin = _now()
 
-    def cores(self) -> float | None:
-        """Return the average since the beginning; None where the system does not tell."""
-        busy, own, begin = self._begin
-        now = _busy_seconds()
-        if busy is None or now is None:
-            return None
-        others = (now - busy) - (_own_seconds() - own)
-        return max(0.0, others) / max(time.monotonic() - begin, 1e-9)
+    def busy_cores(self) -> float:
+        """Return how many cores other programs have kept busy, on average; good to 0.02 after a second."""
+        seconds, everyone, own = (now - then for now, then in zip(_now(), self._begin, strict=True))
+        return max(0.0, everyone - own) / seconds
 
 
-def _busy_seconds() -> float | None:
-    """Return the seconds that all cores have worked since the start of the machine."""
-    try:
-        ticks = [int(word) for word in _STAT.read_text().splitlines()[0].split()[1:]]
-        return sum(ticks[index] for index in _WORKING) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _own_seconds() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+def _now() -> tuple[float, float, float]:
+    """Return the time, and the CPU seconds of all programs and of this process."""
+    everyone, own = psutil.cpu_times(), psutil.Process().cpu_times()
+    return time.perf_counter(), sum(getattr(everyone, kind, 0.0) for kind in _BUSY), own.user + own.system

@@ -97,9 +97,15 @@ def evaluate(
             else _in_runtime(name, files.path, threads, reference)
         )
         _report(name, runtimes[name], files.path, run)
+    scores = metrics.classification(logits, test.labels.numpy())
+    if not scores.learned:
+        log.warning(
+            "%s: has learned nothing: %.2f %% of %d test images are right, and %.2f %% are of the most frequent class",
+            *(run, 100 * scores.top1, scores.samples, 100 * scores.most_frequent),
+        )
     return Quality(
         **asdict(identity),
-        test=metrics.classification(logits, test.labels.numpy()),
+        test=scores,
         confusion=metrics.confusion_matrix(logits, test.labels.numpy()),
         validation=metrics.classification(validated, validation.labels.numpy()),
         quantization=quantization,

@@ -18,7 +18,7 @@ from winnow.measure.energy import EnergyMeter
 from winnow.measure.machine import machine
 from winnow.measure.neighbours import Neighbours
 from winnow.study.identity import Identity
-from winnow.study.speed import Speed, Timing
+from winnow.study.speed import NOTICEABLE_LOAD, Speed, Timing
 from winnow.study.vocabulary import RUNTIMES
 
 log = logging.getLogger(__name__)
@@ -77,9 +77,11 @@ def benchmark(
             meter.lap()
             timing.run(settings.seconds / _ROUNDS, repeats=_MIN_REPEATS // _ROUNDS)
             timing.joules += meter.lap()
-    busy = neighbours.cores()
+    load = neighbours.busy_cores()
+    if load > NOTICEABLE_LOAD:
+        log.warning("%s: other programs kept %.1f cores busy while it was timed; latencies may be too high", path, load)
     summaries = tuple(_summary(timing, meter) for timing in timings)
-    return Speed(**asdict(identity), machine=machine(), timings=summaries, neighbours=busy)
+    return Speed(**asdict(identity), machine=machine(), other_load=load, timings=summaries)
 
 
 def _configurations(

@@ -16,12 +16,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from winnow.study.words import Word, facts
+
 _SCRIPTS = Path(__file__).resolve().parents[2]
-# they refuse, say what goes wrong, wait for a turn, clear up, or name things: no result depends on them
+# they refuse, say what goes wrong, wait for a turn, clear up, or name things: no result depends on them; of the words
+# of the vocabulary each job counts the facts of those that it uses
 _WITHOUT_EFFECT = frozenset(
     f"winnow.{name}"
     for name in (
-        *("ancestor", "check.feasibility", "config.catalog", "errors", "models.user_code", "sole_writer"),
+        *(
+            "ancestor",
+            "check.feasibility",
+            "config.catalog",
+            "errors",
+            "machine_turn",
+            "models.user_code",
+            "sole_writer",
+        ),
         *("study.training_state", "study.vocabulary", "study.words", "train.gpu_slots"),
     )
 )
@@ -46,17 +57,20 @@ class _Module:
 
 
 @cache
-def source_digest(script: str, *modules: str) -> str:
+def source_digest(script: str, *modules: str, words: tuple[Word, ...] = ()) -> str:
     """Return a digest of a script and, transitively, of what it imports from beside it.
 
     Args:
         script: name of a file in workflow/scripts, without `.py`.
         modules: dotted names of what it loads by name: the network, source or criterion of this very job.
+        words: of the vocabulary, that this job uses: their facts count, not how they are called and look.
     """
     names = [script, *modules]
     if missing := [name for name in names if not list(_found(name, (_SCRIPTS,)))]:
         raise ValueError(f"no module {missing[0]} in {_SCRIPTS}")
-    return _digest(names, (_SCRIPTS,))
+    code = _digest(names, (_SCRIPTS,))
+    known = repr([(type(word).__name__, facts(word)) for word in words])
+    return hashlib.sha256(f"{code} {known}".encode()).hexdigest()[:16] if words else code
 
 
 @cache

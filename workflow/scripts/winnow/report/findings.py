@@ -13,7 +13,14 @@ from winnow.results.not_measured import Missing
 from winnow.results.numbers import percent, spread, times
 from winnow.results.over_seeds import combinations
 from winnow.results.timed import TOLERATED, Timed, timed_configurations, unsteady
-from winnow.results.wording import disagreements, float_words, pruning_words, unsteady_words
+from winnow.results.wording import (
+    disagreements,
+    disturbed_words,
+    float_words,
+    pruning_words,
+    unlearned_words,
+    unsteady_words,
+)
 from winnow.study.vocabulary import DENSE, FP32, METHODS, NARROW, PRECISIONS, RUNTIMES, SCORED, STRUCTURES, criterion
 
 _HIGH = 50.0  # % of sparsity from which on a measured speedup is expected
@@ -65,7 +72,14 @@ def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
     timed = Timed(settings.runtime, settings.batch_size, settings.threads)
     means = combinations(results)
     quantized = _quantization(means[means["run"] == DENSE], timed)
-    return [*_unsteady(means), *_runtimes(results), *quantized, *_pruning(results)]
+    return [
+        *unlearned_words(results),
+        *_unsteady(means),
+        *disturbed_words(results),
+        *_runtimes(results),
+        *quantized,
+        *_pruning(results),
+    ]
 
 
 def _runtimes(results: pd.DataFrame) -> Iterator[str]:
@@ -135,19 +149,19 @@ def _pruning(results: pd.DataFrame) -> Iterator[str]:
     except Missing:
         return
     for structure, part in speed[speed["sparsity"] >= _HIGH].groupby("structure"):
-        action = STRUCTURES[structure].action
-        fastest = part.loc[part["measured"].idxmax()]
+        removing = STRUCTURES[str(structure)]
+        fastest = part.iloc[part["measured"].argmax()]
         where = f"{fastest['sparsity']:.0f} % sparsity, theory {times(fastest['theoretical'])}"
         if fastest["measured"] < _SAME:
             yield (
-                f"{action} made **no network faster**: at best {times(fastest['measured'])} "
+                f"{removing.action} made **no network faster**: at best {times(fastest['measured'])} "
                 f"({where}). These runtimes multiply zeros like any other number."
-                if not STRUCTURES[structure].narrow
-                else f"{action} made no network faster: at best {times(fastest['measured'])} ({where})."
+                if not removing.narrow
+                else f"{removing.action} made no network faster: at best {times(fastest['measured'])} ({where})."
             )
         else:
             gain = times(fastest["measured"]) + (f" ± {fastest['measured_std']:.2g}" if fastest["n"] > 1 else "")
-            yield f"{action} made networks up to {gain} faster ({where}, {fastest['configuration']})."
+            yield f"{removing.action} made networks up to {gain} faster ({where}, {fastest['configuration']})."
 
 
 def _channels(results: pd.DataFrame) -> Iterator[str]:
@@ -155,7 +169,7 @@ def _channels(results: pd.DataFrame) -> Iterator[str]:
     narrow = results[results["structure"].isin(NARROW) & (results["precision"] == FP32)]
     if narrow.empty:
         return
-    most = narrow.loc[narrow["achieved_sparsity"].idxmax()]
+    most = narrow.iloc[narrow["achieved_sparsity"].argmax()]
     text = (
         f"Of the channels that can go, at most {100 * most['achieved_sparsity']:.0f} % were removed; that is "
         f"{100 * most['weight_sparsity']:.0f} % of the weights of the network"

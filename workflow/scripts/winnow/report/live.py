@@ -33,7 +33,7 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
     Raises:
         WinnowError: nothing has been evaluated yet (names the jobs that failed), or a file is damaged.
     """
-    folder = results / study["study"]
+    folder: Path = results / study["study"]
     target = folder / "live"
     lacking = absent(study, folder)
     tables = gather(study, results, {entry.network for entry in lacking if entry.outdated})
@@ -61,7 +61,7 @@ def gather(study: Mapping[str, Any], results: Path, without: Collection[Network]
     Args:
         without: networks that are left out, apart from the history of their training.
     """
-    folder = results / study["study"]
+    folder: Path = results / study["study"]
     everything = list(networks(study))
     valid = [network for network in everything if network not in without]
     quality = [path for n in valid if (path := folder / n.folder / "quality.json").exists()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,14 @@ from winnow.report.html import to_html
 from winnow.results.columns import METRICS, TIMED
 from winnow.results.numbers import counted, percent, times
 from winnow.results.timed import TOLERATED, timed_configurations, unsteady
-from winnow.results.wording import disagreements, float_words, pruning_words, unsteady_words
+from winnow.results.wording import (
+    disagreements,
+    disturbed_words,
+    float_words,
+    pruning_words,
+    unlearned_words,
+    unsteady_words,
+)
 from winnow.study.artifacts import Network
 from winnow.study.vocabulary import DENSE, FP32, PRECISIONS, RUNTIMES
 
@@ -54,7 +61,8 @@ def write_best(recommendation: Recommendation, dense: pd.Series | None, study: P
         shutil.copyfile(study / source, temporary)
     write_text(target / "labels.txt", "\n".join(metadata["classes"]) + "\n")
     title = f"{row['model']} for {row['dataset']}, {row['precision']}"
-    _write_page(target / "model_card", title, list(_card(recommendation, dense, source, graph, metadata)))
+    why = list(reasons(recommendation))
+    _write_page(target / "model_card", title, list(_card(row, why, dense, source, graph, metadata)))
 
 
 def _write_page(stem: Path, title: str, blocks: list[Block]) -> None:
@@ -98,7 +106,7 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
             f"{admissible} of {count} are within all limits. This one has {best}{where}; of those equal to "
             f"within {100 * EQUAL:g} % the one with the best validation accuracy, and of its seeds the best one."
         )
-        yield from _certainty(recommendation)
+        yield from _certainty(recommendation, recommendation.chosen)
     elif recommendation.nearest is not None:
         near = recommendation.nearest
         misses = [
@@ -109,9 +117,9 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
         yield f"The nearest is {near['name']} (seed {near['seed']}): {'; '.join(misses)}. It is not shipped."
 
 
-def _certainty(recommendation: Recommendation) -> Iterator[str]:
+def _certainty(recommendation: Recommendation, row: pd.Series) -> Iterator[str]:
     """Say how far accuracies on so few images can be told apart, by two standard errors of a share; and latencies."""
-    row = recommendation.chosen
+    yield from unlearned_words(row.to_frame().T)
     samples = row.get("validation_samples")
     if samples is not None and pd.notna(samples):
         share = min(max(row["validation_top1"], 1 / samples), 1 - 1 / samples)
@@ -120,12 +128,17 @@ def _certainty(recommendation: Recommendation) -> Iterator[str]:
     count, total = unsteady(recommendation.candidates, [timing_of(recommendation.settings)])
     if count > TOLERATED * total:
         yield unsteady_words(count, total)
+    yield from disturbed_words(recommendation.candidates)
 
 
 def _card(
-    recommendation: Recommendation, dense: pd.Series | None, source: str, graph: onnx.GraphProto, metadata: Mapping
+    row: pd.Series,
+    why: Sequence[str],
+    dense: pd.Series | None,
+    source: str,
+    graph: onnx.GraphProto,
+    metadata: Mapping[str, Any],
 ) -> Iterator[Block]:
-    row = recommendation.chosen
     shape = [size.dim_value or size.dim_param for size in graph.input[0].type.tensor_type.shape.dim]
     images, logits, classes = graph.input[0].name, graph.output[0].name, metadata["classes"]
     against = f"; the dense fp32 network has {percent(dense['top1'])}." if dense is not None else "."
@@ -144,7 +157,7 @@ def _card(
     ]
     yield Bullets(made)
     yield Heading("Why this one")
-    yield Bullets(list(reasons(recommendation)))
+    yield Bullets(why)
     yield Heading("Every metric")
     yield Table(_metrics(row, dense))
     wrong = disagreements(row)

@@ -73,8 +73,9 @@ def _figures(outcome: Outcome, folder: Path) -> Iterator[Block]:
 def _interactive(outcome: Outcome, dataset: str, model: str) -> ParallelCoordinates:
     results = outcome.results
     own = results[(results["dataset"] == dataset) & (results["model"] == model)]
+    views: list[tuple[str | None, str]] = [(None, "all"), *VIEWS.items()]
     plots = {}
-    for view, label in {None: "all", **VIEWS}.items():
+    for view, label in views:
         try:
             plots[label] = parallel_plot(own, outcome.settings, view)
         except Missing:

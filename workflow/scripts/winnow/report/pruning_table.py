@@ -75,7 +75,7 @@ def _long(results: pd.DataFrame) -> pd.DataFrame:
 
 def _wide(last: pd.DataFrame) -> pd.DataFrame:
     """Return a row of text for each strategy."""
-    names = strategy_names(last.assign(requested_sparsity=last["ratio"])) if len(last) else []
+    names: pd.Series | list[str] = strategy_names(last.assign(requested_sparsity=last["ratio"])) if len(last) else []
     last = last.assign(strategy_name=names)
     headings = _headings(last)
     lines = []
@@ -140,11 +140,11 @@ def _remarks(table: pd.DataFrame) -> Iterator[str]:
         best = group[measured].max(axis=1)
         slow, count = group[best < _FASTER], len(group)
         if len(slow):
-            worst = slow.loc[slow["achieved_sparsity"].idxmax()]
+            worst = slow.iloc[slow["achieved_sparsity"].argmax()]
             reason = (
                 "zeros in a dense tensor are multiplied like any other number; only removed channels make these "
                 "runtimes faster"
-                if not STRUCTURES[structure].narrow
+                if not STRUCTURES[str(structure)].narrow
                 else "too few multiplications were removed to show, or other work dominates"
             )
             yield (

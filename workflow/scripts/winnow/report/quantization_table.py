@@ -85,7 +85,7 @@ def _notes(dense: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
             told = dense.dropna(subset=[f"{runtime}_{name}"])
             for (dataset, model, precision), group in told.groupby(_CELL):
                 words, empty = group[f"{runtime}_{name}"].iloc[0], float("nan")
-                yield dataset, model, label, PRECISIONS[precision].column, empty, empty, len(group), words
+                yield dataset, model, label, PRECISIONS[str(precision)].column, empty, empty, len(group), words
 
 
 def _metrics(results: pd.DataFrame) -> Iterator[Metric]:
@@ -108,12 +108,13 @@ def _wide(table: pd.DataFrame) -> pd.DataFrame:
         for dataset in sorted(set(table["dataset"]))
         for method in (precision.column for precision in PRECISIONS.values())
     ]
-    wide = wide.reindex(columns=[column for column in order if column in wide.columns])
+    columns = [column for column in order if column in wide.columns]
+    wide = wide.reindex(columns=columns)
     wide = wide.reindex(
         [(m, metric) for m in sorted(set(table["model"])) for metric in metrics if (m, metric) in wide.index]
     )
     several = table["dataset"].nunique() > 1
-    wide.columns = [f"{dataset} {method}" if several else method for dataset, method in wide.columns]
+    wide.columns = [f"{dataset} {method}" if several else method for dataset, method in columns]
     wide = wide.reset_index()
     if len(wide) and not several:
         wide.insert(0, "dataset", table["dataset"].iloc[0])

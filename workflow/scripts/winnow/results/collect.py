@@ -82,6 +82,8 @@ def _quality(path: str | Path) -> dict[str, Any]:
             "loss": test.loss,
             "validation_top1": validation.top1,
             "validation_loss": validation.loss,
+            "learned": int(test.learned),
+            "most_frequent_class": test.most_frequent,
             "test_samples": test.samples,
             "validation_samples": validation.samples,
             "size_mb": size.onnx_bytes / _MB,
@@ -158,6 +160,7 @@ def _speed(path: str | Path) -> dict[str, Any]:
         "inference_energy_estimated": any(timing.energy_per_image.estimated for timing in record.timings),
         "processor": machine.processor,
         "logical_cpus": machine.logical_cpus,
+        "other_load": record.other_load,
         "runtime_versions": ", ".join(
             f"{name} {machine.versions[name]}" for name in packages if name in machine.versions
         ),

@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from winnow.results.metric import DOWN, UP, Fact, Metric, TimedMetric
+from winnow.results.metric import DOWN, UP, Fact, Metric, TimedMetric, share
 from winnow.study.vocabulary import RUNTIMES, SCORED
 from winnow.study.words import Words
-
-
-def _share(name: str, label: str, meaning: str, better: str = "", **more) -> Metric:
-    return Metric(name, label, "%", meaning, better, factor=100, **more)
 
 
 def in_runtime(name: str, runtime: str) -> str:
@@ -36,9 +32,9 @@ def _of_runtimes(metric: Metric) -> list[Metric]:
 
 METRICS = Words(
     "metric",
-    *_of_runtimes(_share("top1", "top-1 accuracy", "top-1 accuracy, test split", UP, short="top-1")),
-    _share("top5", "top-5 accuracy", f"top-5 accuracy, test split, {RUNTIMES[SCORED[0]].label}", UP),
-    _share("validation_top1", "validation accuracy", "top-1 accuracy, validation split (used to choose)", UP),
+    *_of_runtimes(share("top1", "top-1 accuracy", "top-1 accuracy, test split", UP, short="top-1")),
+    share("top5", "top-5 accuracy", f"top-5 accuracy, test split, {RUNTIMES[SCORED[0]].label}", UP),
+    share("validation_top1", "validation accuracy", "top-1 accuracy, validation split (used to choose)", UP),
     Metric("loss", "loss", "nats", "cross-entropy, test split", DOWN, decimals=4),
     Metric(
         "calibration_error",
@@ -85,17 +81,17 @@ METRICS = Words(
         factor=1e-6,
         fine=6,
     ),
-    _share("achieved_sparsity", "sparsity", "sparsity of what was pruned", decimals=1, fine=2),
-    _share(
+    share("achieved_sparsity", "sparsity", "sparsity of what was pruned", decimals=1, fine=2),
+    share(
         "weight_sparsity",
         "weights removed",
         "weights removed, whole network (parameters of two dimensions or more)",
         decimals=1,
         fine=2,
     ),
-    *_of_runtimes(_share("integer_macs", "integer MACs", "multiply-accumulates executed on integers", UP, decimals=1)),
+    *_of_runtimes(share("integer_macs", "integer MACs", "multiply-accumulates executed on integers", UP, decimals=1)),
     *_of_runtimes(Metric("integer_layers", "integer layers", "", "layers executed on integers", UP, decimals=0)),
-    _share("integer_parameters", "integer parameters", "parameters stored as integers", UP, decimals=1),
+    share("integer_parameters", "integer parameters", "parameters stored as integers", UP, decimals=1),
     *(
         Metric(
             f"{runtime}_difference",
@@ -124,7 +120,7 @@ METRICS = Words(
         UP,
         decimals=1,
     ),
-    _share(
+    share(
         "float_agreement",
         "agreement with its own weights",
         "decided predictions equal to those of its own weights in float, validation split",
@@ -234,6 +230,8 @@ FACTS = Words(
         )
     ),
     Fact(f"{SCORED[0]}_difference", f"0: {RUNTIMES[SCORED[0]].label} is what the others are compared with"),
+    Fact("most_frequent_class", "share of the most frequent class in the test split: what always answering it scores"),
+    Fact("learned", "1 if top-1 accuracy exceeds that by more than two standard errors, else 0"),
     Fact("layers", "layers that multiply by weights"),
     Fact("test_samples", "images of the test split"),
     Fact("validation_samples", "images of the validation split"),
@@ -243,6 +241,7 @@ FACTS = Words(
     Fact("inference_energy_estimated", "whether energy of inference is an estimate, for there was no counter"),
     Fact("processor", "that was timed"),
     Fact("logical_cpus", "of the machine that was timed"),
+    Fact("other_load", "cores that other programs kept busy while the network was timed, on average"),
     Fact("runtime_versions", "versions of the runtimes"),
 )
 """Columns beside keys, axes and metrics."""

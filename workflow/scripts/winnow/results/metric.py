@@ -64,6 +64,13 @@ class Metric:
         return f"{self.factor * value:.{decimals}f} {self.unit}".rstrip()
 
 
+def share(
+    name: str, label: str, meaning: str, better: str = "", short: str = "", decimals: int = 2, fine: int | None = None
+) -> Metric:
+    """Return a metric whose column holds shares between 0 and 1, shown in %; see `Metric`."""
+    return Metric(name, label, "%", meaning, better, factor=100, decimals=decimals, fine=fine, short=short)
+
+
 @dataclass(frozen=True)
 class TimedMetric(Metric):
     """A metric with a column for each timed configuration; `name` is its kind.

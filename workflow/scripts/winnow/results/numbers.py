@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import pandas as pd
 
 
-def plain(value) -> str:
+def plain(value: float | str | None) -> str:
     """Return a value of an axis as text: 1 for 1.0, nothing for missing."""
     if pd.isna(value):
         return ""
@@ -39,7 +39,7 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
     return f"{count} {singular if count == 1 else plural or singular + 's'}"
 
 
-def listed(items: Sequence[str]) -> str:
+def listed(items: Iterable[object]) -> str:
     """Return e.g. `a, b and c`."""
-    items = list(map(str, items))
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "none"
+    words = list(map(str, items))
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"

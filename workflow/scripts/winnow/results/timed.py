@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -49,7 +49,7 @@ class Timed:
         return f"{RUNTIMES[self.runtime].label}, {self.setting}"
 
 
-def timed_configurations(columns: Iterable[str], kind: str = "latency") -> list[Timed]:
+def timed_configurations(columns: Iterable[Hashable], kind: str = "latency") -> list[Timed]:
     """Return what was timed, in the order of the columns.
 
     Args:
@@ -57,7 +57,7 @@ def timed_configurations(columns: Iterable[str], kind: str = "latency") -> list[
         kind: of `columns.TIMED`.
     """
     pattern = TIMED[kind].column.format(where=_WHERE)
-    found = (re.fullmatch(pattern, column) for column in columns)
+    found = (re.fullmatch(pattern, str(column)) for column in columns)
     return [Timed(match[1], int(match[2]), int(match[3])) for match in found if match]
 
 

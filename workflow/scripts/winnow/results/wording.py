@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from winnow.results.numbers import plain
+from winnow.results.numbers import listed, plain
 from winnow.results.timed import UNEVEN, UNSTEADY
+from winnow.study.speed import NOTICEABLE_LOAD
 from winnow.study.vocabulary import DENSE, RUNTIMES, SCOPES, SCORED, SHUFFLES, STRUCTURES, criterion, rewinding
 
 
@@ -41,6 +42,35 @@ def float_words(row: pd.Series) -> list[str]:
     found = {RUNTIMES[runtime].label: row.get(f"{runtime}_left_in_float") for runtime in SCORED}
     found = {runtime: words for runtime, words in found.items() if pd.notna(words)}
     return [f"Left in float, of all multiply-accumulates, in {runtime}: {words}." for runtime, words in found.items()]
+
+
+def unlearned_words(results: pd.DataFrame) -> list[str]:
+    """Warn of networks, rows of results.csv, that are no better than chance: none or one sentence."""
+    if "learned" not in results or not (unlearned := results[results["learned"] < 1]).size:
+        return []
+    share = 100 * results["most_frequent_class"].max()
+    names = [
+        f"`{run}/{precision}`" for run, precision in unlearned[["run", "precision"]].drop_duplicates().to_numpy()[:3]
+    ]
+    which = "This network is" if len(results) == 1 else f"{len(unlearned)} of {len(results)} networks are"
+    named = "" if len(results) == 1 else f" ({listed(names)}{' and others' if len(unlearned) > len(names) else ''})"
+    return [
+        f"**Nothing learned**: {which} no better than always answering the most frequent class, which {share:.1f} % of "
+        f"the test images are of{named}. Look at the labels and images, the learning rate, and how much was removed."
+    ]
+
+
+def disturbed_words(results: pd.DataFrame) -> list[str]:
+    """Warn of networks, rows of results.csv, that were timed while other programs computed: none or one sentence."""
+    load = results["other_load"] if "other_load" in results else pd.Series(dtype=float)
+    disturbed = load[load > NOTICEABLE_LOAD]
+    if disturbed.empty:
+        return []
+    return [
+        f"**Not timed alone**: while {len(disturbed)} of {len(results)} networks were timed, other programs kept "
+        f"{disturbed.min():.1f} to {disturbed.max():.1f} cores busy (`other_load` in results.csv), and their latencies "
+        "are too high. Measure again on a quiet machine (`snakemake -R benchmark`) before you compare them."
+    ]
 
 
 def unsteady_words(count: int, total: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,18 +14,30 @@ from winnow.study.training import Training
 from winnow.study.vocabulary import SCORED
 
 
+def learned(top1: float, most_frequent: float, samples: int) -> bool:
+    """Whether an accuracy is above the share of the most frequent class by more than two standard errors of it."""
+    return top1 > most_frequent + 2 * math.sqrt(most_frequent * (1 - most_frequent) / samples)
+
+
 @dataclass(frozen=True)
 class Scores:
     """How good predictions are: shares between 0 and 1 (top-5 from 20 classes on), mean cross-entropy in nats.
 
-    `further` are the metrics of `measure.metrics.FURTHER`, by their columns in results.csv.
+    `most_frequent` is the share of the most frequent class: what one scores who always answers that. `further` are the
+    metrics of `measure.metrics.FURTHER`, by their columns in results.csv.
     """
 
     top1: float
+    most_frequent: float
     top5: float | None
     loss: float
     samples: int
     further: Mapping[str, float]
+
+    @property
+    def learned(self) -> bool:
+        """Whether accuracy is above that of the most frequent class by more than two standard errors."""
+        return learned(self.top1, self.most_frequent, self.samples)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from winnow.study.energy import Energy
 from winnow.study.identity import Identity
 from winnow.study.record import Record
 
+NOTICEABLE_LOAD = 0.1
+"""Cores that other programs keep busy, from which on a timing is said to be disturbed."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -41,9 +44,10 @@ class Timing:
 class Speed(Identity, Record):
     """speed.json: how fast one model.onnx is.
 
-    `neighbours` is how many cores other programs kept busy meanwhile, on average; None where nobody knows.
+    Attributes:
+        other_load: cores that other programs kept busy meanwhile, on average.
     """
 
     machine: Machine
+    other_load: float
     timings: tuple[Timing, ...]
-    neighbours: float | None = None

@@ -2,7 +2,7 @@
 
 The schema's choices, the guide, tables, figures, sentences and checks derive from here; a word that is not here raises
 where it is looked up. What computes with a word is named by `module` and loaded by name, so that a new word changes
-nothing that does not use it.
+nothing that does not use it. A job is made again when the facts of its words change (`words.facts`), not their looks.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Precision:
     Attributes:
         column: its name in the table of the study that Winnow repeats.
         rule: makes its model.onnx.
+        trial: module with `tried`, of a method; see `winnow.check.trial`.
         color, marker, hatch: of its points and bars.
         dashes: of its lines: on, off, ..., in widths of the line; empty for a solid one.
         method: whether it is one of `quantization.methods`.
@@ -46,6 +47,7 @@ class Precision:
     method: bool = True
     static: bool = True
     trained: bool = False
+    trial: str = ""
 
 
 FP32, DYNAMIC, PTQ, QAT = "fp32", "dynamic", "ptq", "qat"
@@ -74,6 +76,7 @@ PRECISIONS = Words(
         hatch="////",
         dashes=(4, 1.5),
         static=False,
+        trial="winnow.check.dynamic",
     ),
     Precision(
         name=PTQ,
@@ -84,6 +87,7 @@ PRECISIONS = Words(
         marker="^",
         hatch="....",
         dashes=(6, 1.5, 1, 1.5),
+        trial="winnow.check.static",
     ),
     Precision(
         name=QAT,
@@ -95,6 +99,7 @@ PRECISIONS = Words(
         hatch="xxxx",
         dashes=(1, 1.5),
         trained=True,
+        trial="winnow.check.aware",
     ),
 )
 METHODS = tuple(name for name, precision in PRECISIONS.items() if precision.method)

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from dataclasses import Field, dataclass, fields
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from winnow.errors import WinnowError
 
+_LOOKS = frozenset(("meaning", "label", "column", "action", "units", "color", "marker", "hatch", "dashes"))
+_PLANNED = frozenset(("rule", "trial", "preferred"))  # Snakemake sees what these change: jobs and parameters
 
-class _Word(Protocol):
+
+class Word(Protocol):
+    """A frozen dataclass with a name."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
     @property
     def name(self) -> str: ...
 
 
-W = TypeVar("W", bound=_Word)
+W = TypeVar("W", bound=Word)
+
+
+def facts(word: Word) -> dict[str, Any]:
+    """Return what is known of a word and can decide a result; a new attribute is taken to."""
+    return {field.name: getattr(word, field.name) for field in fields(word) if field.name not in _LOOKS | _PLANNED}
 
 
 class Words(Mapping[str, W], Generic[W]):

@@ -29,7 +29,7 @@ from winnow.train.history import Epoch, write_history
 from winnow.train.optimizer import learning_rate, make_optimizer, set_rate
 from winnow.train.progress import Snapshots, restore_progress, save_progress
 from winnow.train.resume import ResumeFile
-from winnow.train.validation import score
+from winnow.train.validation import score, warn_of_nothing_learned
 
 log = logging.getLogger(__name__)
 _RESUME_SECONDS = 300  # a longer epoch is also saved within
@@ -179,6 +179,8 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
             publish()
             log.info("%s: %s", job.label, row)
     trainee.set_mode(model, False)
+    if progress.history:
+        warn_of_nothing_learned(job.label, progress.history[-1]["validation_accuracy"], validation)
     seconds, energy = round(progress.seconds, 3), clock.energy()
     return Training(
         seconds=seconds,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 from winnow.data.batches import Split
+from winnow.study.quality import learned
 from winnow.train.devices import autocast
 
+log = logging.getLogger(__name__)
 _BATCH = 500
 
 
@@ -24,3 +28,14 @@ def score(model: nn.Module, split: Split, device: torch.device, precision: str) 
         ).double()
     loss, correct = (sums / len(split)).tolist()
     return loss, correct
+
+
+def warn_of_nothing_learned(label: str, accuracy: float, split: Split) -> None:
+    """Log that a trained network is no better than one that always answers the most frequent class, if it is not."""
+    most_frequent = split.labels.bincount().max().item() / len(split)
+    if not learned(accuracy, most_frequent, len(split)):
+        log.warning(
+            "%s: has learned nothing: it is no better on %d validation images than always answering the most frequent "
+            "class (%.2f %%); look at the labels and images, and at the learning rate",
+            *(label, len(split), 100 * most_frequent),
+        )
