@@ -31,6 +31,7 @@ _WITHOUT_EFFECT = frozenset(
             "errors",
             "machine_turn",
             "models.user_code",
+            "refusal",
             "sole_writer",
         ),
         *("study.training_state", "study.vocabulary", "study.words", "train.gpu_slots"),
