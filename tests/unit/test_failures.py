@@ -100,7 +100,7 @@ def test_of_a_group_those_are_named_that_failed(logs):
 
 def test_a_group_without_a_culprit_is_one_line(logs):
     words = SLURM.format("TIMEOUT")
-    members = [job(logs, number, rule, None, words, True) for number, rule in enumerate(("prune", "retrain"))]
+    members = [job(logs, 0, "prune", None, words, True), job(logs, 1, "retrain", "error: of before", words, True)]
     group = {"event": LogEvent.GROUP_ERROR, "groupid": "a", "job_error_info": [m | {"rule_msg": None} for m in members]}
     assert printed(Failures(logs), group, *members) == [f"prune of {RUN}: Slurm job 22 ended as TIMEOUT"]
 

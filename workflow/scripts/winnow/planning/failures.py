@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +32,29 @@ class Failures(logging.Filter):
         self._logs = logs
         self._lines: dict[int, str] = {}
         self._causes: dict[int, tuple[str, str]] = {}
+        self._group: Sequence[Mapping[str, Any]] = ()
         self._at_fault: set[int] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
         event, data = getattr(record, "event", None), vars(record)
         if event == LogEvent.GROUP_ERROR:
-            members = data["job_error_info"]
-            guilty = {member["jobid"] for member in members if self._own_cause(member)}
-            self._at_fault = guilty or {members[0]["jobid"]}
+            self._group, self._at_fault = data["job_error_info"], set()
             return False
         if event != LogEvent.JOB_ERROR:
             return True
-        if data["indent"] and data["jobid"] not in self._at_fault:
+        if data["indent"] and not self._is_at_fault(data):
             return False
         record.event = None
         record.msg = self._lines[data["jobid"]] = self._line(data)
         return True
+
+    def _is_at_fault(self, data: Mapping[str, Any]) -> bool:
+        """Whether a member of a group ended in an error of its own; if none did, the first stands for all."""
+        if not self._at_fault:  # only what is told of members has Slurm's words, and the same ones
+            members = [{**member, "rule_msg": data["rule_msg"]} for member in self._group]
+            guilty = {member["jobid"] for member in members if self._own_cause(member)}
+            self._at_fault = guilty or {members[0]["jobid"]}
+        return data["jobid"] in self._at_fault
 
     def summary(self, jobs: Iterable[Job | GroupJob]) -> str:
         """Return one line for each job that has failed for good, and has not been left out as innocent."""
