@@ -174,24 +174,25 @@ def test_a_retry_asks_for_no_more_than_its_partition_grants(chosen, group):
 
 
 def test_jobs_of_an_earlier_snakemake_are_refused_with_what_to_do(command, tmp_path):
-    name = "cifar_1b4e28ba-2fa1-11d2-883f-0016d3cca427"
     here, there = f"{tmp_path}/a project", f"{tmp_path}/another"
     lines = (
-        f"21|{name}|cifar: train of a|b|{here}",
-        f"22|{name[6:]}|(null)|{here}",
-        f"23|{name}|x|{there}",
-        f"24|bash||{here}",
+        f"21|cifar: train of a|b|{here}",
+        f"22|cifar: export of c|{here}",
+        f"23|cifar: train of a|{there}",
+        f"24|cifar2: train of a|{here}",
+        f"25|(null)|{here}",
     )
     command("squeue", f"echo $@ > '{tmp_path}/asked'\n" + "\n".join(f"echo '{line}'" for line in lines))
     with pytest.raises(WinnowError) as raised:
-        check_orphans(tmp_path / "a project")
-    assert "2 Slurm jobs of an earlier Snakemake are still there: 21 (cifar: train of a|b); 22 ((null))" in str(
-        raised.value
+        check_orphans(tmp_path / "a project", "cifar")
+    assert (
+        "2 Slurm jobs of an earlier Snakemake are still there: 21 (cifar: train of a|b); 22 (cifar: export of c)"
+        in str(raised.value)
     )
     assert "scancel 21 22 -- or wait" in str(raised.value)
     assert "srun --dependency=afterany:21:22 true" in str(raised.value)
     assert f"--user={os.getuid()}" in (tmp_path / "asked").read_text()
-    check_orphans(tmp_path / "a third")
+    check_orphans(tmp_path / "a third", "cifar")
     command("squeue", "echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1")
     with pytest.raises(WinnowError, match="Unable to contact"):
-        check_orphans(tmp_path)
+        check_orphans(tmp_path, "cifar")

@@ -285,7 +285,7 @@ def check_cluster():
     dag = workflow.persistence.dag
     submitted = {dag.get_job_group(job) or job for job in dag.needrun_jobs() if not job.is_local}
     try:
-        check_orphans(Path.cwd())
+        check_orphans(Path.cwd(), STUDY.study)
         requests = distinct(submitted, choices(path))
         for said in check_requests(requests, configured_partitions(path), partitions(), path):
             LOG.warning(said)

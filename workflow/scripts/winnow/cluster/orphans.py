@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from winnow.cluster.commands import Unanswered, ask
 from winnow.errors import WinnowError
 
-# the plugin calls all jobs of a Snakemake by one name, which ends in a UUID
-_NAME = re.compile(r"(?:^|_)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
+def check_orphans(folder: Path, study: str) -> None:
+    """Refuse to start while Slurm jobs of this user, folder and study are waiting or running.
 
-def check_orphans(folder: Path) -> None:
-    """Refuse to start while Slurm jobs of this user and folder are waiting or running.
+    Other studies may run beside this one, and the lock of Snakemake keeps a second run of the same away.
 
     Args:
         folder: the working directory.
+        study: its name begins what `comment_of` says of a job.
 
     Raises:
         WinnowError: there are some, or Slurm does not answer.
     """
     command = ("squeue", "--noheader", f"--user={os.getuid()}", "--states=PENDING,RUNNING,SUSPENDED,CONFIGURING")
     try:
-        lines = ask(*command, "--format=%A|%j|%k|%Z")
+        lines = ask(*command, "--format=%A|%k|%Z")
     except Unanswered as error:
         raise WinnowError(f"Slurm does not answer here ({error}); run this on a login node of the cluster") from error
     found = {}
     for line in lines:
-        number, name, rest = line.split("|", 2)
+        number, _, rest = line.partition("|")
         comment, _, place = rest.rpartition("|")
-        if _NAME.search(name) and place == str(folder):
+        if comment.startswith(f"{study}: ") and place == str(folder):
             found[number] = comment
     if found:
         shown = "; ".join(f"{number} ({comment})" for number, comment in list(found.items())[:3])
