@@ -53,7 +53,6 @@ def slurm(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bin").mkdir()
-    (tmp_path / "results/tiny/logs/train/digits/lenet5").mkdir(parents=True)
 
     def command(name: str, script: str) -> None:
         path = tmp_path / "bin" / name

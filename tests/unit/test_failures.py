@@ -64,7 +64,6 @@ def test_why_a_job_was_ended_is_there_for_the_live_report(logs):
     (found,) = status.failures(logs.parent)
     assert str(found) == f"train of {RUN}: Slurm job 22 ended as TIMEOUT"
     folder = logs / "retrain/digits/lenet5/seed0/l1-0.9"
-    folder.mkdir(parents=True)
     refuse(folder / "round1.log", "Slurm refuses it: Invalid account")  # and no log, for it never began
     (_, found) = sorted(status.failures(logs.parent), key=str, reverse=True)
     assert str(found) == "retrain of digits/lenet5/seed0/l1-0.9/round1: Slurm refuses it: Invalid account"
@@ -161,5 +160,9 @@ def test_a_refused_job_is_not_restarted_until_it_begins_anew(logs, monkeypatch):
 
 
 def test_a_refusal_that_cannot_be_written_is_no_error(logs):
-    refuse(logs / "missing" / "0.log", "no GPU")
-    assert refusal(logs / "missing" / "0.log") is None
+    logs.mkdir(parents=True)
+    refuse(logs / "a folder" / "0.log", "no GPU")
+    assert refusal(logs / "a folder" / "0.log") == "no GPU"
+    (logs / "a file").touch()
+    refuse(logs / "a file" / "0.log", "no GPU")
+    assert refusal(logs / "a file" / "0.log") is None

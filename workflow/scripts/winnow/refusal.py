@@ -12,6 +12,7 @@ REFUSED = ".refused"
 def refuse(job_log: str | Path, error: str) -> None:
     """Leave word that the job with this log has ended for good; where that cannot be written, it is tried again."""
     try:
+        _marker(job_log).parent.mkdir(parents=True, exist_ok=True)  # a job that never began has no folder yet
         _marker(job_log).write_text(error, encoding="utf-8")
     except OSError as failure:
         log.warning("%s: cannot be written (%s)", _marker(job_log), failure.strerror)
