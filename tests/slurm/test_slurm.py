@@ -5,6 +5,7 @@ One file, so that test processes share the one cluster. What fails takes time, s
 
 import json
 import re
+import signal
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ def studies(tmp_path_factory):
     }
     with ThreadPoolExecutor() as threads:
         try:
-            for name in (*mishaps, "refused", "unlogged"):
+            for name in (*mishaps, "refused", "unlogged", "undisturbed"):
                 faults = FaultySlurm(copy_project(folder / f"{name} project", SLURM))
                 (faults.project.root / "mine.py").write_text(SLOW)
                 models = {"lenet5": {"factory": "mine:net"}}
@@ -178,11 +179,12 @@ def studies(tmp_path_factory):
                 if name == "refused":
                     models |= {f"another{number}": {"factory": "mine:net"} for number in range(2)}
                     faults.fails(f"{NOT_TAKEN}Invalid account or account/partition combination specified", "sbatch")
-                faults.project.configure(
-                    models=models,
-                    training={"epochs": EPOCHS, "warmup_epochs": 1},
-                    quantization={"methods": []},
-                )
+                changes = {
+                    "models": models,
+                    "training": {"epochs": EPOCHS, "warmup_epochs": 1},
+                    "quantization": {"methods": []},
+                }
+                faults.project.configure(**({} if name == "undisturbed" else changes))
                 further = ("--default-resources", "slurm_partition=gpu") if name == "orphaned" else ()
                 running[name] = Running(faults.project, faults, faults.project.start(*ONE_THREAD, *further))
             wait(lambda: running["tried"].faults.calls("sbatch") >= 2, seen=running["tried"].what_it_does)
@@ -274,9 +276,10 @@ def test_a_job_that_cannot_write_its_log_is_what_slurm_says_of_it(studies):
     assert "no network has been evaluated yet; check_network of digits/lenet5: Slurm job" in live
 
 
-def test_the_table_is_that_of_one_machine(finished, tmp_path):
-    project = copy_project(tmp_path / "a project", SLURM)
-    output = project.run(*ONE_THREAD)
+def test_the_table_is_that_of_one_machine(finished, studies):
+    study = studies["undisturbed"]
+    project, code = study.project, study.process.wait(timeout=800)
+    assert code == 0, study.output[-6000:]
     tables = [pd.read_csv(root / "results/tiny/results.csv") for root in (finished.root, project.root)]
     kept = [name for name in tables[0] if not name.startswith(MEASURED)]
     assert {"top1", "validation_loss", "size_mb", "quantization_error", "nonzero_parameters"} <= set(kept)
@@ -294,12 +297,28 @@ def test_the_table_is_that_of_one_machine(finished, tmp_path):
         "calibrate+evaluate",
     }
     assert all(job["JobName"].startswith("tiny_") for job in asked)
-    assert "prepare_dataset" in output
+    assert "prepare_dataset" in study.output
     timed = jobs_of(project, "benchmark")
     assert {job["OverSubscribe"] for job in timed} == {"NO"}
     # one node for all files but that which is trained first
     assert sorted(job["Comment"] for job in timed) == [f"tiny: benchmark of {RUN[13:]}{end}" for end in ("", "/qat")]
     assert {job["Requeue"] for job in asked} == {"1"}
+
+
+def test_an_interrupt_while_nobody_answers_cancels_and_ends_at_once(tmp_path):
+    faults = FaultySlurm(copy_project(tmp_path / "a project", SLURM))
+    project = faults.project
+    project.configure()
+    process = project.start("results/tiny/digits/lenet5/check.json")
+    try:
+        wait(lambda: [job for job in jobs(project) if job["JobState"] == "RUNNING"], seen=project.output.read_text)
+        faults.fails(AWAY, "squeue", "scontrol")
+        wait(lambda: "Slurm does not say" in project.output.read_text(), seen=project.output.read_text)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 1
+        wait(lambda: [job["JobState"] for job in jobs(project)] == ["CANCELLED"])
+    finally:
+        process.kill()
 
 
 def test_a_gpu_is_asked_for_if_the_configuration_says_so(tmp_path):
