@@ -56,7 +56,7 @@ AWAY = "slurm_load_jobs error: Unable to contact slurm controller (connect failu
 NOT_TAKEN = "sbatch: error: Batch job submission failed: "
 EPOCHS = 60
 # what is measured once more is never the same; everything else is
-MEASURED = ("latency_", "energy_", "power_", "training_seconds", "training_joules")
+MEASURED = ("latency_", "energy_", "power_", "training_seconds", "training_joules", "other_load")
 
 
 @dataclass
