@@ -11,8 +11,7 @@ import tempfile
 from pathlib import Path
 
 # each process of tests counts as a machine of its own: what it times need not wait for the others
-if worker := os.environ.get("PYTEST_XDIST_WORKER"):
-    tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix=f"winnow-{worker}-")
+tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="winnow-tests-")
 
 import numpy as np
 import pytest

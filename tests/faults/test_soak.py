@@ -1,6 +1,7 @@
 """A study that is killed again and again, as a whole, by its parent, or job by job, ends as one that never was.
 
-Two kills in the normal tests; `make soak` asks for more. WINNOW_SOAK is their number, WINNOW_SOAK_SEED another series.
+Two kills of a part of a study in the normal tests; `make soak` asks for more, of all of it. WINNOW_SOAK is their
+number, WINNOW_SOAK_SEED another series.
 """
 
 import csv
@@ -13,18 +14,29 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from projects import ONE_THREAD, Project, copy_project
+from winnow.config.resolve import resolve
+from winnow.study.artifacts import networks
 
 KILLS = int(os.environ.get("WINNOW_SOAK", 2))
 SEED = int(os.environ.get("WINNOW_SOAK_SEED", 0))
 LATEST = 25.0  # seconds after the start of a run; most of a run lies before
 HOW = ("whole", "parent", "script")
+TARGETS = () if "WINNOW_SOAK" in os.environ else ("qat/quality.json", "fp32/quality.json")  # dense, and last round
 PRUNING = {"structure": ["channels"], "ratio": [0.5], "rounds": [1], "rewind": ["init"]}
 
 
 def configured(project: Project) -> None:
     project.configure(training={"epochs": 30}, pruning=PRUNING, quantization={"qat": {"epochs": 10}})
+
+
+def runs(project: Project) -> list[str]:
+    """Return the folders of the dense and of the last pruned network."""
+    study = resolve(yaml.safe_load((project.root / project.config).read_text())).reported()
+    found = dict.fromkeys(f"results/{study['study']}/{network.training}" for network in networks(study))
+    return [next(iter(found)), list(found)[-1]]
 
 
 def scripts_below(process: int) -> list[int]:
@@ -81,10 +93,11 @@ def test_a_study_that_is_killed_again_and_again_ends_as_one_that_never_was(tmp_p
     whole, killed = (copy_project(tmp_path / name) for name in ("whole", "killed"))
     for project in (whole, killed):
         configured(project)
-    whole.run(*ONE_THREAD)
+    part = [f"{run}/{name}" for run, name in zip(runs(whole), TARGETS, strict=False)]
+    whole.run(*part, *ONE_THREAD)
     choose, kills = random.Random(SEED), []
     while len(kills) < KILLS:
-        process = killed.start(*ONE_THREAD)
+        process = killed.start(*part, *ONE_THREAD)
         deadline = time.monotonic() + choose.uniform(0.5, LATEST)
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -98,7 +111,7 @@ def test_a_study_that_is_killed_again_and_again_ends_as_one_that_never_was(tmp_p
         assert "is being written by" not in output, (kills, output[-3000:])
         assert not re.search(r"discarding .*weights\.resume", output), (kills, output[-3000:])
         killed.run("--unlock")
-    killed.run(*ONE_THREAD)
+    killed.run(*part, *ONE_THREAD)
     assert outcome(killed) == outcome(whole), kills
     left = [path.name for path in (killed.root / "results").rglob("*") if path.suffix in (".resume", ".lock")]
     left += [path.name for path in (killed.root / "results").rglob(".*")]

@@ -13,8 +13,8 @@ from winnow.measure.neighbours import Neighbours
 SPAWN = multiprocessing.get_context("spawn")
 
 
-def hold(folder, alone, begun, end):
-    with turn(alone=alone, folder=folder):
+def hold(folder, alone, patience, begun, end):
+    with turn(alone=alone, folder=folder, patience=patience):
         begun.set()
         end.wait(60)
 
@@ -22,9 +22,10 @@ def hold(folder, alone, begun, end):
 class Job:
     """A process that wants the machine, and keeps it until it is told to end."""
 
-    def __init__(self, folder, *, alone):
+    def __init__(self, folder, *, alone, patience):
         self.begun, self._end = SPAWN.Event(), SPAWN.Event()
-        self._process = SPAWN.Process(target=hold, args=(folder, alone, self.begun, self._end), daemon=True)
+        arguments = (folder, alone, patience, self.begun, self._end)
+        self._process = SPAWN.Process(target=hold, args=arguments, daemon=True)
         self._process.start()
 
     def begins(self, seconds=60):
@@ -44,8 +45,8 @@ def jobs(tmp_path):
     """A function that starts a job."""
     started = []
 
-    def start(*, alone):
-        started.append(Job(tmp_path, alone=alone))
+    def start(*, alone, patience=60.0):
+        started.append(Job(tmp_path, alone=alone, patience=patience))
         return started[-1]
 
     yield start
@@ -59,14 +60,22 @@ def test_who_is_timed_waits_for_others_and_keeps_those_who_come_later_waiting(jo
     assert second.begins()  # side by side
     timed = jobs(alone=True)
     assert not timed.begins(3)
-    later = jobs(alone=False)
-    assert not later.begins(3)
     first.end()
     second.kill()  # however it ends
     assert timed.begins()
-    assert not later.begins(0.5)
+    later = jobs(alone=False)
+    assert not later.begins(3)
     timed.end()
     assert later.begins()
+
+
+def test_a_timing_does_not_wait_for_ever_nor_stop_who_comes_meanwhile(jobs):
+    training = jobs(alone=False)
+    assert training.begins()
+    timed = jobs(alone=True, patience=6.0)
+    assert jobs(alone=False).begins()
+    assert timed.begins()
+    assert jobs(alone=False).begins()
 
 
 def test_two_timings_take_turns(jobs):
@@ -78,10 +87,15 @@ def test_two_timings_take_turns(jobs):
     assert other.begins()
 
 
+def test_going_ahead_beside_others_is_said(tmp_path, caplog):
+    with turn(alone=False, folder=tmp_path), turn(alone=True, folder=tmp_path, patience=0.1):
+        assert "timed beside them" in caplog.text
+
+
 def test_without_locks_nobody_waits(tmp_path, caplog):
     folder = tmp_path / "missing"
     with turn(alone=True, folder=folder), turn(alone=True, folder=folder):
-        assert "nothing keeps other studies from computing beside a timing" in caplog.text
+        assert "nothing keeps jobs from computing beside a timing" in caplog.text
 
 
 def test_the_load_of_others_is_seen_and_ones_own_is_not(monkeypatch):

@@ -2,6 +2,7 @@
 import dataclasses
 import difflib
 import logging
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from winnow.config import catalog
 from winnow.config.check_request import check_request
+from winnow.config.imports import check_imports
+from winnow.config.read import read
 from winnow.config.resolve import check_images, check_prepared, resolve
 from winnow.data.identity import images_digest
 from winnow.errors import WinnowError
@@ -38,7 +41,10 @@ if Path(sys.executable).exists():
 def study_of(configuration):
     """Check the configuration; a mistake is one line on the terminal, before any job starts."""
     try:
+        for path in workflow.configfiles:  # Snakemake takes the last of keys that are given twice, and more
+            read(path)
         study = resolve(configuration)
+        check_imports(study)
         check_images(study)
         check_prepared(study, Path(DATA))
     except WinnowError as error:
@@ -80,9 +86,9 @@ if workflow.is_main_process:
 
 
 wildcard_constraints:
-    dataset="|".join(STUDY.datasets),
-    model="|".join(STUDY.models),
-    seed=r"\d+",
+    dataset="|".join(map(re.escape, STUDY.datasets)),
+    model="|".join(map(re.escape, STUDY.models)),
+    seed=r"0|[1-9]\d*",
     pruning=r"[a-z0-9][a-z0-9.+-]*",
     round=r"[1-9]\d*",
     run=r"dense|[a-z0-9][a-z0-9.+-]*/round[1-9]\d*",

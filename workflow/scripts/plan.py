@@ -2,14 +2,15 @@
 
 import argparse
 import logging
+import math
 import sys
-from pathlib import Path
 
-import yaml
 from snakemake.cli import args_to_api, parse_args
 
 from winnow.cluster.limits import partitions
-from winnow.config.resolve import resolve
+from winnow.config.imports import check_imports
+from winnow.config.read import read
+from winnow.config.resolve import check_images, resolve
 from winnow.errors import WinnowError
 from winnow.planning.costs import ASSUMED_IMAGES_PER_SECOND, Costs
 from winnow.planning.dry_run import Plan, Recorder, read_events
@@ -25,17 +26,19 @@ def main() -> None:
     parser.add_argument("--images-per-second", type=float, default=ASSUMED_IMAGES_PER_SECOND)
     parser.add_argument("--node-cores", type=int, help="where a job asks for a whole one; sinfo's largest")
     arguments = parser.parse_args()
-    if arguments.slots < 1 or arguments.images_per_second <= 0:
+    if arguments.slots < 1 or not 0 < arguments.images_per_second < math.inf:
         parser.error("--slots and --images-per-second must be positive")
     if arguments.node_cores is not None and arguments.node_cores < 1:
         parser.error("--node-cores must be positive")
     try:
-        study = resolve(yaml.safe_load(Path(arguments.configfile).read_text(encoding="utf-8")) or {})
+        study = resolve(read(arguments.configfile))
+        check_imports(study)
+        check_images(study)
         plan = dry_run(arguments)
         cores = arguments.node_cores or (cores_of_a_node() if any(job.whole_node for job in plan.jobs) else None)
         costs = Costs(study, images_per_second=arguments.images_per_second, node_cores=cores)
         sys.stdout.write(plan_text(plan, costs, arguments.slots))
-    except (WinnowError, OSError, yaml.YAMLError) as error:
+    except WinnowError as error:
         sys.exit(f"error: {error}")
 
 

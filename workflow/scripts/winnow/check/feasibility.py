@@ -26,10 +26,11 @@ from winnow.models.narrowing import cut_metadata
 from winnow.models.user_code import user_code
 from winnow.models.weights import save_weights
 from winnow.prune.exported_zeros import check_exported_zeros
+from winnow.prune.sensitivity import check_samples
 from winnow.prune.step import Ancestors, PrunedNetwork, prune
 from winnow.quantize.aware import AwareTraining
 from winnow.study.check import Check, Finding
-from winnow.study.vocabulary import FP32
+from winnow.study.vocabulary import FP32, criterion
 from winnow.train.loop import Trainee
 
 log = logging.getLogger(__name__)
@@ -117,6 +118,8 @@ class _Check(Trial):
 
     def _pruned(self, what: str, strategy: StrategySettings, settings: PruningSettings) -> Details:
         """Take one round; of the first criterion of a structure, also export what would be retrained."""
+        if criterion(strategy.criterion).gradient:
+            check_samples(self.data, settings.calibration_samples, self.label(what))
         weights, start = self.folder / "weights.safetensors", self.folder / "start.safetensors"
         save_weights(weights, self.model)
         step = prune(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
-from typing import Any
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from winnow.config.catalog import NETWORKS, SOURCES
 from winnow.config.keys.pruning import Pruning
@@ -13,8 +15,13 @@ from winnow.config.keys.study import Configuration, Dataset, Model
 from winnow.config.keys.training import Training
 from winnow.config.overrides import LOOKED_UP, SHIPPED_IN, qat_of, recommend_of, rewind_epochs, training_of
 from winnow.errors import WinnowError
-from winnow.study.grid import criterion_slug, expand, unused_exclusions
+from winnow.study.grid import criterion_slug, expand, ratio_slug, unused_exclusions
 from winnow.study.vocabulary import AXES, PTQ, QAT, criterion
+
+S = TypeVar("S")
+_MOST_STRATEGIES = 20_000
+_ROUNDING = 1e-9
+_MOST_NETWORKS = 100_000  # Snakemake plans some 250 a second, and needs 100 kB for each
 
 
 def check(config: Configuration) -> None:
@@ -23,8 +30,27 @@ def check(config: Configuration) -> None:
     Raises:
         WinnowError: one line for each conflict.
     """
-    if lines := [f"configuration: {conflict}" for conflict in _conflicts(config)]:
-        raise WinnowError("\n".join(lines))
+    for conflicts in (_size_of_study_conflicts, _conflicts):  # the first tells what is too much to look through
+        if lines := [f"configuration: {conflict}" for conflict in conflicts(config)]:
+            raise WinnowError("\n".join(lines))
+
+
+def _size_of_study_conflicts(config: Configuration) -> Iterator[str]:
+    networks = len(config.datasets) * len(config.models) * len(config.seeds)
+    pruning = config.pruning
+    if pruning:
+        strategies = math.prod(len(getattr(pruning, axis)) for axis in AXES)
+        if strategies > _MOST_STRATEGIES:
+            yield f"pruning has {strategies:,} combinations, more than {_MOST_STRATEGIES:,}; shorten its lists"
+            return
+        pairs = len(pruning.chosen("datasets", config.datasets)) * len(pruning.chosen("models", config.models))
+        rounds = sum(strategy["rounds"] for strategy in expand(pruning.grid()).values())
+        networks += pairs * len(config.seeds) * rounds
+    if networks > _MOST_NETWORKS:
+        yield (
+            f"the study trains {networks:,} networks, more than {_MOST_NETWORKS:,}; use fewer seeds or models"
+            f"{', or shorter lists in pruning, above all of rounds' if pruning else ''}"
+        )
 
 
 def _conflicts(config: Configuration) -> Iterator[str]:
@@ -35,7 +61,9 @@ def _conflicts(config: Configuration) -> Iterator[str]:
     yield from _duplicates("training.rewind_epochs", config.training.rewind_epochs)
     for name, model in config.models.items():
         yield from _model_conflicts(name, model)
-        yield from _schedule_conflicts(f"training of {name}", training_of(config, name))
+        training = training_of(config, name)
+        yield from _schedule_conflicts(f"training of {name}", training)
+        yield from _late(f"training of {name}", "rewind_epochs", config.training.rewind_epochs, training.epochs)
         if QAT in config.quantization.methods:
             yield from _schedule_conflicts(f"quantization.qat of {name}", qat_of(config, name))
     for name, dataset in config.datasets.items():
@@ -49,7 +77,7 @@ def _conflicts(config: Configuration) -> Iterator[str]:
 
 
 def _duplicates(key: str, values: Sequence[Any]) -> Iterator[str]:
-    for value in dict.fromkeys(v for v in values if values.count(v) > 1):
+    for value in (value for value, count in Counter(values).items() if count > 1):
         yield f"{key} lists {value!r} more than once; list each value once"
 
 
@@ -73,12 +101,12 @@ def _schedule_conflicts(where: str, training: Training | Qat) -> Iterator[str]:
     dropped = training.schedule == "multi_step"
     if dropped and not training.milestones:
         yield f"{where}: schedule multi_step needs milestones"
-    listed = {"milestones": training.milestones if dropped else ()}
-    if isinstance(training, Training):
-        listed["rewind_epochs"] = training.rewind_epochs
-    for key, values in listed.items():
-        if late := [epoch for epoch in values if epoch > epochs]:
-            yield f"{where}: {key} lists {late[0]}, but training ends after epoch {epochs}"
+    yield from _late(where, "milestones", training.milestones if dropped else (), epochs)
+
+
+def _late(where: str, key: str, listed: Sequence[float], epochs: int) -> Iterator[str]:
+    if late := [epoch for epoch in listed if epoch > epochs]:
+        yield f"{where}: {key} lists {late[0]}, but training ends after epoch {epochs}"
 
 
 def _size_conflicts(name: str, dataset: Dataset, config: Configuration) -> Iterator[str]:
@@ -105,8 +133,10 @@ def _pruning_conflicts(config: Configuration, pruning: Pruning) -> Iterator[str]
         yield from _duplicates(f"pruning.{axis}", getattr(pruning, axis))
     yield from _name_conflicts("pruning.datasets", pruning.datasets, config.datasets)
     yield from _name_conflicts("pruning.models", pruning.models, config.models)
-    yield from _criterion_conflicts(pruning)
+    yield from _slug_conflicts("criterion", pruning.criterion, criterion_slug)
+    yield from _slug_conflicts("ratio", pruning.ratio, ratio_slug)
     yield from _exclusion_conflicts(pruning)
+    yield from _density_conflicts(pruning)
     if any(criterion(name).gradient for name in pruning.criterion):
         for name in pruning.chosen("datasets", config.datasets):
             wanted = pruning.calibration_samples
@@ -127,15 +157,21 @@ def _name_conflicts(key: str, names: Sequence[str] | None, known: Sequence[str] 
             yield f"{key} lists {name!r}, which is none of {', '.join(known)}"
 
 
-def _criterion_conflicts(pruning: Pruning) -> Iterator[str]:
-    named: dict[str, str] = {}
-    for name in dict.fromkeys(pruning.criterion):
-        first = named.setdefault(criterion_slug(name), name)
-        if first != name:
+def _slug_conflicts(axis: str, values: Sequence[S], slug_of: Callable[[S], str]) -> Iterator[str]:
+    named: dict[str, S] = {}
+    for value in dict.fromkeys(values):
+        slug = slug_of(value)
+        first = named.setdefault(slug, value)
+        if first != value:
             yield (
-                f"pruning.criterion lists {first!r} and {name!r}, which are both {criterion_slug(name)} in the names "
-                "of files; rename one"
+                f"pruning.{axis} lists {first!r} and {value!r}, which are both {slug} in the names of files; change one"
             )
+
+
+def _density_conflicts(pruning: Pruning) -> Iterator[str]:
+    ratio, least = max(pruning.ratio), pruning.min_density
+    if ratio + least > 1 + _ROUNDING:
+        yield f"pruning.min_density {least:g} keeps more of each layer than pruning.ratio {ratio:g} leaves; lower one"
 
 
 def _exclusion_conflicts(pruning: Pruning) -> Iterator[str]:
@@ -146,7 +182,7 @@ def _exclusion_conflicts(pruning: Pruning) -> Iterator[str]:
     for exclusion in unused_exclusions(grid):
         texts = (f"{axis}: {values[0] if len(values) == 1 else values}" for axis, values in exclusion.items())
         yield f"pruning.exclude: {{{', '.join(texts)}}} matches no combination of the lists; correct or remove it"
-    if not expand(grid):
+    if all(grid["exclude"]) and not expand(grid):
         yield "pruning.exclude leaves no combination; remove an exclusion, or the pruning section"
 
 

@@ -41,7 +41,7 @@ def check_request(study: Study, dataset: str, model: str) -> dict[str, Any]:
         "training": study.training[model] | _ONE_STEP,
         "methods": study.methods,
         "min_integer_macs": study.bounds["min_integer_macs"],
-        "observer": study.ptq["observer"],
+        "ptq": study.ptq,
         "qat": aware | {"training": aware["training"] | _ONE_STEP, **_NEVER_FROZEN} if QAT in study.methods else None,
         "strategies": _strategies(study.strategies) if pruned else [],
         "pruning": study.pruning if pruned else None,

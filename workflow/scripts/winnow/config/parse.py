@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from winnow.config.keys.section import is_section, item_of, without_null
 from winnow.config.keys.study import Configuration
 from winnow.errors import WinnowError
+from winnow.text import shown, told
 
 _Path = tuple[int | str, ...]
 
@@ -34,7 +35,7 @@ def _line(error: ErrorDetails, config: Any) -> str:
     """Say what is wrong with a key, by its full path, and what to do."""
     *above, name = path = error["loc"] or ("",)
     value = error["input"]
-    where = ".".join(map(str, _given(path, config)))
+    where = shown(".".join(map(str, _given(path, config))))
     match error["type"]:
         case "winnow":
             return f"{where}{error['msg']}"
@@ -42,16 +43,20 @@ def _line(error: ErrorDetails, config: Any) -> str:
             known = _known_keys(tuple(above))
             near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-            return f"unknown key {where!r}; {hint}"
+            return f"unknown key {told(where)}; {hint}"
+        case "invalid_key":
+            section = shown(".".join(map(str, above)))
+            return ": ".join(filter(None, (section, f"key {told(value)} is no text; put it in quotes")))
         case "missing":
             whole = ".".join(filter(None, (where, str(name))))
-            return f"key {whole!r} is missing; it has no default"
+            return f"key {told(whole)} is missing; it has no default"
         case "too_short":
-            return f"{where}: {value!r} is empty; give at least one"
+            return f"{where}: {told(value)} is empty; give at least one"
         case "tuple_type":
-            return f"{where}: {value!r} is no list; write [{value}]"
+            item = told(value).strip("'")
+            return f"{where}: {told(value)} is no list; write [{item}]"
         case "dict_type" | "model_type":
-            return f"{where or 'the whole'}: {value!r} is no section of keys"
+            return f"{where or 'the whole'}: {told(value)} is no section of keys"
     return f"{where or 'the whole'}: {error['msg']}"
 
 

@@ -35,12 +35,23 @@ def check_images(study: Study) -> None:
         WinnowError: one line for each data set.
     """
     absent = [
-        f"configuration: datasets.{name}.path: {dataset['path']} does not exist"
+        f"configuration: datasets.{name}.path: {dataset['path']} {problem}"
         for name, dataset in study.datasets.items()
-        if SOURCES[dataset["source"]].own_files and not Path(dataset["path"]).exists()
+        if SOURCES[dataset["source"]].own_files and (problem := _problem(Path(dataset["path"])))
     ]
     if absent:
         raise WinnowError("\n".join(absent))
+
+
+def _problem(path: Path) -> str:
+    """Return why there is nothing at a path; "" if there is."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return "does not exist; put the images there, or correct it"
+    except OSError as error:
+        return f"cannot be reached ({error.strerror}); correct it"
+    return ""
 
 
 def check_prepared(study: Study, folder: Path) -> None:

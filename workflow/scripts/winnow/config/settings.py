@@ -188,7 +188,7 @@ class CheckSettings(Settings):
     training: TrainingSettings
     methods: tuple[str, ...]
     min_integer_macs: float
-    observer: str
+    ptq: PtqSettings
     qat: QatSettings | None
     strategies: tuple[StrategySettings, ...]
     pruning: PruningSettings | None

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Self
 
 from winnow.data.medium import Directory, Entry, Medium, too_large
-from winnow.data.names import shown
 from winnow.errors import WinnowError
+from winnow.text import shown
 
 _DAMAGED = (
     *(OSError, EOFError, RuntimeError, ValueError, LookupError, OverflowError, struct.error),

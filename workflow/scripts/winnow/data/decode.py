@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from winnow.data.formats import formats
-from winnow.data.names import shown
 from winnow.errors import WinnowError
+from winnow.text import shown
 
 _DEEP = frozenset(("I", "F"))  # the first letter of Pillow's modes
 _LOWEST, _HIGHEST, _PHOTOMETRIC = (280, 340), (281, 341), 262  # tags of TIFF

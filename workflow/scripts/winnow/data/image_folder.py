@@ -13,8 +13,8 @@ from winnow.data.archives import medium_of
 from winnow.data.decode import Deep, decode, scaled, shared_range
 from winnow.data.images import Images
 from winnow.data.layout import Layout, layout_of
-from winnow.data.names import shown
 from winnow.errors import WinnowError
+from winnow.text import shown
 
 _LOG = logging.getLogger(__name__)
 _HALF = 128  # of what 8 bits hold

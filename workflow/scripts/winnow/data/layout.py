@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from winnow.data.formats import suffixes
 from winnow.data.medium import Entry
-from winnow.data.names import class_name, hidden, shown, unfit
+from winnow.data.names import class_name, hidden, unfit
 from winnow.errors import WinnowError
+from winnow.text import shown
 
 _TEST_NAMES = ("test", "val", "valid", "validation")
 

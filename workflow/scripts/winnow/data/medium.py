@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from winnow.data.names import hidden, shown
+from winnow.data.names import hidden
 from winnow.errors import WinnowError
+from winnow.text import shown
 
 _MOST_BYTES = 2**29  # of one image file; a larger one is no photograph, or is made to fill the memory
 

@@ -1,16 +1,11 @@
-"""Names of the user's files and classes: how they are shown, and which can be a class."""
+"""Names of the user's files and classes: which are hidden, and which can be a class."""
 
 from __future__ import annotations
 
 import unicodedata
 from functools import cache
 
-_UNFIT = ("Cc", "Cs", "Zl", "Zp")  # control characters, bytes that are no UTF-8, separators of lines
-
-
-def shown(name: str) -> str:
-    """Return a name as one line of printable text."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
+from winnow.text import is_line
 
 
 @cache
@@ -22,7 +17,7 @@ def class_name(folder: str) -> str:
 @cache
 def unfit(name: str) -> bool:
     """Whether a name cannot be a class: tables and labels hold one name a line, as UTF-8."""
-    return any(unicodedata.category(letter) in _UNFIT for letter in name)
+    return not is_line(name)
 
 
 def hidden(path: str) -> bool:

@@ -29,8 +29,8 @@ def prepare(settings: DatasetSettings) -> ImageDataset:
     """
     all_train, all_test = read_source(settings)
     generator = np.random.default_rng(settings.split_seed)
-    train = _balanced(all_train, settings.max_train_samples, generator)
-    test = _balanced(all_test, settings.max_test_samples, generator)
+    train = _balanced(all_train, settings, "max_train_samples", generator)
+    test = _balanced(all_test, settings, "max_test_samples", generator)
     train_index, validation_index = _stratified(train, settings, generator)
     found, used = (all_train.labels, all_test.labels), (train.labels[train_index], train.labels[validation_index])
     _report(train.classes, *found, *used, test.labels)
@@ -49,13 +49,15 @@ def prepare(settings: DatasetSettings) -> ImageDataset:
     )
 
 
-def _balanced(images: Images, limit: int | None, generator: np.random.Generator) -> Images:
-    """Keep at most `limit` images, as many of each class as possible, in their order."""
+def _balanced(images: Images, settings: DatasetSettings, key: str, generator: np.random.Generator) -> Images:
+    """Keep at most as many images as a key says, as many of each class as possible, in their order."""
+    limit: int | None = getattr(settings, key)
     if limit is None or limit >= len(images.labels):
         return images
     if limit < len(images.classes):
         raise WinnowError(
-            f"data set: a limit of {limit} samples is below one for each of {len(images.classes)} classes"
+            f"data set {settings.name}: {key} {limit} is below one image for each of {len(images.classes)} classes; "
+            "raise it"
         )
     members = [generator.permutation(np.flatnonzero(images.labels == label)) for label in range(len(images.classes))]
     quota, left = np.zeros(len(members), dtype=int), limit

@@ -34,7 +34,7 @@ _WITHOUT_EFFECT = frozenset(
             "refusal",
             "sole_writer",
         ),
-        *("study.training_state", "study.vocabulary", "study.words", "train.gpu_slots"),
+        *("study.training_state", "study.vocabulary", "study.words", "text", "train.gpu_slots"),
     )
 )
 _UNREAD = frozenset(("ctx", "kind", "type_comment", "type_ignores", "returns"))
@@ -163,11 +163,11 @@ def _strings(tree: ast.AST) -> set[str]:
 @cache
 def _tree(path: Path) -> ast.Module:
     """Return the syntax tree of a file; one that does not parse counts as its text, and importing it will say so."""
-    text = path.read_text(encoding="utf-8")
+    content = path.read_bytes()  # what encoding it has, it says itself
     try:
-        return ast.parse(text)
-    except SyntaxError:
-        return ast.Module([ast.Pass(), ast.Expr(ast.Constant(text))], [])
+        return ast.parse(content)
+    except (SyntaxError, ValueError):  # ValueError: zero bytes
+        return ast.Module([ast.Pass(), ast.Expr(ast.Constant(content))], [])
 
 
 @cache

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from winnow.data.batches import Split
+from winnow.data.dataset import ImageDataset
 from winnow.errors import WinnowError
 from winnow.models.outputs import training_loss
 from winnow.prune.scoring import Scoring
@@ -22,6 +23,19 @@ from winnow.study.vocabulary import CRITERIA
 _BATCH = 64
 
 
+def check_samples(data: ImageDataset, count: int, run: str) -> None:
+    """Refuse to take gradients on more images than there are.
+
+    Raises:
+        WinnowError: the training split has fewer.
+    """
+    if count > len(data.train_index):
+        raise WinnowError(
+            f"{run}: pruning.calibration_samples is {count}, but the training split has {len(data.train_index)} "
+            "images; lower it"
+        )
+
+
 def score(scoring: Scoring) -> dict[str, Tensor]:
     """Return |w g| with the gradient of the mean loss over a fixed draw of training images; see `scoring.Score`.
 
@@ -29,11 +43,7 @@ def score(scoring: Scoring) -> dict[str, Tensor]:
         WinnowError: too few training images.
     """
     split, samples = Split.of(scoring.data, "train", torch.device("cpu")), scoring.samples
-    if samples > len(split):
-        raise WinnowError(
-            f"{scoring.run}: pruning.calibration_samples is {samples}, but the training split has {len(split)} images; "
-            "lower it"
-        )
+    check_samples(scoring.data, samples, scoring.run)
     model, names = scoring.model, {id(value): name for name, value in scoring.model.named_parameters()}
     if CRITERIA[scoring.criterion].initial:  # the running statistics of an untrained network mean nothing
         model = copy.deepcopy(model).train()

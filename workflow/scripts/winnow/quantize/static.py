@@ -21,6 +21,19 @@ from winnow.rng import generator
 _BATCH = 64
 
 
+def check_calibration(data: ImageDataset, count: int) -> None:
+    """Refuse to calibrate on more images than there are.
+
+    Raises:
+        WinnowError: the training split has fewer.
+    """
+    if count > len(data.train_index):
+        raise WinnowError(
+            f"data set {data.name}: quantization.ptq.calibration_samples is {count}, "
+            f"but the training split has {len(data.train_index)} images; lower it"
+        )
+
+
 def calibration_batches(data: ImageDataset, count: int) -> Iterator[Tensor]:
     """Draw `count` images from the training split, without augmentation.
 
@@ -30,12 +43,8 @@ def calibration_batches(data: ImageDataset, count: int) -> Iterator[Tensor]:
     Raises:
         WinnowError: the split has fewer.
     """
+    check_calibration(data, count)
     split = Split.of(data, "train", torch.device("cpu"))
-    if count > len(split):
-        raise WinnowError(
-            f"data set {data.name}: quantization.ptq.calibration_samples is {count}, "
-            f"but the training split has {len(split)} images; lower it"
-        )
     chosen = torch.randperm(len(split), generator=generator(0))[:count]
     for index in chosen.split(_BATCH):
         yield split.normalized(split.images[index]).contiguous()

@@ -75,10 +75,15 @@ def criterion_slug(name: str) -> str:
     return re.sub("[^a-z0-9]+", ".", name.lower()).strip(".")
 
 
+def ratio_slug(ratio: float) -> str:
+    """Return a ratio as it stands in paths, with 12 digits at most."""
+    return f"{ratio:.12g}"
+
+
 def _slug(strategy: Mapping[str, Any]) -> str:
     criterion, scope, structure, ratio, rounds, rewind, shuffle = (strategy[axis] for axis in AXES)
     shuffled = "" if shuffle == NONE else f"-shuffle-{shuffle}"
-    return f"{criterion_slug(criterion)}-{scope}-{structure}-{ratio:.12g}-x{rounds}-{rewind}{shuffled}"
+    return f"{criterion_slug(criterion)}-{scope}-{structure}-{ratio_slug(ratio)}-x{rounds}-{rewind}{shuffled}"
 
 
 def _identity(combination: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import math
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,8 +18,10 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from winnow.errors import WinnowError
+from winnow.text import told
 
 _SAYING = ("meaning", "label", "action")
+_LONGEST_NUMBER = 40  # characters
 
 
 class Unfit(WinnowError):
@@ -70,17 +71,27 @@ class Kind(ABC):
 
 def _scalar(text: str) -> Any:
     """Read a number (1e-3 too), true, false or null; anything else stays text."""
+    if len(text) > _LONGEST_NUMBER:
+        return text
     reads: tuple[Callable[[str], Any], ...] = (float if "e" in text.lower() else yaml.safe_load, yaml.safe_load)
     for read in reads:
-        with contextlib.suppress(ValueError, yaml.YAMLError):
+        with contextlib.suppress(ValueError, LookupError, yaml.YAMLError):
             value = read(text)
             return value if isinstance(value, bool | int | float | None) else text
     return text
 
 
+def _is_finite(value: float) -> bool:
+    """Whether a number is one that others compute with; whole ones may be larger than any of those."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 @dataclass(frozen=True)
 class Real(Kind):
-    """A number within bounds; whole ones stay whole, as Snakemake compares the text of parameters."""
+    """A finite number within bounds; whole ones stay whole, as Snakemake compares the text of parameters."""
 
     at_least: float | None = None
     above: float | None = None
@@ -89,20 +100,20 @@ class Real(Kind):
     unit: str = ""
 
     def check(self, value: Any) -> int | float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise Unfit(f": {value!r} is not of type 'number'")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
+            raise Unfit(f": {told(value)} is not of type 'number'")
         self._check_bounds(value)
         return value
 
     def _check_bounds(self, value: float) -> None:
         if self.at_least is not None and value < self.at_least:
-            raise Unfit(f": {value!r} is less than the minimum of {self.at_least}")
+            raise Unfit(f": {told(value)} is less than the minimum of {self.at_least}")
         if self.above is not None and value <= self.above:
-            raise Unfit(f": {value!r} is less than or equal to the minimum of {self.above}; it must be above it")
+            raise Unfit(f": {told(value)} is less than or equal to the minimum of {self.above}; it must be above it")
         if self.at_most is not None and value > self.at_most:
-            raise Unfit(f": {value!r} is greater than the maximum of {self.at_most}")
+            raise Unfit(f": {told(value)} is greater than the maximum of {self.at_most}")
         if self.below is not None and value >= self.below:
-            raise Unfit(f": {value!r} is greater than or equal to the maximum of {self.below}; it must be below it")
+            raise Unfit(f": {told(value)} is greater than or equal to the maximum of {self.below}; it must be below it")
 
     def in_words(self) -> str:
         bounds = {"from": self.at_least, "above": self.above, "to": self.at_most, "below": self.below}
@@ -125,7 +136,7 @@ class Whole(Real):
 
     def check(self, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise Unfit(f": {value!r} is not of type 'integer'")
+            raise Unfit(f": {told(value)} is not of type 'integer'")
         self._check_bounds(value)
         return value
 
@@ -139,7 +150,7 @@ class Flag(Kind):
 
     def check(self, value: Any) -> bool:
         if not isinstance(value, bool):
-            raise Unfit(f": {value!r} is not of type 'boolean'")
+            raise Unfit(f": {told(value)} is not of type 'boolean'")
         return value
 
     def in_words(self) -> str:
@@ -147,31 +158,6 @@ class Flag(Kind):
 
     def as_schema(self) -> dict[str, Any]:
         return {"type": "boolean"}
-
-
-@dataclass(frozen=True)
-class Text(Kind):
-    """Text, of a pattern if there is one, which `form` says in words."""
-
-    form: str = "text"
-    pattern: str = ""
-
-    def read(self, value: Any) -> Any:
-        """Text is what is meant."""
-        return value
-
-    def check(self, value: Any) -> str:
-        if not isinstance(value, str):
-            raise Unfit(f": {value!r} is not of type 'string'; put it in quotes")
-        if not re.fullmatch(self.pattern or ".+", value, re.DOTALL):
-            raise Unfit(f": {value!r} does not match {self.form}")
-        return value
-
-    def in_words(self) -> str:
-        return self.form
-
-    def as_schema(self) -> dict[str, Any]:
-        return {"type": "string"} | ({"pattern": f"^{self.pattern}$"} if self.pattern else {"minLength": 1})
 
 
 @dataclass(frozen=True)
@@ -188,10 +174,10 @@ class OneOf(Kind):
             with contextlib.suppress(Unfit):
                 return self.other.check(value)
         choices = [str(word) for word in self.words]
-        near = difflib.get_close_matches(str(value), choices, n=1)
+        near = difflib.get_close_matches(told(value).strip("'"), choices, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         others = f", or {self.other.in_words()}" if self.other else ""
-        raise Unfit(f" is {value!r}, expected one of {', '.join(choices)}{others}{hint}")
+        raise Unfit(f" is {told(value)}, expected one of {', '.join(choices)}{others}{hint}")
 
     def in_words(self) -> str:
         choices = [_choice(name, word) for name, word in self.words.items()]
@@ -211,7 +197,3 @@ def _choice(name: Any, word: Any) -> str:
     """Write a choice with what its word says of it; words differ in where they say it."""
     said = word if isinstance(word, str) else next(filter(None, (getattr(word, part, "") for part in _SAYING)), "")
     return f"`{name}`: {said}" if said else f"`{name}`"
-
-
-IMPORT_PATH = Text("`package.module:function`", r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*")
-NAME = Text("lower-case letters, digits, dots, underscores and hyphens", r"[a-z0-9][a-z0-9._-]*")

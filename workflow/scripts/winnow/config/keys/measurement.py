@@ -16,19 +16,19 @@ class Benchmark(Section):
     runtimes: tuple[Annotated[str, OneOf(RUNTIMES)], ...] = key(
         "where networks are timed; `torch` only those in fp32", tuple(RUNTIMES), example=["openvino"], at_least_one=True
     )
-    batch_sizes: tuple[Annotated[int, Whole(at_least=1, unit="images")], ...] = key(
+    batch_sizes: tuple[Annotated[int, Whole(at_least=1, at_most=100_000, unit="images")], ...] = key(
         "images per inference", (1, 64), example=[1], at_least_one=True
     )
-    threads: tuple[Annotated[int, Whole(at_least=1)], ...] = key(
+    threads: tuple[Annotated[int, Whole(at_least=1, at_most=1024)], ...] = key(
         "CPU threads of the runtime", (1,), example=[1, 4], at_least_one=True
     )
-    warmup_seconds: Annotated[float, Real(at_least=0, unit="s")] = key(
+    warmup_seconds: Annotated[float, Real(at_least=0, at_most=3600, unit="s")] = key(
         "untimed, before each configuration", 1, example=0.5
     )
-    seconds: Annotated[float, Real(above=0, unit="s")] = key(
+    seconds: Annotated[float, Real(above=0, at_most=3600, unit="s")] = key(
         "timed, for each configuration, spread over 5 rounds in which all take turns", 5, example=10
     )
-    tdp_watts: Annotated[float, Real(above=0, unit="W")] = key(
+    tdp_watts: Annotated[float, Real(above=0, at_most=1_000_000, unit="W")] = key(
         "thermal design power of all CPUs of the machine; for an estimate, marked as one, where there is no energy "
         "counter",
         65,
@@ -57,10 +57,10 @@ class Recommend(Section):
         null="`openvino`, if it is timed, else the other",
         example="onnxruntime",
     )
-    batch_size: Annotated[int | None, Whole(at_least=1, unit="images")] = key(
+    batch_size: Annotated[int | None, Whole(at_least=1, at_most=100_000, unit="images")] = key(
         "at which of `benchmark.batch_sizes`", None, null="the first of them", example=64
     )
-    threads: Annotated[int | None, Whole(at_least=1)] = key(
+    threads: Annotated[int | None, Whole(at_least=1, at_most=1024)] = key(
         "at which of `benchmark.threads`", None, null="the first of them", example=4
     )
     objective: Annotated[str | None, OneOf(OBJECTIVES)] = key(

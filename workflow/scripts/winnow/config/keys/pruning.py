@@ -8,16 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from winnow.config.choices import TUNING_SCHEDULES
-from winnow.config.keys.kinds import IMPORT_PATH, OneOf, Real, Text, Whole
+from winnow.config.keys.kinds import OneOf, Real, Whole
 from winnow.config.keys.section import Section, key
+from winnow.config.keys.text import IMPORT_PATH, Text
 from winnow.study.vocabulary import AXES, CRITERIA, REWINDS, SCOPES, SHUFFLES, STRUCTURES
 
 Criterion = Annotated[str, OneOf(CRITERIA, IMPORT_PATH)]
 Scope = Annotated[str, OneOf(SCOPES)]
 Structure = Annotated[str, OneOf(STRUCTURES)]
 Ratio = Annotated[float, Real(at_least=0, below=1)]
-Rounds = Annotated[int, Whole(at_least=1)]
-Rewind = Annotated[str | int, OneOf(REWINDS, Whole(at_least=1, unit="an epoch"))]
+Rounds = Annotated[int, Whole(at_least=1, at_most=1000)]
+Rewind = Annotated[str | int, OneOf(REWINDS, Whole(at_least=1, at_most=100_000, unit="an epoch"))]
 Shuffle = Annotated[str, OneOf(SHUFFLES)]
 Names = tuple[Annotated[str, Text("names")], ...]
 
@@ -44,7 +45,7 @@ class Exclusion(Section):
 class Retrain(Section):
     """Fine-tuning, for `rewind: none`; what has no key here is as in the base training."""
 
-    epochs: Annotated[int | None, Whole(at_least=1, unit="epochs")] = key(
+    epochs: Annotated[int | None, Whole(at_least=1, at_most=100_000, unit="epochs")] = key(
         "passes over the training split in each round", None, null="those of the base training", example=10
     )
     lr: Annotated[float | None, Real(above=0)] = key(
@@ -118,7 +119,7 @@ class Pruning(Section):
         0.001,
         example=0.01,
     )
-    calibration_samples: Annotated[int, Whole(at_least=2, unit="images")] = key(
+    calibration_samples: Annotated[int, Whole(at_least=2, at_most=1_000_000, unit="images")] = key(
         "training images, without augmentation, that `taylor` and `snip` take gradients on", 512, example=1024
     )
     retrain: Retrain = key("fine-tuning, for `rewind: none`", Retrain())

@@ -15,7 +15,7 @@ class Ptq(Section):
     """Post-training static quantization."""
 
     observer: Annotated[str, OneOf(OBSERVERS)] = key("how activation ranges are chosen", "histogram", example="minmax")
-    calibration_samples: Annotated[int, Whole(at_least=2, unit="images")] = key(
+    calibration_samples: Annotated[int, Whole(at_least=2, at_most=1_000_000, unit="images")] = key(
         "training images, without augmentation, that ranges are observed on", 1024, example=256
     )
 
@@ -29,10 +29,10 @@ class Qat(Section):
     warmup_epochs: Warmup = key("as in `training`", 0, example=0.5)
     milestones: Milestones = key("as in `training`", (), example=[5, 8])
     precision: Arithmetic = key("as in `training`; `fp32` keeps the fake quantizers exact", "fp32", example="auto")
-    freeze_observers_epoch: Annotated[int | None, Whole(at_least=2, unit="epoch")] = key(
+    freeze_observers_epoch: Annotated[int | None, Whole(at_least=2, at_most=100_000, unit="epoch")] = key(
         "from which on, counted from 1, activation ranges stay", None, null="after the first half", example=3
     )
-    freeze_batchnorm_epoch: Annotated[int | None, Whole(at_least=1, unit="epoch")] = key(
+    freeze_batchnorm_epoch: Annotated[int | None, Whole(at_least=1, at_most=100_000, unit="epoch")] = key(
         "from which on, counted from 1, batch-norm statistics stay", None, null="after two thirds", example=4
     )
 

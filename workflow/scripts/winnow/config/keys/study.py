@@ -6,14 +6,22 @@ from typing import Annotated, Any
 
 from winnow.config.catalog import NETWORKS, SOURCES
 from winnow.config.choices import BACKGROUNDS, SHORTCUTS, STEMS
-from winnow.config.keys.kinds import IMPORT_PATH, NAME, OneOf, Real, Text, Whole
+from winnow.config.keys.arguments import PlainValues
+from winnow.config.keys.kinds import OneOf, Real, Whole
 from winnow.config.keys.measurement import Benchmark, Recommend
 from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat, Quantization
 from winnow.config.keys.section import Section, key
+from winnow.config.keys.text import IMPORT_PATH, Text, name_beside
 from winnow.config.keys.training import Training
+from winnow.study.folders import BESIDE_DATASETS, BESIDE_STUDIES
 
-Name = Annotated[str, NAME]
+StudyName = Annotated[str, name_beside(*BESIDE_STUDIES)]
+DatasetName = Annotated[str, name_beside(*BESIDE_DATASETS)]
+ModelName = Annotated[str, name_beside()]
+Arguments = Annotated[dict[str, Any], PlainValues()]
+_LARGEST_SEED = 2**32 - 1  # of numpy's global generator
+_MOST_IMAGES = 10**9
 
 
 class Dataset(Section):
@@ -42,13 +50,13 @@ class Dataset(Section):
     validation_fraction: Annotated[float, Real(above=0, below=1)] = key(
         "share of each class's training images set aside; selection uses it, training does not", 0.1, example=0.2
     )
-    split_seed: Annotated[int, Whole(at_least=0)] = key(
+    split_seed: Annotated[int, Whole(at_least=0, at_most=_LARGEST_SEED)] = key(
         "seed of that split and of the limits below; independent of `seeds`", 0, example=7
     )
-    max_train_samples: Annotated[int | None, Whole(at_least=2, unit="images")] = key(
+    max_train_samples: Annotated[int | None, Whole(at_least=2, at_most=_MOST_IMAGES, unit="images")] = key(
         "at most so many training images (validation included), balanced over classes", None, null="all", example=2000
     )
-    max_test_samples: Annotated[int | None, Whole(at_least=1, unit="images")] = key(
+    max_test_samples: Annotated[int | None, Whole(at_least=1, at_most=_MOST_IMAGES, unit="images")] = key(
         "at most so many test images, balanced over classes", None, null="all", example=500
     )
 
@@ -72,7 +80,7 @@ class Model(Section):
         null="a built-in network",
         example="mine:small_net",
     )
-    arguments: dict[str, Any] = key("further keyword arguments of `factory`", {}, example={"width": 32})
+    arguments: Arguments = key("further keyword arguments of `factory`", {}, example={"width": 32})
     training: Training = key(
         "keys of `training` in which this network differs (all but `rewind_epochs`)", Training(), example={"lr": 0.02}
     )
@@ -82,12 +90,12 @@ class Model(Section):
 class Configuration(Section):
     """One study: every network is trained on every data set with every seed, then quantized, scored and timed."""
 
-    study: Name = key("name of the study; results land in `results/<study>/`", example="cifar")
-    seeds: tuple[Annotated[int, Whole(at_least=0)], ...] = key(
+    study: StudyName = key("name of the study; results land in `results/<study>/`", example="cifar")
+    seeds: tuple[Annotated[int, Whole(at_least=0, at_most=_LARGEST_SEED)], ...] = key(
         "each gives its own initial weights, data order and augmentation", (0,), example=[0, 1, 2], at_least_one=True
     )
-    datasets: dict[Name, Dataset] = key("data sets, by the name used in paths and tables", at_least_one=True)
-    models: dict[Name, Model] = key("networks, by the name used in paths and tables", at_least_one=True)
+    datasets: dict[DatasetName, Dataset] = key("data sets, by the name used in paths and tables", at_least_one=True)
+    models: dict[ModelName, Model] = key("networks, by the name used in paths and tables", at_least_one=True)
     training: Training = key("how every network is trained; a model's own `training` keys take precedence", Training())
     quantization: Quantization = key("which quantized forms of every network are made, and how", Quantization())
     pruning: Pruning | None = key("the grid of pruning strategies", None, null="nothing is pruned")

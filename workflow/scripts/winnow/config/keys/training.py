@@ -8,7 +8,7 @@ from winnow.config.choices import ARITHMETIC, DEVICES, OPTIMIZERS, SCHEDULES
 from winnow.config.keys.kinds import Flag, OneOf, Real, Whole
 from winnow.config.keys.section import Section, key
 
-Epochs = Annotated[int, Whole(at_least=1, unit="epochs")]
+Epochs = Annotated[int, Whole(at_least=1, at_most=100_000, unit="epochs")]
 Rate = Annotated[float, Real(above=0)]
 Schedule = Annotated[str, OneOf(SCHEDULES)]
 Warmup = Annotated[float, Real(at_least=0, unit="epochs")]
@@ -20,7 +20,7 @@ class Training(Section):
     """One training run: optimizer, schedule, augmentation and arithmetic."""
 
     epochs: Epochs = key("passes over the training split", 50, example=15)
-    batch_size: Annotated[int, Whole(at_least=1, unit="images")] = key(
+    batch_size: Annotated[int, Whole(at_least=1, at_most=1_000_000, unit="images")] = key(
         "images per optimizer step; one image that would be left over joins the last batch", 128, example=256
     )
     optimizer: Annotated[str, OneOf(OPTIMIZERS)] = key("what takes the steps", "sgd", example="adamw")
