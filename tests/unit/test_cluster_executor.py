@@ -124,6 +124,19 @@ def test_it_was_tried_with_this_plugin_which_still_needs_it(executor):
     assert check(executor, "21", kind=plugin.Executor) == []  # the plugin forgets a job that it could not ask for
 
 
+def test_with_another_plugin_it_stands_back_and_says_so(monkeypatch):
+    entry = executor_module.ExecutorPluginRegistry().get_plugin("slurm")
+    monkeypatch.setattr(entry, "executor", plugin.Executor)
+    monkeypatch.setattr(executor_module, "version", lambda _: "2.9.0")
+    assert "is 2.9.0, and Winnow stands in for 2.8.0 only" in executor_module.install("tiny")
+    assert entry.executor is plugin.Executor
+    monkeypatch.undo()
+    monkeypatch.setattr(entry, "executor", plugin.Executor)
+    assert executor_module.install("tiny") == ""
+    assert issubclass(entry.executor, PatientExecutor)
+    assert entry.executor.study == "tiny"
+
+
 def test_the_patch_for_the_plugin_applies():
     done = subprocess.run(
         ["patch", "--dry-run", "-p1", "-d", str(Path(plugin.__file__).parents[1])],

@@ -82,7 +82,7 @@ if workflow.is_main_process:
     if ExecutorPluginRegistry().is_installed("slurm"):
         from winnow.cluster.executor import install
 
-        install(STUDY.study)
+        UNTRIED = install(STUDY.study)
 
 
 wildcard_constraints:
@@ -287,6 +287,8 @@ def check_cluster():
         return
     from winnow.cluster.requests import choices, distinct
 
+    if UNTRIED:
+        LOG.warning(UNTRIED)
     path = workflow.executor_settings.partition_config
     dag = workflow.persistence.dag
     submitted = {dag.get_job_group(job) or job for job in dag.needrun_jobs() if not job.is_local}

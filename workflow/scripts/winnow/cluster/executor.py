@@ -30,12 +30,21 @@ _LONGEST_NAME = 50  # characters of a job's name before the UUID of the run
 _submit_command = plugin.get_submit_command
 
 
-def install(study: str) -> None:
-    """Let Snakemake's executor for Slurm be ours, if the plugin is the release that it was tried with."""
-    if version("snakemake-executor-plugin-slurm") == TRIED_WITH:
-        ExecutorPluginRegistry().get_plugin("slurm").executor = type(
-            "StudyExecutor", (PatientExecutor,), {"study": study}
+def install(study: str) -> str:
+    """Let Snakemake's executor for Slurm be ours, if the plugin is the release that it was tried with.
+
+    Returns:
+        What to warn of on Slurm, if it is another.
+    """
+    found = version("snakemake-executor-plugin-slurm")
+    if found != TRIED_WITH:
+        return (
+            f"snakemake-executor-plugin-slurm is {found}, and Winnow stands in for {TRIED_WITH} only: when Slurm does "
+            "not answer, jobs may be waited for in vain; install what requirements.txt has"
         )
+    ours = type("StudyExecutor", (PatientExecutor,), {"study": study})
+    ExecutorPluginRegistry().get_plugin("slurm").executor = ours
+    return ""
 
 
 class PatientExecutor(WatchingExecutor):
