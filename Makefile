@@ -6,7 +6,7 @@ BIN := .venv/bin
 FOLLOWED := --quiet host rules
 .DEFAULT_GOAL := help
 
-.PHONY: demo plan report live test soak lint docs clean help
+.PHONY: demo check plan report live test soak lint docs clean help
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,10 @@ PROFILE ?= profiles/local
 STUDY = $(BIN)/python -c 'import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["study"])' "$(CONFIG)"
 plan: .venv/locked ## jobs, hours, disk and wall time of a study: make plan CONFIG=config/demo.yaml SLOTS=4
 	@$(BIN)/python workflow/scripts/plan.py $(TARGETS) --configfile "$(CONFIG)" --slots $(SLOTS) --profile "$(PROFILE)"
+
+check: .venv/locked ## import, try and score what needs no training, before hours are spent: make check CONFIG=mine.yaml
+	@$(BIN)/python -m snakemake check --profile "$(PROFILE)" --configfile "$(CONFIG)" $(FOLLOWED)
+	@echo; cat "results/$$($(STUDY))/tables/check.md"
 
 report: .venv/locked ## run a study as far as it is missing, then write its report: make report CONFIG=config/demo.yaml
 	@$(BIN)/python -m snakemake --profile "$(PROFILE)" --configfile "$(CONFIG)" $(FOLLOWED) \

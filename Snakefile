@@ -46,6 +46,11 @@ rule all:
         rules.make_overview.output,
 
 
+rule check:
+    input:
+        rules.make_check_table.output,
+
+
 rule quantization:
     input:
         rules.make_quantization_table.output,

@@ -101,7 +101,9 @@ class Project:
 def job_counts(output: str) -> dict[str, int]:
     counts = dict(re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE))
     return {
-        rule: int(count) for rule, count in counts.items() if rule not in ("total", "all", "quantization", "pruning")
+        rule: int(count)
+        for rule, count in counts.items()
+        if rule not in ("total", "all", "check", "quantization", "pruning")
     }
 
 

@@ -22,6 +22,8 @@ def training_settings(**changes) -> TrainingSettings:
         "batch_size": 16,
         "optimizer": "sgd",
         "lr": 0.05,
+        "head_lr": None,
+        "freeze": [],
         "momentum": 0.9,
         "weight_decay": 5e-4,
         "decay_norm_and_bias": False,

@@ -107,7 +107,9 @@ def jobs() -> dict[str, SimpleNamespace]:
         ),
         "train_quantized": job(
             "train_quantized",
-            Files(checked="check.json", data=data, weights=made["weights"], record=made["record"], masks=[]),
+            Files(
+                checked="check.json", data=data, weights=made["weights"], record=made["record"], masks=[], imported=[]
+            ),
             Files(**qat),
             {
                 "model": model,

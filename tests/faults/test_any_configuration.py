@@ -17,7 +17,7 @@ from samples import REPOSITORY
 from studies import configuration
 from winnow.config.imports import check_imports
 from winnow.config.read import read
-from winnow.config.resolve import check_images, resolve
+from winnow.config.resolve import check_own_files, resolve
 from winnow.config.study import Study
 from winnow.errors import WinnowError
 from winnow.study.artifacts import networks
@@ -25,6 +25,15 @@ from winnow.study.artifacts import networks
 # the same examples in every run: what chance finds once is a test of its own
 repeatable = settings(database=None, deadline=None, derandomize=True, max_examples=300)
 WHOLE = configuration() | yaml.safe_load((REPOSITORY / "config" / "demo.yaml").read_text()) | {"seeds": [0, 1]}
+WHOLE["models"] |= {
+    "tuned": {
+        "name": "resnet18",
+        "weights": "torchvision:IMAGENET1K_V1",
+        "new_head": True,
+        "trained": {"seconds": 100, "joules": 1.5},
+        "training": {"freeze": ["conv1", "layer[12]"], "head_lr": 0.1},
+    }
+}
 NUMBERS = some.one_of(
     some.integers(),
     some.sampled_from((0, 1, 2, 2**31, 2**32, 2**63, 2**64, 10**30, 10**400, -1)),
@@ -88,7 +97,7 @@ def checked(config: Any) -> Study | None:
     try:
         study = resolve(config)
         check_imports(study)
-        check_images(study)
+        check_own_files(study)
     except WinnowError as error:
         lines = str(error).splitlines()
         assert all(line.isprintable() and line.startswith("configuration: ") for line in lines)

@@ -14,7 +14,7 @@ from bad_configurations import FILES, MODULES, SETTINGS, whole
 from projects import copy_project
 from winnow.config.imports import check_imports
 from winnow.config.read import read
-from winnow.config.resolve import check_images, resolve
+from winnow.config.resolve import check_own_files, resolve
 from winnow.errors import WinnowError
 
 
@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 def load(path: Path) -> None:
     study = resolve(read(path))
     check_imports(study)
-    check_images(study)
+    check_own_files(study)
 
 
 def refused(path: Path) -> str:

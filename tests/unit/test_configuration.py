@@ -26,7 +26,7 @@ from winnow.config.keys.pruning import Exclusion, Pruning
 from winnow.config.keys.section import is_section, item_of, without_null
 from winnow.config.keys.study import Configuration, Dataset
 from winnow.config.recommend import RecommendSettings
-from winnow.config.resolve import check_images, resolve
+from winnow.config.resolve import check_own_files, resolve
 from winnow.config.settings import (
     BenchmarkSettings,
     DatasetSettings,
@@ -168,9 +168,9 @@ def test_a_mistake_is_one_line_that_names_it(changes, expected):
 def test_images_that_are_not_there_are_named_before_a_run_and_not_missed_afterwards(tmp_path):
     study = resolve(config(datasets={"p": {"source": "image_folder", "path": str(tmp_path / "images")}}))
     with pytest.raises(WinnowError, match=r"datasets.p.path: .*images does not exist"):
-        check_images(study)
+        check_own_files(study)
     (tmp_path / "images").mkdir()
-    check_images(study)
+    check_own_files(study)
 
 
 def test_values_of_the_command_line_are_text_and_understood():

@@ -32,6 +32,7 @@ from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.identity import Identity
 from winnow.study.quality import InRuntime, RuntimeCoverage
+from winnow.study.training import Training
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")}
 
@@ -57,15 +58,24 @@ def files(data, tmp_path_factory):
     return paths
 
 
-def score(files, data, precision, path=None, **bounds):
+def score(files, data, precision, path=None, training=None, **bounds):
     """Evaluate with bounds that all pass; a keyword sets one."""
     settings = BoundsSettings(**{"min_integer_macs": 1.0, "min_sqnr_db": 6.0, "min_agreement": 0.8} | bounds)
     float_file = files["fp32"]
     path = path or files[precision]
     identity = Identity("d", "m", 0, "dense", precision)
-    origin = Origin(state_dict_bytes=1000, training=records.training(), pruning=None)
+    origin = Origin(state_dict_bytes=1000, training=training or records.training(), pruning=None)
     found = Files(path, float_file, float_file)
     return evaluate(found, data, identity, origin, settings, run="the/run", threads=1)
+
+
+def test_of_an_imported_network_that_seems_to_know_nothing_the_usual_causes_are_named(files, data, caplog):
+    assert not score(files, data, "fp32").test.learned
+    assert "the/run: has learned nothing: " in caplog.text
+    assert "usual causes" not in caplog.text
+    score(files, data, "fp32", training=Training.elsewhere(None, None))
+    (told,) = (line for line in caplog.text.splitlines() if "usual causes" in line)
+    assert all(cause in told for cause in ("classes", "resized or cropped", "channels", "mean and standard deviation"))
 
 
 def test_classification_scores():

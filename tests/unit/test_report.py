@@ -210,6 +210,9 @@ def test_missing_networks_are_listed_with_the_reason(half):
         ("retrain/shapes/lenet5/seed0/a-x3-init/round3", set()),
         ("prepare_dataset/shapes", {"dense/fp32", "dense/ptq", "a-x3-init/round2/fp32"}),
         ("train/shapes/lenet5/seed1", set()),
+        ("tune/shapes/lenet5/seed0", {"dense/fp32", "dense/ptq", "a-x3-init/round2/fp32"}),
+        ("import_network/shapes/lenet5", {"dense/fp32", "dense/ptq", "a-x3-init/round2/fp32"}),
+        ("import_initial/shapes/lenet5", {"a-x3-init/round2/fp32"}),
     ],
 )
 def test_a_failure_stops_what_depends_on_it(tmp_path, log, stopped):

@@ -16,13 +16,15 @@ from winnow.config import catalog
 from winnow.config.check_request import check_request
 from winnow.config.imports import check_imports
 from winnow.config.read import read
-from winnow.config.resolve import check_images, check_prepared, resolve
+from winnow.config.resolve import check_own_files, check_prepared, resolve
 from winnow.data.identity import images_digest
 from winnow.errors import WinnowError
 from winnow.figures.catalog import figures_of
+from winnow.files import content_digest
 from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
-from winnow.study.vocabulary import FP32, PRECISIONS, QAT, RUNTIMES, SCORED, STRUCTURES, criterion
+from winnow.study.vocabulary import FP32, IMPORTED, INITIAL, PRECISIONS, PTQ, QAT
+from winnow.study.vocabulary import RUNTIMES, SCORED, STRUCTURES, criterion
 from winnow.planning.failures import Failures, give_up_what_is_refused
 from winnow.planning.snakemake_speedups import speed_up
 from winnow.planning.provenance import source_digest, user_digest
@@ -45,7 +47,7 @@ def study_of(configuration):
             read(path)
         study = resolve(configuration)
         check_imports(study)
-        check_images(study)
+        check_own_files(study)
         check_prepared(study, Path(DATA))
     except WinnowError as error:
         raise WorkflowError(str(error))
@@ -65,10 +67,13 @@ FACTORIES = {
 }
 ALL_NETWORKS = list(networks(REPORTED))
 NETWORKS = [[dataset, model] for dataset in STUDY.datasets for model in STUDY.models]
+CHECKS = [f"{RESULTS}/{dataset}/{model}/check.json" for dataset, model in NETWORKS]
 RUN = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{run}}"
 DENSE = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/dense"
 PRUNED = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{pruning}}/round{{round}}"
-REWIND_EPOCHS = next(iter(STUDY.training.values()))["rewind_epochs"]
+IMPORTS = f"{RESULTS}/{{dataset}}/{{model}}"
+# of networks that begin with fresh weights; all of these have the same, the others none
+REWIND_EPOCHS = max((training["rewind_epochs"] for training in STUDY.training.values()), key=len)
 GPUS = int(any(training["device"] == "cuda" for training in STUDY.training.values()))
 # On one machine all cores, so that no job runs beside a benchmark. On a cluster, which has a number of jobs instead, the
 # profile asks for a whole node, and a job on it for no more threads than the scheduler was told.
@@ -98,7 +103,11 @@ wildcard_constraints:
 # where snakemake runs, also with a cluster: jobs of seconds, and downloads, for compute nodes often have no network
 localrules:
     prepare_dataset,
+    import_network,
+    import_initial,
     all,
+    check,
+    make_check_table,
     quantization,
     pruning,
     collect,
@@ -192,12 +201,68 @@ def rewind_point(wildcards):
     epoch = strategy_of(wildcards)["rewind_epoch"]
     if epoch is None:
         return []
-    return f"{DENSE}/rewind-epoch{epoch}.safetensors" if epoch else f"{DENSE}/init.safetensors"
+    return f"{DENSE}/rewind-epoch{epoch}.safetensors" if epoch else first_weights(wildcards)
+
+
+def first_weights(wildcards):
+    """What the training of the dense network began with."""
+    return (
+        f"{IMPORTS}/{INITIAL}.safetensors"
+        if wildcards.model in STUDY.imports
+        else f"{DENSE}/init.safetensors"
+    )
 
 
 def initial_weights(wildcards):
     """Some criteria score them."""
-    return f"{DENSE}/init.safetensors" if criterion(strategy_of(wildcards)["criterion"]).initial else []
+    return first_weights(wildcards) if criterion(strategy_of(wildcards)["criterion"]).initial else []
+
+
+def among(names):
+    """Return the pattern of a wildcard that stands for one of these names, of which there may be none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def import_of(which):
+    """Weights from elsewhere as the configuration names them, IMPORTED or INITIAL."""
+
+    def settings(wildcards):
+        if which not in STUDY.imports.get(wildcards.model, {}):
+            raise WorkflowError(f"models.{wildcards.model} names no {which} weights")
+        return STUDY.imports[wildcards.model][which]
+
+    return settings
+
+
+def own_weights(which):
+    """The user's own file is an input; downloads are not."""
+
+    def files(wildcards):
+        weights = import_of(which)(wildcards)["weights"]
+        return [] if weights.startswith(catalog.TORCHVISION) else [weights]
+
+    return files
+
+
+def content_of_weights(which):
+    """What the user's own file holds: another one is noticed even if it is older."""
+    return lambda wildcards: "".join(map(content_digest, own_weights(which)(wildcards)))
+
+
+def imported(wildcards):
+    """The weights that a network begins with, if it was trained elsewhere."""
+    return f"{IMPORTS}/{IMPORTED}.safetensors" if wildcards.model in STUDY.imports else []
+
+
+def check_files(name):
+    """Return this file of every network that is taken as it is, with the first seed, in fp32 and after calibration."""
+    taken = [pair for pair in NETWORKS if not STUDY.training[pair[1]]["epochs"]]
+    seed = STUDY.seeds[0]
+    return [
+        f"{RESULTS}/{dataset}/{model}/seed{seed}/dense/{precision}/{name}"
+        for dataset, model in taken
+        for precision in (FP32, PTQ)
+    ]
 
 
 def masks_of(wildcards):
@@ -236,10 +301,14 @@ def source_of_images(wildcards):
     return source_digest("prepare_dataset", catalog.SOURCES[source].module)
 
 
-def source_of_network(wildcards):
-    """The code that trains a network, with that of its family; the user's own is in FACTORIES."""
-    name = STUDY.models[wildcards.model]["name"]
-    return source_digest("train", *([catalog.NETWORKS[name].module] if name else []))
+def source_of_network(script):
+    """The code that makes or trains a network, with that of its family; the user's own is in FACTORIES."""
+
+    def source(wildcards):
+        name = STUDY.models[wildcards.model]["name"]
+        return source_digest(script, *([catalog.NETWORKS[name].module] if name else []))
+
+    return source
 
 
 def source_of_criterion(wildcards):
@@ -267,6 +336,11 @@ def source_of_report(script):
     """The code of what shows strategies: some are controls, some go by magnitude."""
     names = {strategy["criterion"] for strategy in STUDY.strategies.values()}
     return source_digest(script, words=tuple(map(criterion, sorted(names))))
+
+
+def gpus_for(training):
+    """None to take weights as they are."""
+    return GPUS if training["epochs"] else 0
 
 
 def growing(amount):

@@ -49,7 +49,7 @@ rule retrain:
     resources:
         mem_mb=growing(8000),
         runtime=growing(720),
-        gpu=GPUS,
+        gpu=lambda wildcards: gpus_for(retraining_of(wildcards)["training"]),
     params:
         model=lookup(dpath="{model}", within=STUDY.models),
         retraining=retraining_of,

@@ -50,6 +50,7 @@ rule train_quantized:
         weights=f"{RUN}/weights.safetensors",
         record=f"{RUN}/training.json",
         masks=masks_of,
+        imported=imported,
     output:
         onnx=f"{RUN}/qat/model.onnx",
         float=f"{RUN}/qat/float.onnx",

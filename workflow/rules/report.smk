@@ -49,6 +49,30 @@ rule make_quantization_table:
         "../scripts/make_quantization_table.py"
 
 
+rule make_check_table:
+    input:
+        checks=CHECKS,
+        quality=check_files("quality.json"),
+        speed=check_files("speed.json"),
+    output:
+        markdown=f"{RESULTS}/tables/check.md",
+    log:
+        f"{LOGS}/make_check_table.log",
+    benchmark:
+        f"{LOGS}/make_check_table.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(15),
+    params:
+        recommend=STUDY.recommend,
+        source=source_digest("make_check_table"),
+    script:
+        "../scripts/make_check_table.py"
+
+
 rule make_pruning_table:
     input:
         results=rules.collect.output.results,
@@ -168,7 +192,7 @@ rule make_overview:
         recommendation=rules.recommend.output.recommendation,
         svg=rules.make_figures.output.svg,
         undrawn=rules.make_figures.output.undrawn,
-        checks=[f"{RESULTS}/{dataset}/{model}/check.json" for dataset, model in NETWORKS],
+        checks=CHECKS,
         sources=source_paths(*PAGE, *INTERACTIVE),
         captions=captions(),
     output:

@@ -1,4 +1,4 @@
-"""check_network: a study's demands on a network, each tried once with random weights -> check.json."""
+"""check_network: a study's demands on a network, each tried once before it is trained -> check.json."""
 
 from adapter import Snakemake, job
 from winnow.check.feasibility import check_network, raise_failures
@@ -10,7 +10,8 @@ snakemake: Snakemake
 
 with job(snakemake) as run:
     wildcards, settings = snakemake.wildcards, CheckSettings.of(snakemake.params.request)
-    findings = tuple(check_network(settings, load_dataset(snakemake.input.data), run))
+    data, imported = load_dataset(snakemake.input.data), snakemake.input.imported or None
+    findings = tuple(check_network(settings, data, run, imported))
     works = all(finding.works for finding in findings)
     Check(wildcards.dataset, wildcards.model, works, findings).write(snakemake.output.report)
     raise_failures(findings)

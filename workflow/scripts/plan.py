@@ -10,7 +10,7 @@ from snakemake.cli import args_to_api, parse_args
 from winnow.cluster.limits import partitions
 from winnow.config.imports import check_imports
 from winnow.config.read import read
-from winnow.config.resolve import check_images, resolve
+from winnow.config.resolve import check_own_files, resolve
 from winnow.errors import WinnowError
 from winnow.planning.costs import ASSUMED_IMAGES_PER_SECOND, Costs
 from winnow.planning.dry_run import Plan, Recorder, read_events
@@ -33,7 +33,7 @@ def main() -> None:
     try:
         study = resolve(read(arguments.configfile))
         check_imports(study)
-        check_images(study)
+        check_own_files(study)
         plan = dry_run(arguments)
         cores = arguments.node_cores or (cores_of_a_node() if any(job.whole_node for job in plan.jobs) else None)
         costs = Costs(study, images_per_second=arguments.images_per_second, node_cores=cores)

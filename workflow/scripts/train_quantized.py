@@ -18,7 +18,8 @@ with job(snakemake) as label:
     files, results = snakemake.input, snakemake.output
     settings = QatSettings.of(snakemake.params.qat)
     data = load_dataset(files.data)
-    ensure_checked(files.checked, CheckSettings.of(snakemake.params.request), data, label)
+    request = CheckSettings.of(snakemake.params.request)
+    ensure_checked(files.checked, request, data, label, files.imported or None)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, files.weights)
     masks = load_masks(files.masks) if files.masks else None
     aware = AwareTraining(model, example_images(data), settings, masks)

@@ -122,6 +122,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def content_digest(path: str | Path) -> str:
+    """Return the SHA-256 hex digest of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def safetensors_metadata(path: str | Path) -> dict[str, str]:
     """Return the metadata of a safetensors file by reading its header only (no tensor, no torch)."""
     metadata: dict[str, str] = safetensors_header(path).get("__metadata__", {})

@@ -18,10 +18,10 @@ def training_curves_data(history: pd.DataFrame) -> pd.DataFrame:
         run, precision, seed, epoch, accuracy (%).
 
     Raises:
-        Missing: no epoch is complete.
+        Missing: no epoch is complete, or none was asked for.
     """
     if history.empty:
-        raise Missing("No training run has finished an epoch yet.")
+        raise Missing("No epoch of training has been finished; networks may be taken as they were imported.")
     data = history[["run", "precision", "seed", "epoch"]].assign(accuracy=100 * history["validation_accuracy"])
     return data.reset_index(drop=True)
 

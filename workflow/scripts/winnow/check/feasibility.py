@@ -1,7 +1,8 @@
-"""Whether a study can be carried out with a network: everything it asks for, once, with random weights.
+"""Whether a study can be carried out with a network: everything it asks for, once, before it is trained.
 
 The stages' own functions run on a few images, so that what refuses a network after hours of training refuses it
-before. Accuracy and agreement of random weights mean nothing: checked is what depends on the structure alone.
+before. Accuracy and agreement of random weights mean nothing: checked is what depends on the structure alone. A network
+that was trained elsewhere has the weights it begins with.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from winnow.config.settings import CheckSettings, PruningSettings, StrategySetti
 from winnow.data.dataset import ImageDataset
 from winnow.deploy.export import check_agreement, example_images
 from winnow.errors import WinnowError
-from winnow.models.build import build_model, check_same_again, load_model
+from winnow.models.build import blank_image, build_model, check_same_again, load_model
 from winnow.models.fit import check_inference
+from winnow.models.imported import load_imported
 from winnow.models.narrowing import cut_metadata
 from winnow.models.user_code import user_code
 from winnow.models.weights import save_weights
@@ -32,25 +34,31 @@ from winnow.quantize.aware import AwareTraining
 from winnow.study.check import Check, Finding
 from winnow.study.vocabulary import FP32, criterion
 from winnow.train.loop import Trainee
+from winnow.train.tuning import tuned
 
 log = logging.getLogger(__name__)
 _Step = Callable[[], Details | None]
 _ADVICE = "correct the network, or do not ask for this"
 
 
-def check_network(settings: CheckSettings, data: ImageDataset, run: str) -> list[Finding]:
+def check_network(
+    settings: CheckSettings, data: ImageDataset, run: str, imported: str | Path | None = None
+) -> list[Finding]:
     """Try everything that a study asks of a network, in the order in which it would be needed.
 
     What needs something that does not work is not tried.
 
     Args:
         run: names the network in errors.
+        imported: the weights it begins with (`models.imported`); None for random ones.
     """
     with tempfile.TemporaryDirectory() as folder:
-        return _Check(settings, data, run, Path(folder)).findings()
+        return _Check(settings, data, run, Path(folder), imported).findings()
 
 
-def ensure_checked(report: str | Path, settings: CheckSettings, data: ImageDataset, run: str) -> None:
+def ensure_checked(
+    report: str | Path, settings: CheckSettings, data: ImageDataset, run: str, imported: str | Path | None = None
+) -> None:
     """Check what a study has come to ask of a network since check.json was written.
 
     Raises:
@@ -59,7 +67,7 @@ def ensure_checked(report: str | Path, settings: CheckSettings, data: ImageDatas
     known = {entry.what for entry in Check.read(report).checks}
     methods = tuple(method for method in settings.methods if method not in known)
     if methods:
-        raise_failures(check_network(replace(settings, methods=methods), data, run))
+        raise_failures(check_network(replace(settings, methods=methods), data, run, imported))
 
 
 def raise_failures(findings: Sequence[Finding]) -> None:
@@ -69,8 +77,11 @@ def raise_failures(findings: Sequence[Finding]) -> None:
 
 
 class _Check(Trial):
-    def __init__(self, settings: CheckSettings, data: ImageDataset, run: str, folder: Path) -> None:
+    def __init__(
+        self, settings: CheckSettings, data: ImageDataset, run: str, folder: Path, imported: str | Path | None
+    ) -> None:
         super().__init__(settings, data, run, folder)
+        self.imported = imported
         self.found: list[Finding] = []
         self.exported: set[str] = set()  # structures of pruning
 
@@ -103,12 +114,16 @@ class _Check(Trial):
     def _weights(self) -> None:
         self.model = build_model(self.settings.model, self.data.task, seed=self.settings.seed)
         check_same_again(self.model, self.settings.model, self.data.task, seed=self.settings.seed)
+        if self.imported:
+            load_imported(self.imported, self.model)
 
     def _inference(self) -> None:
         check_inference(self.model.eval(), self.label("inference"), self.data.task.shape)
 
     def _training(self) -> None:
-        self.train(Trainee(copy.deepcopy(self.model)), self.few, self.settings.training, "training")
+        settings, image = self.settings.training, blank_image(self.data.task)
+        trainee = tuned(copy.deepcopy(self.model), settings, image, self.label("training"))
+        self.train(trainee, self.few, settings, "training")
 
     def _fp32(self) -> Details:
         path, details = self.export_float(self.model, FP32)

@@ -33,7 +33,7 @@ class Trial:
 
     Attributes:
         few: a few images of the data set.
-        model: with random weights; known once it has been built.
+        model: with the weights it begins with, random ones or imported; known once it has been built.
     """
 
     model: nn.Module

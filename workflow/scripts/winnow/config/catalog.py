@@ -30,6 +30,10 @@ class Source:
     own_files: bool = False
 
 
+DOWNLOADS = "data"
+"""The folder that downloads are kept in where the configuration names none."""
+TORCHVISION = "torchvision:"
+"""Begins the name of weights that torchvision has."""
 _SETS = "winnow.data.torchvision_sets"
 SOURCES = Words(
     "source",
@@ -49,21 +53,23 @@ class Network:
     Attributes:
         module: with `build`; see `winnow.models.build`.
         smallest_image: pixels of a side that it needs at least.
+        weights: begins the names of torchvision's weights that fit it as torchvision has it; empty if none do.
     """
 
     name: str
     meaning: str
     module: str
     smallest_image: int = 1
+    weights: str = ""
 
 
 _RESNET, _CIFAR_RESNET, _LENET = (f"winnow.models.{name}" for name in ("torchvision_resnet", "cifar_resnet", "lenet"))
 NETWORKS = Words(
     "built-in network",
-    Network("resnet18", "torchvision", _RESNET),
-    Network("resnet34", "torchvision", _RESNET),
-    Network("resnet50", "torchvision", _RESNET),
-    Network("mobilenet_v2", "torchvision", "winnow.models.torchvision_mobilenet"),
+    Network("resnet18", "torchvision", _RESNET, weights="ResNet18_Weights"),
+    Network("resnet34", "torchvision", _RESNET, weights="ResNet34_Weights"),
+    Network("resnet50", "torchvision", _RESNET, weights="ResNet50_Weights"),
+    Network("mobilenet_v2", "torchvision", "winnow.models.torchvision_mobilenet", weights="MobileNet_V2_Weights"),
     Network("vgg16_bn", "torchvision, in the form for CIFAR", "winnow.models.torchvision_vgg", smallest_image=32),
     Network("resnet20", "He et al. 2016, section 4.2", _CIFAR_RESNET),
     Network("resnet56", "He et al. 2016, section 4.2", _CIFAR_RESNET),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from winnow.config.catalog import NETWORKS, SOURCES
+from winnow.config.check_weights import weights_conflicts
 from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat
 from winnow.config.keys.study import Configuration, Dataset, Model
@@ -66,6 +67,7 @@ def _conflicts(config: Configuration) -> Iterator[str]:
         yield from _late(f"training of {name}", "rewind_epochs", config.training.rewind_epochs, training.epochs)
         if QAT in config.quantization.methods:
             yield from _schedule_conflicts(f"quantization.qat of {name}", qat_of(config, name))
+    yield from weights_conflicts(config)
     for name, dataset in config.datasets.items():
         yield from _size_conflicts(name, dataset, config)
         if PTQ in config.quantization.methods:
@@ -96,6 +98,8 @@ def _model_conflicts(name: str, model: Model) -> Iterator[str]:
 
 def _schedule_conflicts(where: str, training: Training | Qat) -> Iterator[str]:
     epochs = training.epochs
+    if not epochs:
+        return
     if training.warmup_epochs > epochs:
         yield f"{where}: warmup_epochs {training.warmup_epochs} exceeds epochs {epochs}"
     dropped = training.schedule == "multi_step"
@@ -142,6 +146,8 @@ def _pruning_conflicts(config: Configuration, pruning: Pruning) -> Iterator[str]
             wanted = pruning.calibration_samples
             yield from _calibration_conflicts("pruning.calibration_samples", wanted, name, config.datasets[name])
     for name in pruning.chosen("models", config.models):
+        if config.models[name].weights:
+            continue  # it has no early epochs at all
         epochs = training_of(config, name).epochs
         for epoch in rewind_epochs(config):
             if epoch >= epochs:

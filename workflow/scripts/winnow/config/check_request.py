@@ -34,11 +34,13 @@ def check_request(study: Study, dataset: str, model: str) -> dict[str, Any]:
         structure and criterion of pruning, one round at the largest ratio.
     """
     aware = study.qat[model]
+    later = study.retraining.get(model, {}).values()
+    trains = any(training["epochs"] for training in (study.training[model], *(entry["training"] for entry in later)))
     pruned = [dataset, model] in study.pruned
     return {
         "model": study.models[model],
         "seed": study.seeds[0],
-        "training": study.training[model] | _ONE_STEP,
+        "training": study.training[model] | _ONE_STEP | {"epochs": int(trains)},
         "methods": study.methods,
         "min_integer_macs": study.bounds["min_integer_macs"],
         "ptq": study.ptq,

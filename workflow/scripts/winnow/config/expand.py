@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from winnow.config.catalog import SOURCES
+from winnow.config.catalog import NETWORKS, SOURCES, TORCHVISION
 from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat
 from winnow.config.keys.study import Configuration, Dataset, Model
@@ -13,7 +13,9 @@ from winnow.config.overrides import qat_of, recommend_of, training_of
 from winnow.config.study import Plain, Study
 from winnow.files import digest
 from winnow.study.grid import expand as strategies_of
+from winnow.study.vocabulary import IMPORTED, INITIAL
 
+_FIRST_ONLY: Plain = {"rewind_epochs": [], "freeze": [], "head_lr": None}  # what later training runs do not take over
 _SMOOTH_FINAL = 0.01  # of the peak: the last rate of one_cycle and cosine is practically 0
 
 
@@ -28,6 +30,8 @@ def expand(config: Configuration) -> Study:
         "seeds": list(config.seeds),
         "datasets": datasets,
         "models": {name: _model(name, model) for name, model in config.models.items()},
+        "imports": {name: _imports(name, model) for name, model in config.models.items() if model.weights},
+        "trained": {name: model.trained.model_dump() for name, model in config.models.items() if model.weights},
         "definitions": {name: digest(dataset) for name, dataset in datasets.items()},
         "training": training,
         "methods": list(quantization.methods),
@@ -57,6 +61,20 @@ def _model(name: str, model: Model) -> Plain:
     return {"label": name, "name": None if model.factory else model.name or name, **kept}
 
 
+def _imports(label: str, model: Model) -> dict[str, Plain]:
+    """Return which weights a network begins with, and which its training began with, as `ImportSettings` takes them."""
+
+    def settings(entry: str, weights: str, **more: Any) -> Plain:
+        kind = weights.removeprefix(TORCHVISION)
+        if kind != weights and "." not in kind:  # short for those of a built-in network
+            weights = f"{TORCHVISION}{NETWORKS[model.name or label].weights}.{kind}"
+        return {"label": label, "entry": entry, "weights": weights, "key": None, "new_head": False} | more
+
+    initial = {INITIAL: settings("initial_weights", model.initial_weights)} if model.initial_weights else {}
+    imported = settings("weights", model.weights or "", key=model.weights_key, new_head=model.new_head)
+    return {IMPORTED: imported} | initial
+
+
 def _qat(qat: Qat, training: Plain) -> Plain:
     """Ranges freeze after the first half and batch norms after two thirds, never in the first epoch."""
     observers, norms = qat.freeze_observers_epoch, qat.freeze_batchnorm_epoch
@@ -68,7 +86,7 @@ def _qat(qat: Qat, training: Plain) -> Plain:
     return {
         "freeze_observers_epoch": observers,
         "freeze_batchnorm_epoch": norms,
-        "training": training | own | {"rewind_epochs": []},
+        "training": training | own | _FIRST_ONLY,
     }
 
 
@@ -93,12 +111,12 @@ def _retraining(
 
 def _retrained(pruning: Pruning, training: Plain, rewind: str, epoch: int | None) -> Plain:
     """Rewound weights take up the schedule where they stood; `none` is fine-tuning at a low rate."""
-    changes: Plain = {"rewind_epochs": []}
+    changes = dict(_FIRST_ONLY)
     if rewind == "none":
         tuning = pruning.retrain
         constant = {"schedule": "multi_step", "milestones": []}  # no milestone: the rate stays
         changes |= constant if tuning.schedule == "constant" else {"schedule": tuning.schedule}
-        changes["epochs"] = tuning.epochs or training["epochs"]
+        changes["epochs"] = training["epochs"] if tuning.epochs is None else tuning.epochs
         changes["lr"] = tuning.lr or _final_rate(training)
         changes["warmup_epochs"] = 0
     return {"first_epoch": epoch or 0, "training": training | changes}

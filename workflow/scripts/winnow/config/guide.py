@@ -16,7 +16,7 @@ from winnow.config.keys.measurement import Benchmark, Recommend
 from winnow.config.keys.pruning import Exclusion, OneOrMore, Pruning, Retrain
 from winnow.config.keys.quantization import Ptq, Qat, Quantization
 from winnow.config.keys.section import Section, is_section, item_of, without_null
-from winnow.config.keys.study import Configuration, Dataset, Model
+from winnow.config.keys.study import Configuration, Dataset, Model, Trained
 from winnow.config.keys.training import Training
 from winnow.files import write_text
 
@@ -27,6 +27,7 @@ SECTIONS: dict[str, type[Section]] = {
     "study": Configuration,
     "datasets.<name>": Dataset,
     "models.<name>": Model,
+    "models.<name>.trained": Trained,
     "training": Training,
     "quantization": Quantization,
     "quantization.ptq": Ptq,

@@ -19,10 +19,14 @@ LOOKED_UP = {"runtime": "runtimes", "batch_size": "batch_sizes", "threads": "thr
 
 
 def training_of(config: Configuration, model: str) -> Training:
-    """Return how a network is trained: its own keys, and the rewind points that pruning needs."""
+    """Return how a network is trained: its own keys, and the rewind points that pruning needs.
+
+    A network with weights has none: the early epochs of its training are not known.
+    """
     kept = config.training.rewind_epochs
     needed = tuple(epoch for epoch in rewind_epochs(config) if epoch not in kept)
-    base = config.training.model_copy(update={"rewind_epochs": kept + needed})
+    points = () if config.models[model].weights else kept + needed
+    base = config.training.model_copy(update={"rewind_epochs": points})
     return _overridden(base, config.models[model].training)
 
 

@@ -5,10 +5,11 @@ Imported by the Snakefile, so it must not import torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from winnow.config.catalog import SOURCES
+from winnow.config.catalog import SOURCES, TORCHVISION
 from winnow.config.check import check
 from winnow.config.expand import expand
 from winnow.config.parse import parse
@@ -28,27 +29,35 @@ def resolve(config: Any) -> Study:
     return expand(configuration)
 
 
-def check_images(study: Study) -> None:
-    """Refuse to run a study whose images are not there. To look at its results they are not needed.
+def check_own_files(study: Study) -> None:
+    """Refuse to run a study whose images or weights are not there. To look at its results they are not needed.
 
     Raises:
-        WinnowError: one line for each data set.
+        WinnowError: one line for each file.
     """
-    absent = [
-        f"configuration: datasets.{name}.path: {dataset['path']} {problem}"
-        for name, dataset in study.datasets.items()
-        if SOURCES[dataset["source"]].own_files and (problem := _problem(Path(dataset["path"])))
-    ]
-    if absent:
+    if absent := [f"configuration: {line}" for line in _absent(study)]:
         raise WinnowError("\n".join(absent))
 
 
-def _problem(path: Path) -> str:
+def _absent(study: Study) -> Iterator[str]:
+    for name, dataset in study.datasets.items():
+        if SOURCES[dataset["source"]].own_files and (problem := _problem(Path(dataset["path"]), "the images")):
+            yield f"datasets.{name}.path: {dataset['path']} {problem}"
+    for name, files in study.imports.items():
+        for settings in files.values():
+            path = Path(settings["weights"])
+            if settings["weights"].startswith(TORCHVISION):
+                continue
+            if problem := _problem(path, "the file") or ("" if path.is_file() else "is no file; correct it"):
+                yield f"models.{name}.{settings['entry']}: {path} {problem}"
+
+
+def _problem(path: Path, what: str) -> str:
     """Return why there is nothing at a path; "" if there is."""
     try:
         path.stat()
     except FileNotFoundError:
-        return "does not exist; put the images there, or correct it"
+        return f"does not exist; put {what} there, or correct it"
     except OSError as error:
         return f"cannot be reached ({error.strerror}); correct it"
     return ""

@@ -95,6 +95,32 @@ class ModelSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class ImportSettings(Settings):
+    """Weights that were trained elsewhere.
+
+    Attributes:
+        label: of the model; `entry` is the key that names them.
+        weights: a path, or the name of weights that torchvision has, `torchvision:ResNet18_Weights.IMAGENET1K_V1`.
+        key: where in a checkpoint they are; None where it is to be found.
+        new_head: the last layer keeps fresh weights.
+    """
+
+    label: str
+    entry: str
+    weights: str
+    key: str | None
+    new_head: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedSettings(Settings):
+    """What training took that was done elsewhere, as far as it is known."""
+
+    seconds: float | None
+    joules: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingSettings(Settings):
     """One training run: optimizer, schedule, augmentation and arithmetic."""
 
@@ -102,6 +128,8 @@ class TrainingSettings(Settings):
     batch_size: int
     optimizer: str
     lr: float
+    head_lr: float | None
+    freeze: tuple[str, ...]
     momentum: float
     weight_decay: float
     decay_norm_and_bias: bool

@@ -16,6 +16,8 @@ class Study:
     Attributes:
         study: its name.
         datasets, models, training, qat: by name, each as the settings class of that stage takes it.
+        imports: by model with weights, those it begins with, IMPORTED, and those its training began with, INITIAL.
+        trained: by model with weights, what its training took.
         definitions: by data set, the digest of what it is made from.
         methods, apply_to: quantized forms, and which networks get them.
         bounds, ptq, benchmark, recommend: as their settings classes take them.
@@ -29,6 +31,8 @@ class Study:
     seeds: list[int]
     datasets: dict[str, Plain]
     models: dict[str, Plain]
+    imports: dict[str, dict[str, Plain]]
+    trained: dict[str, Plain]
     definitions: dict[str, str]
     training: dict[str, Plain]
     methods: list[str]
@@ -50,6 +54,7 @@ class Study:
             "seeds": self.seeds,
             "datasets": self.datasets,
             "models": self.models,
+            "imports": self.imports,
             "methods": self.methods,
             "apply_to": self.apply_to,
             "strategies": self.strategies,

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from winnow.errors import WinnowError
-from winnow.files import order_metadata, replacing, safetensors_metadata
+from winnow.files import order_metadata, replacing, safetensors_header, safetensors_metadata
 from winnow.study.task import Task
 
 
@@ -77,6 +77,20 @@ def save_dataset(path: str | Path, data: ImageDataset, definition: str) -> None:
     with replacing(path) as temporary:
         save_file({name: getattr(data, name).contiguous() for name in _TENSORS}, temporary, metadata)
         order_metadata(temporary)
+
+
+def read_task(path: str | Path) -> Task:
+    """Return what a network for a prepared data set is built for, without reading its images.
+
+    Raises:
+        WinnowError: the file is damaged or is no data set.
+    """
+    header = safetensors_header(path)
+    try:
+        _, channels, size, _ = header["train_images"]["shape"]
+        return Task(channels, size, len(json.loads(header["__metadata__"]["classes"])))
+    except KeyError as error:
+        raise WinnowError(f"{path}: not a prepared data set (no {error}); delete it and run again") from error
 
 
 def load_dataset(path: str | Path) -> ImageDataset:

@@ -32,6 +32,11 @@ from winnow.study.vocabulary import FP32, PRECISIONS, RUNTIMES, SCORED
 log = logging.getLogger(__name__)
 _BATCH = 250
 _LAYER_IMAGES = 128
+_USUAL_CAUSES = (
+    ", although it was trained before. The usual causes: its classes were in another order than the folders' "
+    "alphabetical one; its images were resized or cropped otherwise; their channels were in another order, or their "
+    "values in another range; or they were normalized by another mean and standard deviation"
+)
 
 
 @dataclass(frozen=True)
@@ -99,9 +104,11 @@ def evaluate(
         _report(name, runtimes[name], files.path, run)
     scores = metrics.classification(logits, test.labels.numpy())
     if not scores.learned:
+        as_imported = not origin.training.trained_here and origin.pruning is None
         log.warning(
-            "%s: has learned nothing: %.2f %% of %d test images are right, and %.2f %% are of the most frequent class",
-            *(run, 100 * scores.top1, scores.samples, 100 * scores.most_frequent),
+            "%s: has learned nothing: %.2f %% of %d test images are right, and %.2f %% are of the most frequent "
+            "class%s",
+            *(run, 100 * scores.top1, scores.samples, 100 * scores.most_frequent, _USUAL_CAUSES if as_imported else ""),
         )
     return Quality(
         **asdict(identity),

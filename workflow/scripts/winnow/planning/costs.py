@@ -21,6 +21,7 @@ from winnow.study.vocabulary import FP32, QAT
 # seconds of a job where this study has not run one; between those of small and of large networks on two cores
 ASSUMED_SECONDS = {
     "prepare_dataset": 30,
+    "import_network": 10,
     "check_network": 20,
     "prune": 10,
     "export": 10,
@@ -51,7 +52,7 @@ _PARAMETERS = {
 
 
 _SMALL_FILE = 20_000
-_TRAININGS = ("train", "retrain", "train_quantized")
+TRAININGS = ("train", "tune", "retrain", "train_quantized")
 _Value = TypeVar("_Value")
 
 
@@ -82,7 +83,7 @@ class Costs:
 
     def seconds(self, job: PlannedJob) -> float:
         """Wall time of a job that has its threads, or its GPU, to itself."""
-        if job.rule in _TRAININGS:
+        if job.rule in TRAININGS:
             return self.epochs(job) * self.epoch_time(job).seconds
         place = tuple(job.wildcards[key] for key in ("dataset", "model") if key in job.wildcards)
         return self._once(("job", job.rule, *place), lambda: self._job_seconds(job.rule, place))
@@ -96,7 +97,7 @@ class Costs:
         model = job.wildcards["model"]
         if job.rule == "train_quantized":
             return int(self.study.qat[model]["training"]["epochs"])
-        if job.rule == "train":
+        if job.rule in ("train", "tune"):
             return int(self.study.training[model]["epochs"])
         rewind = self.study.strategies[job.wildcards["pruning"]]["rewind"]
         retraining = self.study.retraining[model][rewind]

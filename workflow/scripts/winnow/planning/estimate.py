@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from winnow.planning.costs import ASSUMED_SECONDS, Costs
+from winnow.planning.costs import ASSUMED_SECONDS, TRAININGS, Costs
 from winnow.planning.dry_run import Plan
 
 
@@ -147,7 +147,7 @@ def _epoch_lines(plan: Plan, costs: Costs) -> Iterator[str]:
     """Say for each kind of training how long an epoch takes and how that is known."""
     times = {}
     for job in plan.jobs:
-        if job.rule in ("train", "retrain", "train_quantized"):
+        if job.rule in TRAININGS and costs.epochs(job):
             aware = ", quantization-aware" if job.rule == "train_quantized" else ""
             times[f"{job.wildcards['dataset']}/{job.wildcards['model']}{aware}"] = costs.epoch_time(job)
     if times:

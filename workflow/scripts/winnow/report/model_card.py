@@ -152,7 +152,7 @@ def _card(
         f"network `{row['model']}`, data set `{row['dataset']}`, seed {row['seed']}",
         f"pruning: {pruning_words(row)}",
         f"numbers: {PRECISIONS[row['precision']].meaning}",
-        f"trained on {row['training_device']} ({row['training_precision']})",
+        _trained(row),
         f"copied from `{source}`",
     ]
     yield Bullets(made)
@@ -183,6 +183,12 @@ def _card(
             'import openvino\nnetwork = openvino.Core().compile_model("model.onnx", "CPU")\n'
             "labels = network(images)[0].argmax(1)"
         )
+
+
+def _trained(row: pd.Series) -> str:
+    if pd.isna(row["training_device"]):
+        return "not trained here: weights as they were imported, but for what was pruned"
+    return f"trained on {row['training_device']} ({row['training_precision']})"
 
 
 def _metrics(row: pd.Series, dense: pd.Series | None) -> pd.DataFrame:

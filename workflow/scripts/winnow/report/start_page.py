@@ -21,7 +21,7 @@ from winnow.results.timed import estimated
 from winnow.study.artifacts import networks
 from winnow.study.check import Check
 from winnow.study.status import FAILED, STARTED, WAITING, Absent
-from winnow.study.vocabulary import DENSE, PRECISIONS
+from winnow.study.vocabulary import DENSE, IMPORTED, PRECISIONS
 
 _LISTED = 40  # networks that are missing; more are counted
 
@@ -138,9 +138,9 @@ def _run(outcome: Outcome) -> Iterator[Block]:
     threads = list(study["benchmark"]["threads"])
     lines = {
         "data sets": ", ".join(f"{name} ({values['source']})" for name, values in study["datasets"].items()),
-        "networks": ", ".join(study["models"]),
+        "networks": ", ".join(_with_weights(study, model) for model in study["models"]),
         "seeds": ", ".join(map(str, study["seeds"])),
-        "training": f"{' / '.join(map(str, dict.fromkeys(training)))} epochs",
+        "training": " / ".join(f"{epochs} epochs" if epochs else "as imported" for epochs in dict.fromkeys(training)),
         "quantization": "; ".join(f"{m}: {PRECISIONS[m].meaning}" for m in study["methods"]) or "none",
         "pruning": _axes(study),
         "latency": f"median in {', '.join(study['benchmark']['runtimes'])}; batch "
@@ -158,6 +158,12 @@ def _run(outcome: Outcome) -> Iterator[Block]:
         estimate = "estimated from CPU seconds: no counter on this machine"
         lines["energy"] = estimate if estimated(results, TIMED["energy"]) else "from counters"
     yield Table(pd.DataFrame({"": list(lines), "this study": list(lines.values())}))
+
+
+def _with_weights(study: Mapping[str, Any], model: str) -> str:
+    """Return a model with the weights that it begins with, if it was trained elsewhere."""
+    files = study["imports"].get(model)
+    return f"{model} (weights: {files[IMPORTED]['weights']})" if files else model
 
 
 def _axes(study: Mapping[str, Any]) -> str:
@@ -195,7 +201,10 @@ def _checked(outcome: Outcome) -> Iterator[Block]:
     if not outcome.checks:
         return
     yield Heading("Tried before training", 3)
-    yield Text("Before anything is trained, all that the study asks of a network is tried once, with random weights.")
+    yield Text(
+        "Before anything is trained, all that the study asks of a network is tried once, with random weights or, if it "
+        "was imported, its own."
+    )
     lines = []
     for check in outcome.checks:
         failed = [finding.what for finding in check.checks if not finding.works]

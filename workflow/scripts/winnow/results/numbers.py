@@ -25,8 +25,8 @@ def percent(share: float) -> str:
 
 
 def spread(mean: float, std: float, decimals: int = 2) -> str:
-    """Return mean ± standard deviation; without it where it is missing."""
-    return f"{mean:.{decimals}f}" + ("" if pd.isna(std) else f" ± {std:.{decimals}f}")
+    """Return mean ± standard deviation; without it where it is missing, nothing where the mean is."""
+    return "" if pd.isna(mean) else f"{mean:.{decimals}f}" + ("" if pd.isna(std) else f" ± {std:.{decimals}f}")
 
 
 def times(value: float) -> str:

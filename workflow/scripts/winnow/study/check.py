@@ -28,7 +28,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check(Record):
-    """check.json: everything that a study asks of a network, tried once with random weights."""
+    """check.json: everything that a study asks of a network, tried once before it is trained."""
 
     dataset: str
     model: str

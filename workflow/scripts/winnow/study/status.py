@@ -11,14 +11,17 @@ from typing import Any
 
 from winnow.refusal import REFUSED, refusal
 from winnow.study.artifacts import Network, networks
-from winnow.study.vocabulary import FP32, PRECISIONS
+from winnow.study.vocabulary import DENSE, FP32, IMPORTED, INITIAL, PRECISIONS
 
 FAILED, STARTED, WAITING = "failed", "training", "not made yet"
 _ERROR = re.compile(r"^(?:\d\d:\d\d:\d\d )?(error: .*|\w[\w.]*(?:Error|Exception|Interrupt)\b.*)$")
 _MAKES = {precision.rule: precision.name for precision in PRECISIONS.values() if precision.method}
 _WRITES = {
+    "import_network": f"{IMPORTED}.safetensors",
+    "import_initial": f"{INITIAL}.safetensors",
     "check_network": "check.json",
     "train": "dense/weights.safetensors",
+    "tune": "dense/weights.safetensors",
     "prune": "masks.safetensors",
     "retrain": "weights.safetensors",
 }
@@ -40,6 +43,8 @@ class Failure:
     def stops(self, network: Network) -> bool:
         """Whether a network cannot be made, or scored, because of this."""
         if self.rule in _MAKES and network.precision != _MAKES[self.rule]:
+            return False
+        if self.rule == "import_initial" and network.run == DENSE:
             return False
         if f"{network.folder}/".startswith(f"{self.run}/"):
             return True
@@ -109,7 +114,8 @@ def _absent(network: Network, folder: Path, failed: list[Failure]) -> Absent | N
     if cause := next((failure for failure in failed if failure.stops(network)), None):
         return Absent(network, FAILED, str(cause), outdated=evaluated and cause.rule != "benchmark")
     if (epoch := _epoch(network.history or f"{network.training}/history.csv", folder)) is not None:
-        return Absent(network, STARTED, f"epoch {epoch} is complete", outdated=evaluated)
+        complete = f"epoch {epoch} is complete" if epoch else "no epoch is complete yet"
+        return Absent(network, STARTED, complete, outdated=evaluated)
     if evaluated and any(_epoch(history, folder) is not None for history in _ancestors(network)):
         return Absent(network, WAITING, "what it is made from is being trained again", outdated=True)
     what = {"quality": "accuracy", "speed": "latency"}

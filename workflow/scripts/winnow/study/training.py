@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from winnow.study.energy import Energy
+from winnow.study.energy import Energy, stated
 from winnow.study.record import Record
 
 
@@ -14,32 +14,63 @@ class Training(Record):
     """training.json: what a training run took, and in total with every one that it started from.
 
     Attributes:
-        seconds: wall time of the loop, interrupted attempts included, without waiting in between.
-        device, precision: what it ran on.
+        trained_here: whether a training run of a study has changed the weights; else they are as they were imported,
+            but for what was pruned, and what is known of their training is what the user has stated.
+        seconds: wall time of the loop, interrupted attempts included, without waiting in between; None if not known.
+        energy: None if not known.
+        device, precision: what it ran on; None for another program's.
         resumed: how often it was resumed.
         resumed_elsewhere: the changes of torch, threads or processor on the way: to the bit, the result is none of
             an uninterrupted run.
+        total_seconds, total_joules: None if that of any run is not known.
     """
 
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
 
-    seconds: float
-    energy: Energy
-    device: str
-    precision: str
+    trained_here: bool
+    seconds: float | None
+    energy: Energy | None
+    device: str | None
+    precision: str | None
     resumed: int
     resumed_elsewhere: tuple[str, ...]
-    total_seconds: float
-    total_joules: float
-    energy_estimated: bool
+    total_seconds: float | None
+    total_joules: float | None
+    energy_estimated: bool | None
+
+    @classmethod
+    def elsewhere(cls, seconds: float | None, joules: float | None) -> Self:
+        """Return the record of a training that another program did, of what the user states of it."""
+        return cls(
+            trained_here=False,
+            seconds=seconds,
+            energy=None if joules is None else stated(joules, seconds),
+            device=None,
+            precision=None,
+            resumed=0,
+            resumed_elsewhere=(),
+            total_seconds=seconds,
+            total_joules=joules,
+            energy_estimated=None if joules is None else False,
+        )
 
     def after(self, ancestor: Training | None) -> Training:
-        """Return the record with totals that include those of what the run started from; None for fresh weights."""
+        """Return the record with totals that include those of what the run started from; None for fresh weights.
+
+        A run of no epochs changes nothing, and takes nothing worth a record: it is its ancestor's.
+        """
         if ancestor is None:
             return self
+        if not self.trained_here:
+            return ancestor
+        joules = _sum(ancestor.total_joules, self.total_joules)
         return replace(
             self,
-            total_seconds=ancestor.total_seconds + self.seconds,
-            total_joules=ancestor.total_joules + self.energy.joules,
-            energy_estimated=ancestor.energy_estimated or self.energy.estimated,
+            total_seconds=_sum(ancestor.total_seconds, self.total_seconds),
+            total_joules=joules,
+            energy_estimated=None if joules is None else bool(ancestor.energy_estimated or self.energy_estimated),
         )
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other

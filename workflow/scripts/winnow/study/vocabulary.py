@@ -17,6 +17,8 @@ AXES = ("criterion", "scope", "structure", "ratio", "rounds", "rewind", "shuffle
 """What a pruning strategy is a combination of."""
 DENSE = "dense"
 """The run that is not pruned."""
+IMPORTED, INITIAL = "imported", "initial"
+"""Weights from elsewhere, by the names of their files: to begin with, and what their training began with."""
 NONE = "none"
 """The value of an axis that asks for nothing."""
 

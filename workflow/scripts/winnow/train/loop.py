@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,12 +46,14 @@ class Trainee:
         set_mode: switch it between training (True) and inference (False) behaviour.
         before_epoch: called with the 0-based epoch before it starts, also when an epoch is resumed.
         after_step: called after every optimizer step, and before the first; holds masks in place.
+        head: parameters of the last layer, by name; they have a learning rate of their own.
     """
 
     model: nn.Module
     set_mode: Callable[[nn.Module, bool], object] = nn.Module.train
     before_epoch: Callable[[int], object] = lambda _: None
     after_step: Callable[[], object] = lambda: None
+    head: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,13 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
         WinnowError: the loss is not finite, the network fails, there is only one image, or the device is not there.
         Interrupted: SIGTERM came; the state is saved, and the same call resumes from it.
     """
-    device = resolve_device(settings.device, job.label)
+    epochs = settings.epochs - job.first_epoch
+    device = resolve_device(settings.device if epochs else "cpu", job.label)
     precision = resolve_precision(settings.precision, device)
     make_deterministic()
     model = trainee.model.to(device).to(memory_format=torch.channels_last)
     forward = torch.compile(model) if settings.compile else model
-    optimizer = make_optimizer(model, settings)
+    optimizer = make_optimizer(model, settings, trainee.head)
     images, validation = (Split.of(data, name, device) for name in ("train", "validation"))
     if len(images) < 2:
         raise WinnowError(
@@ -116,8 +119,7 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
     def publish() -> None:
         """Write the files that are a function of the saved state: a killed attempt may have saved it and no more."""
         snapshots.write()
-        if progress.history:
-            write_history(job.history, progress.history)
+        write_history(job.history, progress.history)
 
     def diverged() -> WinnowError:
         """Discard the state, whose weights lead here again, and return the error that says why."""
@@ -183,6 +185,7 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
         warn_of_nothing_learned(job.label, progress.history[-1]["validation_accuracy"], validation)
     seconds, energy = round(progress.seconds, 3), clock.energy()
     return Training(
+        trained_here=epochs > 0,
         seconds=seconds,
         energy=energy,
         total_seconds=seconds,

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from winnow.files import digest, replacing
+from winnow.files import content_digest, digest, replacing
 
 log = logging.getLogger(__name__)
 _CHECKSUM = hashlib.sha256().digest_size  # bytes in front of the state
@@ -71,8 +71,5 @@ class ResumeFile:
 
 def resume_file(path: Path, params: Mapping[str, Any], inputs: Iterable[str | Path], seed: int) -> ResumeFile:
     """Return the resume file of a training run that is determined by these parameters, input files and seed."""
-    contents = []
-    for name in inputs:
-        with Path(name).open("rb") as file:
-            contents.append(hashlib.file_digest(file, "sha256").hexdigest())
+    contents = list(map(content_digest, inputs))
     return ResumeFile(path, digest({"params": dict(params), "inputs": contents, "seed": seed}))

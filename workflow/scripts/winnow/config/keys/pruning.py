@@ -45,8 +45,8 @@ class Exclusion(Section):
 class Retrain(Section):
     """Fine-tuning, for `rewind: none`; what has no key here is as in the base training."""
 
-    epochs: Annotated[int | None, Whole(at_least=1, at_most=100_000, unit="epochs")] = key(
-        "passes over the training split in each round", None, null="those of the base training", example=10
+    epochs: Annotated[int | None, Whole(at_least=0, at_most=100_000, unit="epochs")] = key(
+        "passes over the training split in each round; 0 for none", None, null="those of the base training", example=10
     )
     lr: Annotated[float | None, Real(above=0)] = key(
         "learning rate",

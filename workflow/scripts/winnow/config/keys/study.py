@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from winnow.config.catalog import NETWORKS, SOURCES
+from winnow.config.catalog import DOWNLOADS, NETWORKS, SOURCES
 from winnow.config.choices import BACKGROUNDS, SHORTCUTS, STEMS
 from winnow.config.keys.arguments import PlainValues
-from winnow.config.keys.kinds import OneOf, Real, Whole
+from winnow.config.keys.kinds import Flag, OneOf, Real, Whole
 from winnow.config.keys.measurement import Benchmark, Recommend
 from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat, Quantization
@@ -31,7 +31,7 @@ class Dataset(Section):
     path: Annotated[str, Text("a path")] = key(
         "`image_folder`: a directory, .zip or .tar with `train/CLASS/` and `test/CLASS/` (or `val/`); downloads: the "
         "folder they are kept in",
-        "data",
+        DOWNLOADS,
         example="data/pets.zip",
     )
     image_size: Annotated[int | None, Whole(at_least=4, at_most=1024, unit="pixels")] = key(
@@ -61,8 +61,22 @@ class Dataset(Section):
     )
 
 
+class Trained(Section):
+    """What training took that was done elsewhere."""
+
+    seconds: Annotated[float | None, Real(above=0, unit="s")] = key(
+        "of the training that gave `weights`",
+        None,
+        null="not known: training times of what is made from them are empty",
+        example=5400,
+    )
+    joules: Annotated[float | None, Real(above=0, unit="J")] = key(
+        "of the same", None, null="not known: training energies are empty", example=1.2e6
+    )
+
+
 class Model(Section):
-    """A network: a built-in one, or your own."""
+    """A network: a built-in one, or your own; with fresh weights, or trained elsewhere."""
 
     name: Annotated[str | None, OneOf(NETWORKS)] = key(
         "a built-in network", None, null="the entry's own name", example="resnet18"
@@ -81,6 +95,31 @@ class Model(Section):
         example="mine:small_net",
     )
     arguments: Arguments = key("further keyword arguments of `factory`", {}, example={"width": 32})
+    weights: Annotated[str | None, Text("a path, or `torchvision:WEIGHTS`")] = key(
+        "trained weights to begin with: a .safetensors, or what `torch.save` writes of a state dict (.pt, .pth), also "
+        "within a checkpoint; or torchvision's own by their name there, downloaded on first use",
+        None,
+        null="fresh ones, trained here",
+        example="torchvision:IMAGENET1K_V2",
+    )
+    weights_key: Annotated[str | None, Text("a key, `ema.module` for one within another")] = key(
+        "where in a checkpoint the weights are, as those of a moving average",
+        None,
+        null="under `state_dict`, `model` or another usual name",
+        example="model_ema",
+    )
+    new_head: Annotated[bool, Flag()] = key(
+        "whether the last layer begins with fresh weights, as for other classes than those it was trained on",
+        False,
+        example=True,
+    )
+    initial_weights: Annotated[str | None, Text("a path")] = key(
+        "what the training that gave `weights` began with, for `rewind: init` and `snip`",
+        None,
+        null="not known",
+        example="data/init.pth",
+    )
+    trained: Trained = key("what the training that gave `weights` took", Trained(), example={"seconds": 5400})
     training: Training = key(
         "keys of `training` in which this network differs (all but `rewind_epochs`)", Training(), example={"lr": 0.02}
     )

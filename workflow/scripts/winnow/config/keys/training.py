@@ -7,6 +7,7 @@ from typing import Annotated
 from winnow.config.choices import ARITHMETIC, DEVICES, OPTIMIZERS, SCHEDULES
 from winnow.config.keys.kinds import Flag, OneOf, Real, Whole
 from winnow.config.keys.section import Section, key
+from winnow.config.keys.text import Text
 
 Epochs = Annotated[int, Whole(at_least=1, at_most=100_000, unit="epochs")]
 Rate = Annotated[float, Real(above=0)]
@@ -19,12 +20,28 @@ Arithmetic = Annotated[str, OneOf(ARITHMETIC)]
 class Training(Section):
     """One training run: optimizer, schedule, augmentation and arithmetic."""
 
-    epochs: Epochs = key("passes over the training split", 50, example=15)
+    epochs: Annotated[int, Whole(at_least=0, at_most=100_000, unit="epochs")] = key(
+        "passes over the training split; 0, only for a network with `weights`, takes it as it is", 50, example=15
+    )
     batch_size: Annotated[int, Whole(at_least=1, at_most=1_000_000, unit="images")] = key(
         "images per optimizer step; one image that would be left over joins the last batch", 128, example=256
     )
     optimizer: Annotated[str, OneOf(OPTIMIZERS)] = key("what takes the steps", "sgd", example="adamw")
     lr: Rate = key("peak learning rate", 0.1, example=0.001)
+    head_lr: Annotated[float | None, Real(above=0)] = key(
+        "peak learning rate of the last layer, for networks with `weights`; in this training run only",
+        None,
+        null="`lr`",
+        example=0.01,
+    )
+    freeze: tuple[
+        Annotated[str, Text("names of layers, of modules around them or of parameters; `*` stands for any")], ...
+    ] = key(
+        "what keeps its `weights`; frozen layers stay in inference mode, so that batch-norm statistics stay too; in "
+        "this training run only",
+        (),
+        example=["conv1", "layer[12]"],
+    )
     momentum: Annotated[float, Real(at_least=0, below=1)] = key("of `sgd`", 0.9, example=0.95)
     weight_decay: Annotated[float, Real(at_least=0)] = key(
         "L2 penalty (`sgd`) or decoupled decay (`adamw`)", 0.0005, example=0.05

@@ -1,0 +1,135 @@
+"""You have a trained network: a plain script's, imported, checked, quantized, pruned and recommended as it is."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import trained_elsewhere
+from projects import copy_project
+from winnow.data.batches import Split
+from winnow.data.dataset import load_dataset
+
+FOLDER = "results/tiny/shapes/plain"
+NET = {"factory": "trained_elsewhere:small_net", "weights": "mine/checkpoint.pth", "weights_key": "model_ema"}
+PRUNED = f"{FOLDER}/seed0/l1-global-unstructured-0.5-x1-none/round1"
+STUDY = {
+    "datasets": {"shapes": {"source": "image_folder", "path": "mine/images", "image_size": 32}},
+    "models": {"plain": NET | {"training": {"epochs": 0}, "trained": {"joules": 5000}}},
+    "quantization": {"methods": ["ptq"], "ptq": {"calibration_samples": 32}},
+    "pruning": {"ratio": [0.5]},
+    "recommend": {"max_accuracy_drop": 50},
+}
+
+
+def write_images(folder):
+    """Three classes of noisy colours, 32 x 32 pixels; some test images are hard to tell."""
+    random = np.random.default_rng(0)
+    for split, count in (("train", 60), ("test", 40)):
+        for label, color in enumerate(((150, 110, 100), (110, 150, 100), (100, 110, 150))):
+            place = folder / split / f"class{label}"
+            place.mkdir(parents=True)
+            for number in range(count):
+                shift = random.normal(0, 25, 3)
+                pixels = np.clip(np.array(color) + shift + random.normal(0, 40, (32, 32, 3)), 0, 255)
+                Image.fromarray(pixels.astype(np.uint8)).save(place / f"{number}.png")
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """The project with a network of the script, after `make check` and the study; do not change it."""
+    project = copy_project(tmp_path_factory.mktemp("imported") / "a project")
+    shutil.copy2(trained_elsewhere.__file__, project.root)
+    write_images(project.root / "mine/images")
+    script = [sys.executable, "trained_elsewhere.py", "mine/images", "mine"]
+    subprocess.run(script, cwd=project.root, check=True)
+    project.configure(**STUDY)
+    project.run("check", "all")
+    return project
+
+
+def original(root, key):
+    """Return the script's network, read as its author would."""
+    with torch.serialization.safe_globals([trained_elsewhere.argparse.Namespace, type(root)]):
+        state = torch.load(root / "mine/checkpoint.pth", weights_only=False)[key]
+    state = {name.removeprefix("module."): value for name, value in state.items() if name != "n_averaged"}
+    network = trained_elsewhere.SmallNet(3)
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def test_an_imported_network_computes_what_the_script_says(imported):
+    data = load_dataset(imported.root / "results/data/shapes.safetensors")
+    split = Split.of(data, "test", torch.device("cpu"))
+    images = split.normalized(split.images)
+    with torch.no_grad():
+        expected = original(imported.root, "model_ema")(images).numpy()
+    session = onnxruntime.InferenceSession(imported.root / f"{FOLDER}/seed0/dense/fp32/model.onnx")
+    (logits,) = session.run(None, {"images": images.contiguous().numpy()})
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    quality = json.loads((imported.root / f"{FOLDER}/seed0/dense/fp32/quality.json").read_text())
+    right = (expected.argmax(1) == split.labels.numpy()).mean()
+    assert quality["test"]["top1"] == pytest.approx(right)
+    assert 0.5 < right < 1
+
+
+def test_it_is_pruned_quantized_and_recommended_without_an_epoch(imported):
+    results = pd.read_csv(imported.root / "results/tiny/results.csv").set_index(["run", "precision"])
+    assert sorted(results.index.get_level_values("precision")) == ["fp32", "fp32", "ptq"]
+    assert (results["training_joules"] == 5000).all()
+    assert not results["training_energy_estimated"].any()
+    assert results[["training_seconds", "training_device", "training_precision"]].isna().all(axis=None)
+    assert (results["top1"] > 0.4).all()
+    pruned = results.xs("fp32", level="precision").iloc[1]
+    assert pruned["achieved_sparsity"] == pytest.approx(0.5, abs=0.001)
+    histories = [imported.root / f"{run}/history.csv" for run in (f"{FOLDER}/seed0/dense", PRUNED)]
+    assert [len(path.read_text().splitlines()) for path in histories] == [1, 1]
+    record = json.loads((imported.root / f"{PRUNED}/training.json").read_text())
+    assert (record["trained_here"], record["seconds"], record["energy"]["source"]) == (False, None, "stated")
+    card = (imported.root / "results/tiny/best/shapes/plain/model_card.md").read_text()
+    assert "not trained here: weights as they were imported" in card
+    page = (imported.root / "results/tiny/overview.html").read_text()
+    assert "weights: mine/checkpoint.pth" in page
+    for name in ("quantization", "pruning", "ranking"):
+        assert "nan" not in (imported.root / f"results/tiny/tables/{name}.md").read_text()
+
+
+def test_make_check_ends_in_a_short_table(imported):
+    table = (imported.root / "results/tiny/tables/check.md").read_text()
+    assert "shapes/plain: all 6 things that the study asks of it work." in table
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    assert len(rows) == 3
+    assert "top-1 accuracy (%)" in rows[0]
+    assert [row.split("|")[1].strip() for row in rows[1:]] == ["fp32", "ptq"]
+
+
+def test_other_weights_are_noticed_even_if_older_and_a_touch_is_not(imported, tmp_path):
+    project = imported.copy_to(tmp_path / "a project")
+    (project.root / "mine/checkpoint.pth").touch()
+    assert "Nothing to be done" in project.run("-n")
+    again = project.root / "mine/checkpoint.pth"
+    state = torch.load(again, weights_only=False)
+    state["model_ema"]["module.fc.bias"] += 1
+    torch.save(state, again)
+    planned = project.planned()
+    assert planned["import_network"] == planned["check_network"] == planned["tune"] == planned["prune"] == 1
+    assert "prepare_dataset" not in planned
+
+
+def test_a_network_to_be_tuned_and_one_with_initial_weights_are_planned(imported, tmp_path):
+    project = imported.copy_to(tmp_path / "a project")
+    training = {"epochs": 2, "warmup_epochs": 0, "freeze": ["stem"], "head_lr": 0.1}
+    tuned = NET | {"training": training, "initial_weights": "mine/initial.pth"}
+    pruning = {"ratio": [0.5], "rewind": ["init"], "criterion": ["l1", "snip"]}
+    project.configure(**STUDY | {"models": {"tuned": tuned, "lenet5": {}}, "pruning": pruning})
+    planned = project.planned("results/tiny/results.csv")
+    assert [planned[rule] for rule in ("import_network", "import_initial", "tune", "train", "prune")] == [1, 1, 1, 1, 4]
+    checked = project.planned("check")
+    assert checked == {"import_network": 1, "check_network": 2, "make_check_table": 1}
