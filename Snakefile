@@ -27,6 +27,11 @@ include: "workflow/rules/report.smk"
 
 onstart:
     check_cluster()
+    allow_all(Path(LOGS))
+
+
+onerror:
+    report_failures()
 
 
 rule all:

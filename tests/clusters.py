@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from projects import Project
 from samples import REPOSITORY
@@ -45,7 +49,50 @@ def jobs(project: Project) -> list[dict[str, str]]:
 
 
 def jobs_of(project: Project, rule: str) -> list[dict[str, str]]:
-    return [job for job in jobs(project) if re.match(rf"rule_{rule}(_wildcards_|$)", job.get("Comment", ""))]
+    return [job for job in jobs(project) if re.match(rf"\w+: (\S+\+)?{rule}( of |\+|$)", job.get("Comment", ""))]
+
+
+class FaultySlurm:
+    """Slurm's commands for one project, which fail in Slurm's own words while a test wants them to."""
+
+    def __init__(self, project: Project):
+        self._folder = project.root / "faults"
+        self._folder.mkdir()
+        for name in ("squeue", "sbatch", "scontrol", "sinfo", "sacct", "scancel"):
+            path = self._folder / name
+            path.write_text(_FAULTY.format(folder=self._folder, name=name, command=shutil.which(name)))
+            path.chmod(0o755)
+        # and a machine of its own: what is timed does not wait for jobs of other projects
+        temporary = tempfile.mkdtemp()
+        self.project = replace(
+            project, environment={"PATH": f"{self._folder}:{os.environ['PATH']}", "TMPDIR": temporary}
+        )
+
+    def fails(self, words: str, *commands: str) -> None:
+        """Let commands fail with these words, from now on."""
+        for name in commands or ("squeue", "sbatch", "scontrol", "sinfo", "sacct", "scancel"):
+            (self._folder / f"{name}.fails").write_text(words)
+
+    def loses_logs(self) -> None:
+        """Let nodes find no room for the logs of jobs that are submitted from now on."""
+        (self._folder / "no-logs").touch()
+
+    def works(self) -> None:
+        for path in self._folder.glob("*.fails"):
+            path.unlink()
+
+    def calls(self, command: str) -> int:
+        """How often a command was called."""
+        path = self._folder / f"{command}.calls"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+_FAULTY = """#!/bin/bash
+echo >> '{folder}/{name}.calls'
+[ -e '{folder}/{name}.fails' ] && {{ cat '{folder}/{name}.fails' >&2; exit 1; }}
+[ {name} = sbatch ] && [ -e '{folder}/no-logs' ] && set -- "$@" --output=/no/such/folder/%j.log
+exec {command} "$@"
+"""
 
 
 def wait(condition: Callable[[], object], seconds: float = 600, seen: Callable[[], str] = lambda: "") -> object:

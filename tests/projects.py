@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -38,6 +40,7 @@ class Project:
     root: Path
     options: tuple[str, ...] = LOCAL
     study: str = "tiny"
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def config(self) -> str:
@@ -59,7 +62,12 @@ class Project:
         """Start snakemake; what it prints lands in `output`."""
         with self.output.open("w") as output:
             return subprocess.Popen(
-                self.command(*arguments), cwd=self.root, stdout=output, stderr=output, start_new_session=True
+                self.command(*arguments),
+                cwd=self.root,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env=os.environ | self.environment,
             )
 
     @property
@@ -69,7 +77,13 @@ class Project:
     def run(self, *arguments: str, fails: bool = False) -> str:
         """Run snakemake and return what it printed."""
         done = subprocess.run(
-            self.command(*arguments), cwd=self.root, capture_output=True, text=True, timeout=600, check=False
+            self.command(*arguments),
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+            env=os.environ | self.environment,
         )
         output = done.stdout + done.stderr
         assert (done.returncode != 0) == fails, output[-6000:]

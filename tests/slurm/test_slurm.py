@@ -4,14 +4,18 @@ One file, so that test processes share the one cluster. What fails takes time, s
 """
 
 import json
+import re
+import signal
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from subprocess import Popen
 
 import pandas as pd
 import pytest
 
-from clusters import SLURM, cluster_script, jobs, jobs_of, slurm, wait
-from projects import ONE_THREAD, RUN, Project, copy_project
+from clusters import SLURM, FaultySlurm, cluster_script, jobs, jobs_of, slurm, wait
+from projects import LIVE, ONE_THREAD, RUN, Project, copy_project
 
 # a network whose first attempt at training comes to its first saved state and then takes half an hour, so that a
 # test hits it however slow the machine is; the attempts after it are fast
@@ -34,21 +38,44 @@ class Slow(nn.Sequential):
 def net(channels, size, classes):
     return Slow(nn.Conv2d(channels, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
 """
+# and one whose training leaves the finite numbers
+SLOW += """
+
+class Diverging(nn.Sequential):
+    steps = 0
+
+    def forward(self, images):
+        self.steps += self.training
+        return super().forward(images) * (float("nan") if self.steps > 100 else 1)
+
+
+def diverging(channels, size, classes):
+    return Diverging(nn.Flatten(), nn.Linear(channels * size**2, classes))
+"""
+AWAY = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
+NOT_TAKEN = "sbatch: error: Batch job submission failed: "
 EPOCHS = 60
 # what is measured once more is never the same; everything else is
-MEASURED = ("latency_", "energy_", "power_", "training_seconds", "training_joules")
+MEASURED = ("latency_", "energy_", "power_", "training_seconds", "training_joules", "other_load")
 
 
 @dataclass
 class Running:
     """A study that runs on the cluster while tests look at it and interfere.
 
-    `job` is the Slurm job of its first attempt at training.
+    Attributes:
+        faults: its own Slurm.
+        job: the Slurm job of its first attempt at training.
+        mishap: what happens to it meanwhile.
+        seen: what a test has to see later.
     """
 
     project: Project
+    faults: FaultySlurm
     process: Popen
     job: str = ""
+    mishap: Future[None] | None = None
+    seen: str = ""
 
     @property
     def output(self) -> str:
@@ -58,17 +85,22 @@ class Running:
         """Return the Slurm job that trains, once its state has been saved; else nothing."""
         if self.process.poll() is not None:
             raise AssertionError(self.output[-6000:])
-        running = [job["JobId"] for job in jobs_of(self.project, "train") if job["JobState"] == "RUNNING"]
+        running = [
+            job["JobId"]
+            for job in jobs_of(self.project, "train")
+            if job["JobState"] == "RUNNING" and "lenet5" in job["Comment"]
+        ]
         return running[0] if running and (self.project.root / RUN / "weights.resume").exists() else ""
 
     def what_it_does(self) -> str:
         return "\n".join([self.output[-3000:], slurm("squeue"), *map(str, jobs(self.project))])
 
-    def ends_well(self) -> None:
+    def ends(self, expected: int = 0) -> None:
         """Wait for the whole study; its training was resumed, not begun again."""
+        self.mishap.result()
         code = self.process.wait(timeout=800)
-        assert code == 0, self.output[-6000:]
-        assert (self.project.root / "results/tiny/tables/quantization.md").exists()
+        assert code == expected, self.output[-6000:]
+        assert (self.project.root / "results/tiny/tables/quantization.md").exists() == (not expected)
         record = json.loads((self.project.root / RUN / "training.json").read_text())
         assert record["resumed"] == 1
         history = pd.read_csv(self.project.root / RUN / "history.csv")
@@ -81,59 +113,101 @@ class Running:
         return next((self.project.root / "logs/slurm").rglob(f"{job}.log")).read_text()
 
 
-def cancel(job: str) -> None:
-    slurm("scancel", job)
+def cancel(study: Running) -> None:
+    slurm("scancel", study.job)
 
 
-def run_out_of_time(job: str) -> None:
-    slurm("scontrol", "update", f"JobId={job}", "TimeLimit=1")  # a minute, counted from its start
+def run_out_of_time(study: Running) -> None:
+    slurm("scontrol", "update", f"JobId={study.job}", "TimeLimit=1")  # a minute, counted from its start
 
 
-def lose_node(job: str) -> None:
+def lose_node(study: Running) -> None:
     """As a power cut. Slurm puts the job back into the queue for two minutes; a start before that may meet the order
     to end the first one."""
     cluster_script("kill", "gpu1")
     try:
-        wait(lambda: "JobState=PENDING" in slurm("scontrol", "show", "job", job))
+        wait(lambda: "JobState=PENDING" in slurm("scontrol", "show", "job", study.job))
     finally:
         cluster_script("revive", "gpu1")
+
+
+def try_hard(study: Running) -> None:
+    """A job that is cancelled, a node that is drained and comes back, and 84 s without any answer."""
+    slurm("scontrol", "update", "nodename=cpu1", "state=drain", "reason=a broken fan")
+    try:
+        slurm("scancel", study.job)
+        wait(lambda: "cpu1 is drain" in study.output, seen=study.what_it_does)
+    finally:
+        slurm("scontrol", "update", "nodename=cpu1", "state=resume")
+    wait(lambda: jobs_of(study.project, "train")[-1]["JobState"] == "RUNNING", seen=study.what_it_does)
+    study.faults.fails(AWAY)
+    time.sleep(84)
+    study.faults.works()
+
+
+def abandon(study: Running) -> None:
+    """SIGKILL of Snakemake on the login node, and what the next one says."""
+    study.process.kill()
+    study.process.wait()
+    study.project.run("--unlock")
+    study.seen = study.project.run(fails=True)
+    slurm("scancel", study.job)
 
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):
     """Studies on the cluster at once, by what has happened to their training."""
     folder, running = tmp_path_factory.mktemp("slurm"), {}
-    mishaps = {"cancelled": cancel, "limited": run_out_of_time, "orphaned": lose_node}
-    try:
-        for name in mishaps:
-            project = copy_project(folder / f"{name} project", SLURM)
-            (project.root / "mine.py").write_text(SLOW)
-            project.configure(
-                models={"lenet5": {"factory": "mine:net"}},
-                training={"epochs": EPOCHS, "warmup_epochs": 1},
-                quantization={"methods": []},
-            )
-            further = ("--default-resources", "slurm_partition=gpu") if name == "orphaned" else ()
-            running[name] = Running(project, project.start(*further))
-        for name, mishap in mishaps.items():
-            study = running[name]
-            study.job = wait(study.training_is_under_way, seen=study.what_it_does)
-            mishap(study.job)
-        yield running
-    finally:
-        for study in running.values():
-            if study.process.poll() is None:
-                study.process.kill()
-                study.process.wait()
-            for job in jobs(study.project):
-                if job["JobState"] in ("PENDING", "RUNNING"):
-                    slurm("scancel", job["JobId"])
+    mishaps = {
+        "cancelled": cancel,
+        "limited": run_out_of_time,
+        "orphaned": lose_node,
+        "tried": try_hard,
+        "abandoned": abandon,
+    }
+    with ThreadPoolExecutor() as threads:
+        try:
+            for name in (*mishaps, "refused", "unlogged", "undisturbed"):
+                faults = FaultySlurm(copy_project(folder / f"{name} project", SLURM))
+                (faults.project.root / "mine.py").write_text(SLOW)
+                models = {"lenet5": {"factory": "mine:net"}}
+                if name == "tried":
+                    models["bad"] = {"factory": "mine:diverging"}
+                    faults.fails(f"{NOT_TAKEN}Unable to contact slurm controller (connect failure)", "sbatch")
+                if name == "unlogged":
+                    faults.loses_logs()
+                if name == "refused":
+                    models |= {f"another{number}": {"factory": "mine:net"} for number in range(2)}
+                    faults.fails(f"{NOT_TAKEN}Invalid account or account/partition combination specified", "sbatch")
+                changes = {
+                    "models": models,
+                    "training": {"epochs": EPOCHS, "warmup_epochs": 1},
+                    "quantization": {"methods": []},
+                }
+                faults.project.configure(**({} if name == "undisturbed" else changes))
+                further = ("--default-resources", "slurm_partition=gpu") if name == "orphaned" else ()
+                running[name] = Running(faults.project, faults, faults.project.start(*ONE_THREAD, *further))
+            wait(lambda: running["tried"].faults.calls("sbatch") >= 2, seen=running["tried"].what_it_does)
+            running["tried"].faults.works()
+            for name, mishap in mishaps.items():
+                study = running[name]
+                study.job = wait(study.training_is_under_way, seen=study.what_it_does)
+                study.mishap = threads.submit(mishap, study)
+            yield running
+        finally:
+            for study in running.values():
+                if study.process.poll() is None:
+                    study.process.kill()
+                    study.process.wait()
+                for job in jobs(study.project):
+                    if job["JobState"] in ("PENDING", "RUNNING"):
+                        slurm("scancel", job["JobId"])
 
 
 def test_a_training_whose_node_dies_goes_on(studies):
     """The same job, started again by Slurm; Snakemake's retries are not touched."""
     study = studies["orphaned"]
-    study.ends_well()
+    study.ends()
     (job,) = jobs_of(study.project, "train")
     assert job["JobId"] == study.job
     assert int(job["Restarts"]) >= 1
@@ -142,24 +216,70 @@ def test_a_training_whose_node_dies_goes_on(studies):
 
 def test_a_training_whose_job_is_cancelled_goes_on(studies):
     study = studies["cancelled"]
-    study.ends_well()
-    assert f"SLURM-job '{study.job}' failed, SLURM status is: 'CANCELLED'" in study.output
+    study.ends()
+    assert f"train of digits/lenet5/seed0: Slurm job {study.job} ended as CANCELLED" in study.output
     assert "stopped by SIGTERM" in study.log_of(study.job)
     assert len(jobs_of(study.project, "train")) == 2
 
 
 def test_a_training_beyond_its_time_limit_goes_on(studies):
     study = studies["limited"]
-    study.ends_well()
+    study.ends()
     first, second = jobs_of(study.project, "train")
     assert first["JobId"] == study.job
     assert (first["JobState"], second["JobState"]) == ("TIMEOUT", "COMPLETED")
     assert "stopped by SIGTERM" in study.log_of(study.job)
 
 
-def test_the_table_is_that_of_one_machine(finished, tmp_path):
-    project = copy_project(tmp_path / "a project", SLURM)
-    output = project.run(*ONE_THREAD)
+def test_a_study_that_meets_all_of_it_ends_with_every_result_but_one(studies):
+    study = studies["tried"]
+    study.ends(expected=1)
+    for name in ("quality", "speed"):
+        assert (study.project.root / RUN / "fp32" / f"{name}.json").exists()
+    asked = [job["Comment"] for job in jobs_of(study.project, "train")]
+    assert sorted(asked) == ["tiny: train of digits/bad/seed0", *["tiny: train of digits/lenet5/seed0"] * 2]
+    assert len(jobs(study.project)) == 2 + 3 + 1 + 1 + 1  # checks, training runs, export, evaluation, benchmark
+    assert study.output.count("Unable to contact slurm controller (connect failure); asking again") <= 2
+    assert "Slurm does not say how its 1 jobs are; asking again until it does" in study.output
+    assert "Slurm answers again" in study.output
+    assert "a broken fan" in study.output
+    summary = study.output[study.output.index("1 failed, with all that needs them:") :]
+    assert "train of digits/bad/seed0: the loss is not finite" in summary
+    assert len(summary.splitlines()) < 10
+
+
+def test_what_a_killed_snakemake_left_is_named_before_anything_is_submitted(studies):
+    study = studies["abandoned"]
+    study.mishap.result()
+    assert f"{study.job} (tiny: train of digits/lenet5/seed0)" in study.seen
+    assert f"scancel {study.job} -- or wait" in study.seen
+    assert len(jobs_of(study.project, "train")) == 1
+
+
+def test_what_slurm_refuses_is_said_once_in_its_words(studies):
+    study = studies["refused"]
+    assert study.process.wait(timeout=300) == 1
+    assert study.faults.calls("sbatch") <= 2  # two are submitted at a time
+    assert "Trying to restart" not in study.output
+    summary = study.output[study.output.index("3 failed, with all that needs them:") :]
+    assert summary.count("Slurm refuses it: Invalid account or account/partition combination specified") == 3
+    live = LIVE.run("config/tiny.yaml", cwd=study.project.root)
+    assert "check_network of digits/another1: Slurm refuses it: Invalid account" in live
+
+
+def test_a_job_that_cannot_write_its_log_is_what_slurm_says_of_it(studies):
+    study = studies["unlogged"]
+    assert study.process.wait(timeout=300) == 1
+    summary = study.output[study.output.index("1 failed, with all that needs them:") :]
+    assert "ended as FAILED, Reason=JobLaunchFailure, ExitCode=0:53 on cpu1, and left no log" in summary
+    live = LIVE.run("config/tiny.yaml", cwd=study.project.root)
+    assert "no network has been evaluated yet; check_network of digits/lenet5: Slurm job" in live
+
+
+def test_the_table_is_that_of_one_machine(finished, studies):
+    study = studies["undisturbed"]
+    project, code = study.project, study.process.wait(timeout=800)
+    assert code == 0, study.output[-6000:]
     tables = [pd.read_csv(root / "results/tiny/results.csv") for root in (finished.root, project.root)]
     kept = [name for name in tables[0] if not name.startswith(MEASURED)]
     assert {"top1", "validation_loss", "size_mb", "quantization_error", "nonzero_parameters"} <= set(kept)
@@ -168,12 +288,38 @@ def test_the_table_is_that_of_one_machine(finished, tmp_path):
     asked = jobs(project)
     assert {job["Partition"] for job in asked} == {"cpu"}
     assert not any("gpu" in job.get("TRES", "") for job in asked)
-    names = {job["Comment"].split("_wildcards_")[0] for job in asked}
-    group = "rule_network_calibrate_evaluate_export_quantize_dynamic"
-    assert names == {"rule_check_network", "rule_train", "rule_train_quantized", "rule_benchmark", group}
-    assert "prepare_dataset" in output
-    assert {job["OverSubscribe"] for job in jobs_of(project, "benchmark")} == {"NO"}
+    names = [job["Comment"] for job in asked]
+    assert len(set(names)) == len(names)
+    rules = {"check_network", "train", "train_quantized", "benchmark", "export", "evaluate"}
+    assert {re.match(r"tiny: (\S+) of digits/lenet5", name)[1] for name in names} == {
+        *rules,
+        "evaluate+quantize_dynamic",
+        "calibrate+evaluate",
+    }
+    assert all(job["JobName"].startswith("tiny_") for job in asked)
+    assert "prepare_dataset" in study.output
+    timed = jobs_of(project, "benchmark")
+    assert {job["OverSubscribe"] for job in timed} == {"NO"}
+    # one node for all files, but for that which is trained first if it is late
+    shared = f"tiny: benchmark of {RUN[13:]}"
+    assert sorted(job["Comment"] for job in timed) in ([shared], [shared, f"{shared}/qat"])
     assert {job["Requeue"] for job in asked} == {"1"}
+
+
+def test_an_interrupt_while_nobody_answers_cancels_and_ends_at_once(tmp_path):
+    faults = FaultySlurm(copy_project(tmp_path / "a project", SLURM))
+    project = faults.project
+    project.configure()
+    process = project.start("results/tiny/digits/lenet5/check.json")
+    try:
+        wait(lambda: [job for job in jobs(project) if job["JobState"] == "RUNNING"], seen=project.output.read_text)
+        faults.fails(AWAY, "squeue", "scontrol")
+        wait(lambda: "Slurm does not say" in project.output.read_text(), seen=project.output.read_text)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 1
+        wait(lambda: [job["JobState"] for job in jobs(project)] == ["CANCELLED"])
+    finally:
+        process.kill()
 
 
 def test_a_gpu_is_asked_for_if_the_configuration_says_so(tmp_path):
@@ -193,11 +339,9 @@ def test_a_gpu_is_asked_for_if_the_configuration_says_so(tmp_path):
             ("--set-resources", "train:mem_mb=900000"),
             "rule train asks for 900000 MB of memory, but the largest node of",
         ),
-        # a node has 64,000: enough for one of them, not for those that a group does at once
-        (
-            ("--set-resources", "evaluate:mem_mb=40000"),
-            "the group of calibrate, evaluate, export, quantize_dynamic asks for",
-        ),
+        (("--set-resources", "evaluate:mem_mb=70000"), "the group of calibrate, evaluate asks for"),
+        (("--set-resources", "train:runtime=20000"), "rule train asks for 20000 minutes, but partition cpu ends jobs"),
+        (("--set-threads", "train=16"), "rule train asks for 16 CPUs, but the largest node of cpu has 8"),
         (("--set-resources", "train:slurm_partition=none"), "rule train asks for partition none, which this cluster"),
     ],
 )

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from samples import REPOSITORY
+from winnow.refusal import refusal
 
 PROGRAM = """
 import sys
@@ -67,6 +68,16 @@ def test_an_error_is_one_line_that_names_the_run_once(raised, tmp_path):
     assert last_line(tmp_path) == RAISED[raised]
     if "IndexError" not in RAISED[raised]:
         assert b"Traceback" not in errors
+    final = "layer 3 is random" in raised
+    assert (refusal(tmp_path / "logs/log") is not None) == final
+
+
+def test_an_error_that_the_user_must_mend_is_left_for_snakemake_until_the_next_attempt(tmp_path):
+    started(tmp_path, 'raise WinnowError("one\\nand another")').communicate()
+    assert refusal(tmp_path / "logs/log") == "one; and another"
+    for passing in ("pass", "[][1]", "bytearray(2**60)"):
+        started(tmp_path, passing).communicate()
+        assert refusal(tmp_path / "logs/log") is None
 
 
 def test_a_job_that_dies_while_it_imports_has_a_log(tmp_path):

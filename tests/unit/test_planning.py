@@ -1,48 +1,35 @@
 """The estimate: what it adds up, where its numbers come from, and how long jobs that wait for each other take."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.iocontainers import ResourceList
+from snakemake_interface_logger_plugins.common import LogEvent
 
 from samples import REPOSITORY
 from winnow.config.resolve import resolve
 from winnow.config.study import Study
+from winnow.errors import WinnowError
 from winnow.planning.costs import ASSUMED_QAT_FACTOR, ASSUMED_SECONDS, Costs
-from winnow.planning.dry_run import Plan, PlannedJob, read_dry_run
+from winnow.planning.dry_run import Plan, PlannedJob, Recorder, read_events
 from winnow.planning.estimate import duration, estimate, plan_text
 from winnow.train.history import write_history
 
 PLACE = {"dataset": "cifar10", "model": "resnet18", "seed": "0"}
 STRATEGY = "l1-global-unstructured-0.9-x5-lr"
-DRY_RUN = """\
-Building DAG of jobs...
-Job stats:
-job      count
------  -------
-train        1
 
-[Tue Nov 24 09:16:52 2026]
-localrule prepare_dataset:
-    output: results/data/cifar10.safetensors
-    reason: Missing output files: results/data/cifar10.safetensors
-    wildcards: dataset=cifar10
-    resources: tmpdir=/tmp, runtime=60, mem_mb=8000
-[Tue Nov 24 09:16:52 2026]
-rule train:
-    input: results/data/cifar10.safetensors
-    output: results/s/cifar10/resnet18/seed0/dense/weights.safetensors, results/s/cifar10/resnet18/seed0/dense/history.csv
-    log: results/s/logs/train/cifar10/resnet18/seed0.log
-    wildcards: dataset=cifar10, model=resnet18, seed=0
-    threads: 4
-    resources: tmpdir=/tmp, runtime=720, gpu=1, mem_mb=8000
-[Tue Nov 24 09:16:52 2026]
-rule all:
-    input: results/s/cifar10/resnet18/seed0/dense/weights.safetensors
-    jobid: 0
-Job stats:
-total        3
-"""  # noqa: E501
+
+def event(**data) -> logging.LogRecord:
+    """An event as Snakemake logs it."""
+    return logging.makeLogRecord({"levelno": logging.INFO} | data)
+
+
+def told(rule: str, outputs: list[str], inputs=(), threads: int = 1, **resources) -> logging.LogRecord:
+    data = {"event": LogEvent.JOB_INFO, "rule_name": rule, "input": list(inputs), "output": outputs}
+    return event(**data, wildcards=PLACE, threads=threads, resources=ResourceList(fromdict=resources))
 
 
 def job(rule: str, inputs=(), outputs=("made",), threads: int = 1, gpus: int = 0, **wildcards: str) -> PlannedJob:
@@ -68,11 +55,34 @@ def history(results: Path, study: str, seconds: list[float], run: str = "dense")
 
 
 def test_a_dry_run_is_read():
-    plan = read_dry_run(DRY_RUN.splitlines(keepends=True))
-    assert [(job.rule, job.threads, job.gpus) for job in plan.jobs] == [("prepare_dataset", 1, 0), ("train", 4, 1)]
+    data, weights = "results/data/a, b.safetensors", "results/s/weights.safetensors"
+    events = [
+        event(event=LogEvent.RUN_INFO, stats={"prepare_dataset": 1, "train": 1, "benchmark": 1, "all": 1, "total": 4}),
+        told("prepare_dataset", [data], threads=1),
+        told("train", [weights], inputs=[data], threads=4, gpu=1),
+        told("benchmark", ["speed.json"], slurm_extra="--mail-type=FAIL --exclusive"),
+        told("all", [], inputs=[weights]),
+    ]
+    plan = read_events(events)
+    found = [(job.rule, job.threads, job.gpus, job.whole_node) for job in plan.jobs]
+    assert found == [("prepare_dataset", 1, 0, False), ("train", 4, 1, False), ("benchmark", 1, 0, True)]
     assert plan.jobs[1].wildcards == PLACE
-    assert plan.after == [[], [0]]
-    assert plan.rule_graph == {"prepare_dataset": ["train"], "train": []}
+    assert plan.after == [[], [0], []]
+    assert plan.rule_graph == {"prepare_dataset": ["train"], "train": [], "benchmark": []}
+    assert read_events([]).jobs == []
+
+
+def test_a_plan_that_lacks_jobs_is_refused():
+    events = [told("train", ["a"]), event(event=LogEvent.RUN_INFO, stats={"train": 1, "retrain": 612, "total": 613})]
+    with pytest.raises(WinnowError, match="Snakemake counts 613 jobs, but tells of 1"):
+        read_events(events)
+
+
+def test_of_what_snakemake_says_while_it_plans_only_errors_are_shown():
+    recorder = Recorder()
+    shown = [recorder.filter(record) for record in (told("train", ["a"]), event(levelno=logging.ERROR))]
+    assert shown == [False, True]
+    assert [record.rule_name for record in recorder.events] == ["train"]
 
 
 def test_epochs_are_those_of_each_kind_of_training(costs):
@@ -155,7 +165,24 @@ def test_the_plan_as_text_names_all_of_it(diamond, costs):
     assert "Study cifar: 4 jobs to run" in text
     assert "Wall time with 2 jobs at a time: 35 s" in text
     assert "evaluate -> export, prune" in text
+    assert "whole nodes" not in text
     assert plan_text(Plan([]), costs, 2) == "Study cifar: 0 jobs to run\n"
+
+
+def test_a_whole_node_costs_all_of_its_cores(costs):
+    plan = Plan([replace(job("evaluate", threads=2), whole_node=True), job("export", threads=2)])
+    known = replace(costs, node_cores=64)
+    seconds = {rule: costs.seconds(job(rule)) for rule in ("evaluate", "export")}
+    whole = estimate(plan, known, 1)
+    assert whole.cpu_hours["evaluate"] * 3600 == pytest.approx(64 * seconds["evaluate"])
+    assert whole.cpu_hours["export"] * 3600 == pytest.approx(2 * seconds["export"])
+    assert whole.node_hours == {"evaluate": pytest.approx(seconds["evaluate"] / 3600)}
+    assert (
+        "takes whole nodes: 1 job, of which those of a run share one, 0.01 node hours, with all 64 cores"
+        in plan_text(plan, known, 1)
+    )
+    assert estimate(plan, costs, 1).cpu_hours["evaluate"] * 3600 == pytest.approx(2 * seconds["evaluate"])
+    assert "all are charged: say --node-cores" in plan_text(plan, costs, 1)
 
 
 @pytest.mark.parametrize(("hours", "text"), [(0.01, "36 s"), (0.5, "30 min"), (5.25, "5.25 h"), (100, "4.17 days")])

@@ -27,6 +27,10 @@ def jobs_of(plan: str) -> dict[str, int]:
     return {rule: int(count) for rule, count in re.findall(r"^  (\w+) +(\d+) +[\d.]+ +[\d.]+$", plan, re.MULTILINE)}
 
 
+def rule_hours(plan: str, rule: str) -> float:
+    return float(re.search(rf"^  {rule} +\d+ +([\d.]+) ", plan, re.MULTILINE).group(1))
+
+
 def test_a_plan_before_anything_ran_says_what_it_assumes(project):
     plan = plan_of(project, "--slots", "3", "--images-per-second", "90")
     jobs = jobs_of(plan)
@@ -37,6 +41,21 @@ def test_a_plan_before_anything_ran_says_what_it_assumes(project):
     assert re.search(r"^Disk: \d+\.\d\d GB in results/$", plan, re.MULTILINE)
     assert "  calibrate -> " in plan
     assert not (project.root / "results").exists()
+
+
+def test_a_plan_for_a_cluster_has_the_same_jobs_and_whole_nodes(project):
+    """Jobs in groups count too, with the threads they ask for rather than the one of a dry run."""
+    project.configure(pruning={"ratio": [0.5]})
+    here = plan_of(project)
+    there = plan_of(project, "--profile", "profiles/slurm", "--node-cores", "64")
+    jobs = jobs_of(there)
+    assert jobs == jobs_of(here)
+    assert jobs["retrain"] == 1
+    assert f"benchmark takes whole nodes: {jobs['benchmark']} jobs" in there
+    assert rule_hours(there, "benchmark") / jobs["benchmark"] > 64 * 10 / 3600
+    assert [line for line in there.splitlines() if line.startswith("Disk:")] == [
+        line for line in here.splitlines() if line.startswith("Disk:")
+    ]
 
 
 def test_a_plan_counts_what_is_missing_and_uses_what_was_measured(study):

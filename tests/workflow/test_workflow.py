@@ -240,9 +240,14 @@ def test_a_failed_job_says_why_and_leaves_no_output(project, image_folder):
     (image_folder / "train" / "dog" / "1.png").write_bytes(b"not a picture")
     pets = {"source": "image_folder", "path": str(image_folder)}
     project.configure(datasets={"pets": pets}, quantization={"methods": []})
-    output = project.run(fails=True)
-    assert "train/dog/1.png is not a readable image" in output
-    assert "Traceback" not in output.replace("Traceback (most recent call last) in log", "")
+    output = project.run("--retries", "2", fails=True)
+    assert "Traceback" not in output
+    assert "Trying to restart" not in output  # the user has to act: no attempt would mend it
+    summary = output[output.index("1 failed, with all that needs them:") :]
+    assert "prepare_dataset of pets" in summary
+    assert "train/dog/1.png is not a readable image" in summary
+    assert "(log: results/tiny/logs/prepare_dataset/pets.log)" in summary
+    assert not {"input:", "output:", "check log file"} & set(summary.split())
     assert not list((project.root / "results").rglob("*.safetensors"))
 
 

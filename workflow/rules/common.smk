@@ -1,6 +1,7 @@
 # What the rules share: the resolved study, paths, digests and resources. The only .smk with functions.
 import dataclasses
 import difflib
+import logging
 import re
 import shlex
 import sys
@@ -8,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
@@ -24,10 +26,13 @@ from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
 from winnow.study.vocabulary import FP32, IMPORTED, INITIAL, PRECISIONS, PTQ, QAT
 from winnow.study.vocabulary import RUNTIMES, SCORED, STRUCTURES, criterion
+from winnow.planning.failures import Failures, give_up_what_is_refused
 from winnow.planning.snakemake_speedups import speed_up
 from winnow.planning.provenance import source_digest, user_digest
+from winnow.refusal import allow_all
 from winnow.report.sources import INTERACTIVE, PAGE, source_paths
-from winnow.planning.slurm_limits import Request, check_requests, configured_partitions, partition_memory
+from winnow.cluster.limits import check_requests, configured_partitions, partitions
+from winnow.cluster.orphans import check_orphans
 
 speed_up(workflow.sourcecache)
 
@@ -72,9 +77,19 @@ IMPORTS = f"{RESULTS}/{{dataset}}/{{model}}"
 # of networks that begin with fresh weights; all of these have the same, the others none
 REWIND_EPOCHS = max((training["rewind_epochs"] for training in STUDY.training.values()), key=len)
 GPUS = int(any(training["device"] == "cuda" for training in STUDY.training.values()))
-# On one machine all cores, so that no job runs beside a benchmark. On a cluster, which has no number of cores, the
+# On one machine all cores, so that no job runs beside a benchmark. On a cluster, which has a number of jobs instead, the
 # profile asks for a whole node, and a job on it for no more threads than the scheduler was told.
-ALL_CORES = (not workflow.remote_exec and workflow.resource_settings.cores) or max(STUDY.benchmark["threads"])
+ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
+ALL_CORES = (not ON_CLUSTER and workflow.resource_settings.cores) or max(STUDY.benchmark["threads"])
+
+LOG, FAILURES = logging.getLogger("snakemake.logging"), Failures(Path(LOGS))
+if workflow.is_main_process:
+    LOG.addFilter(FAILURES)
+    give_up_what_is_refused()
+    if ExecutorPluginRegistry().is_installed("slurm"):
+        from winnow.cluster.executor import install
+
+        UNTRIED = install(STUDY.study)
 
 
 wildcard_constraints:
@@ -335,27 +350,28 @@ def growing(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
+def report_failures():
+    """Say in one line each, at the very end and for `make live`, which jobs have failed for good."""
+    FAILURES.leave_word(workflow.scheduler.failed)
+    if summary := FAILURES.summary(workflow.scheduler.failed):
+        LOG.error(summary)
+
+
 def check_cluster():
-    """On Slurm, refuse what this cluster could never run, before anything is submitted."""
+    """On Slurm, refuse what this cluster could never run, or is still running, before anything is submitted."""
     if workflow.executor_plugin.name != "slurm":
         return
+    from winnow.cluster.requests import choices, distinct
+
+    if UNTRIED:
+        LOG.warning(UNTRIED)
     path = workflow.executor_settings.partition_config
     dag = workflow.persistence.dag
     submitted = {dag.get_job_group(job) or job for job in dag.needrun_jobs() if not job.is_local}
-    requests = {
-        Request(
-            tuple(sorted({part.rule.name for part in (job if job.is_group() else [job])})),
-            int(job.resources.get("mem_mb", 0)),
-            job.resources.get("slurm_partition"),
-        )
-        for job in submitted
-    }
     try:
-        check_requests(
-            sorted(requests, key=str),
-            configured_partitions(path),
-            partition_memory(),
-            path,
-        )
+        check_orphans(Path.cwd(), STUDY.study)
+        requests = distinct(submitted, choices(path))
+        for said in check_requests(requests, configured_partitions(path), partitions(), path):
+            LOG.warning(said)
     except WinnowError as error:
         raise WorkflowError(str(error))

@@ -45,6 +45,6 @@ rule benchmark:
     params:
         model=lookup(dpath="{model}", within=STUDY.models),
         benchmark=STUDY.benchmark,
-        source=source_in_runtimes("benchmark", STUDY.benchmark["runtimes"]),
+        source=lambda wildcards: source_in_runtimes("benchmark", STUDY.benchmark["runtimes"]),
     script:
         "../scripts/benchmark.py"

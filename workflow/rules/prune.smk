@@ -54,6 +54,6 @@ rule retrain:
         model=lookup(dpath="{model}", within=STUDY.models),
         retraining=retraining_of,
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=source_digest("retrain"),
+        source=lambda wildcards: source_digest("retrain"),
     script:
         "../scripts/retrain.py"

@@ -14,7 +14,7 @@ rule quantize_dynamic:
         mem_mb=growing(4000),
         runtime=growing(15),
     params:
-        source=source_digest("quantize_dynamic"),
+        source=lambda wildcards: source_digest("quantize_dynamic"),
     script:
         "../scripts/quantize_dynamic.py"
 
@@ -38,7 +38,7 @@ rule calibrate:
     params:
         model=lookup(dpath="{model}", within=STUDY.models),
         ptq=STUDY.ptq,
-        source=source_digest("calibrate"),
+        source=lambda wildcards: source_digest("calibrate"),
     script:
         "../scripts/calibrate.py"
 
@@ -72,6 +72,6 @@ rule train_quantized:
         model=lookup(dpath="{model}", within=STUDY.models),
         qat=lookup(dpath="{model}", within=STUDY.qat),
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=source_digest("train_quantized"),
+        source=lambda wildcards: source_digest("train_quantized"),
     script:
         "../scripts/train_quantized.py"

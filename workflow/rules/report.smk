@@ -20,7 +20,7 @@ rule collect:
         mem_mb=growing(2000),
         runtime=growing(15),
     params:
-        source=source_digest("collect"),
+        source=lambda wildcards: source_digest("collect"),
     script:
         "../scripts/collect.py"
 
@@ -44,7 +44,7 @@ rule make_quantization_table:
         mem_mb=growing(2000),
         runtime=growing(15),
     params:
-        source=source_digest("make_quantization_table"),
+        source=lambda wildcards: source_digest("make_quantization_table"),
     script:
         "../scripts/make_quantization_table.py"
 
@@ -90,7 +90,7 @@ rule make_pruning_table:
         mem_mb=growing(2000),
         runtime=growing(15),
     params:
-        source=source_digest("make_pruning_table"),
+        source=lambda wildcards: source_digest("make_pruning_table"),
     script:
         "../scripts/make_pruning_table.py"
 
@@ -112,7 +112,7 @@ rule recommend:
         runtime=growing(15),
     params:
         recommend=STUDY.recommend,
-        source=source_digest("recommend"),
+        source=lambda wildcards: source_digest("recommend"),
     script:
         "../scripts/recommend.py"
 
@@ -150,7 +150,7 @@ rule make_figures:
         networks=NETWORKS,
         pruned=STUDY.pruned,
         recommend=STUDY.recommend,
-        source=source_of_report("make_figures"),
+        source=lambda wildcards: source_of_report("make_figures"),
     script:
         "../scripts/make_figures.py"
 
@@ -181,7 +181,7 @@ rule ship:
         runtime=growing(15),
     params:
         recommend=STUDY.recommend,
-        source=source_digest("ship"),
+        source=lambda wildcards: source_digest("ship"),
     script:
         "../scripts/ship.py"
 
@@ -226,6 +226,6 @@ rule make_overview:
         runtime=growing(30),
     params:
         study=REPORTED,
-        source=source_of_report("make_overview"),
+        source=lambda wildcards: source_of_report("make_overview"),
     script:
         "../scripts/make_overview.py"

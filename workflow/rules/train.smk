@@ -154,6 +154,6 @@ rule export:
         runtime=growing(15),
     params:
         model=lookup(dpath="{model}", within=STUDY.models),
-        source=source_digest("export"),
+        source=lambda wildcards: source_digest("export"),
     script:
         "../scripts/export.py"

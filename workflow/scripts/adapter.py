@@ -18,9 +18,10 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from winnow.ancestor import end_with
-from winnow.errors import Interrupted, WinnowError, is_out_of_memory
+from winnow.errors import Interrupted, WinnowError, is_final, is_out_of_memory
 from winnow.files import remove_remains
 from winnow.machine_turn import turn
+from winnow.refusal import allow, refuse
 from winnow.sole_writer import SoleWriter
 from winnow.study.identity import Identity
 from winnow.study.training_state import discard_state_of
@@ -81,6 +82,7 @@ def _begin(snakemake: Snakemake) -> None:
         atexit.register(writer.release)
     finally:
         _log_to(snakemake.log[0], "w" if writer else "a")  # the log of another writer stays
+    allow(snakemake.log[0])
     end_with("snakemake")
     if writer.held:
         for path in outputs:
@@ -110,6 +112,8 @@ def _explain(snakemake: Snakemake, error: Exception) -> None:
         log.error("%s failed", rule, exc_info=error)
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         log.error("error: %s: %s failed (%s); the log has the traceback", run, rule, cause)
+    if is_final(error):
+        refuse(snakemake.log[0], "; ".join(str(error).splitlines()))
 
 
 def _log_to(path: str, mode: str) -> None:

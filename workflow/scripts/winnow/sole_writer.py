@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from winnow.errors import WinnowError
+from winnow.errors import Occupied
 
 log = logging.getLogger(__name__)
 _PATIENCE = 20.0  # seconds; a job that was told to end may still be saving its state
@@ -30,7 +30,7 @@ class SoleWriter:
         patience: seconds to wait for another writer that is about to end.
 
     Raises:
-        WinnowError: another process is writing; says which, on which machine.
+        Occupied: another process is writing; says which, on which machine.
 
     Attributes:
         held: whether there is a lock, and so nobody else who writes.
@@ -47,7 +47,7 @@ class SoleWriter:
             self._file = self._attempt()
             if self.held and self._file is None:
                 if time.monotonic() > deadline:
-                    raise WinnowError(f"{output}: is being written by {self._holder()}; wait for it, or end it")
+                    raise Occupied(f"{output}: is being written by {self._holder()}; wait for it, or end it")
                 time.sleep(_PAUSE)
         if self._file is not None:
             self._file.truncate(0)

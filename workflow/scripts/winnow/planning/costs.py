@@ -72,11 +72,13 @@ class Costs:
         study: what is planned.
         results: the folder all studies are in.
         images_per_second: training throughput assumed where nothing is measured.
+        node_cores: cores of a node, which a job that asks for a whole one takes all; None if nobody knows.
     """
 
     study: Study
     results: Path = Path("results")
     images_per_second: float = ASSUMED_IMAGES_PER_SECOND
+    node_cores: int | None = None
     _known: dict[tuple[object, ...], Any] = field(default_factory=dict, repr=False)
 
     def seconds(self, job: PlannedJob) -> float:
@@ -85,6 +87,10 @@ class Costs:
             return self.epochs(job) * self.epoch_time(job).seconds
         place = tuple(job.wildcards[key] for key in ("dataset", "model") if key in job.wildcards)
         return self._once(("job", job.rule, *place), lambda: self._job_seconds(job.rule, place))
+
+    def cores(self, job: PlannedJob) -> int:
+        """Cores that a job keeps from others."""
+        return (job.whole_node and self.node_cores) or job.threads
 
     def epochs(self, job: PlannedJob) -> int:
         """Epochs of a training run; what a killed attempt has already done is not known."""

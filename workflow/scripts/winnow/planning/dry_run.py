@@ -1,14 +1,17 @@
-"""The jobs of a Snakemake dry run, read from what it prints, and how they depend on each other."""
+"""The jobs of a Snakemake dry run, read from the events that it logs, and how they depend on each other."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
-_HEAD = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
-_PROPERTY = re.compile(r"^    (input|output|threads|wildcards|resources): (.*)$")
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from winnow.errors import WinnowError
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class PlannedJob:
         inputs, outputs: paths from the repository root.
         threads: CPU cores it would take.
         gpus: GPUs it asks the scheduler for.
+        whole_node: whether it asks Slurm for a node without neighbours.
     """
 
     rule: str
@@ -28,6 +32,7 @@ class PlannedJob:
     outputs: Sequence[str]
     threads: int
     gpus: int
+    whole_node: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,38 +57,49 @@ class Plan:
         return {rule: list(users) for rule, users in needed_by.items()}
 
 
-def read_dry_run(lines: Iterable[str]) -> Plan:
-    """Read the output of `snakemake -n`; target rules, which do nothing, are left out."""
-    return Plan([job for job in _jobs(lines) if job.outputs])
+class Recorder(logging.Filter):
+    """Keeps what Snakemake tells its loggers of jobs, and lets only its errors through to the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[logging.LogRecord] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "event", None) in (LogEvent.JOB_INFO, LogEvent.RUN_INFO):
+            self.events.append(record)
+        return record.levelno >= logging.ERROR
 
 
-def _jobs(lines: Iterable[str]) -> Iterator[PlannedJob]:
-    rule: str | None = None
-    properties: dict[str, str] = {}
-    for line in lines:
-        line = line.rstrip("\n")
-        if head := _HEAD.match(line):
-            if rule:
-                yield _job(rule, properties)
-            rule, properties = head.group(1), {}
-        elif rule and (found := _PROPERTY.match(line)):
-            properties[found.group(1)] = found.group(2)
-    if rule:
-        yield _job(rule, properties)
+def read_events(events: Iterable[logging.LogRecord]) -> Plan:
+    """Return the plan that the events of a dry run tell of; target rules, which do nothing, are left out.
+
+    Raises:
+        WinnowError: they name other jobs than Snakemake counts.
+    """
+    told, counted = [], {}
+    for event in events:
+        data = vars(event)
+        if data["event"] == LogEvent.JOB_INFO:
+            told.append(data)
+        else:
+            counted = {rule: count for rule, count in data["stats"].items() if rule != "total"}
+    found = Counter(data["rule_name"] for data in told)
+    if found != Counter(counted):
+        raise WinnowError(
+            f"plan: Snakemake counts {sum(counted.values())} jobs, but tells of {found.total()}; "
+            "count them with `snakemake -n`, and report this"
+        )
+    return Plan([_job(data) for data in told if data["output"]])
 
 
-def _job(rule: str, properties: Mapping[str, str]) -> PlannedJob:
-    listed = {key: properties[key].split(", ") if key in properties else [] for key in ("input", "output")}
-    named = {key: _named(properties.get(key, "")) for key in ("wildcards", "resources")}
+def _job(data: Mapping[str, Any]) -> PlannedJob:
+    resources = dict(data["resources"].items())
     return PlannedJob(
-        rule=rule,
-        wildcards=named["wildcards"],
-        inputs=listed["input"],
-        outputs=listed["output"],
-        threads=int(properties.get("threads", 1)),
-        gpus=int(named["resources"].get("gpu", 0)),
+        rule=data["rule_name"],
+        wildcards=data["wildcards"],
+        inputs=data["input"],
+        outputs=data["output"],
+        threads=data["threads"],
+        gpus=int(resources.get("gpu", 0)),
+        whole_node="--exclusive" in str(resources.get("slurm_extra", "")).split(),
     )
-
-
-def _named(text: str) -> dict[str, str]:
-    return dict(entry.split("=", 1) for entry in text.split(", ") if "=" in entry)

@@ -17,6 +17,7 @@ class Estimate:
 
     Attributes:
         jobs: number by rule; the same keys for `cpu_hours` and `gpu_hours`.
+        node_hours: by rule, of jobs that ask for a whole node.
         wall_hours: until the last job ends, with `slots` jobs at a time.
         chain_hours: the longest chain of jobs that need each other; no number of slots is faster.
         disk_bytes: files that are added for good.
@@ -25,6 +26,7 @@ class Estimate:
     jobs: dict[str, int]
     cpu_hours: dict[str, float]
     gpu_hours: dict[str, float]
+    node_hours: dict[str, float]
     wall_hours: float
     chain_hours: float
     disk_bytes: int
@@ -35,14 +37,18 @@ def estimate(plan: Plan, costs: Costs, slots: int) -> Estimate:
     seconds = [costs.seconds(job) for job in plan.jobs]
     cpu: defaultdict[str, float] = defaultdict(float)
     gpu: defaultdict[str, float] = defaultdict(float)
+    nodes: defaultdict[str, float] = defaultdict(float)
     for job, taken in zip(plan.jobs, seconds, strict=True):
-        cpu[job.rule] += taken * job.threads / 3600
+        cpu[job.rule] += taken * costs.cores(job) / 3600
         gpu[job.rule] += taken * job.gpus / 3600
+        if job.whole_node:
+            nodes[job.rule] += taken / 3600
     tails = _tails(plan, seconds)
     return Estimate(
         jobs=dict(Counter(job.rule for job in plan.jobs)),
         cpu_hours=dict(cpu),
         gpu_hours=dict(gpu),
+        node_hours=dict(nodes),
         wall_hours=_wall_seconds(plan, seconds, tails, slots) / 3600,
         chain_hours=max(tails, default=0) / 3600,
         disk_bytes=sum(costs.size(job) for job in plan.jobs),
@@ -110,6 +116,7 @@ def _lines(plan: Plan, costs: Costs, slots: int) -> Iterator[str]:
         yield f"  {rule:<{width}}  {count:>7}  {total.cpu_hours[rule]:>10.2f}  {total.gpu_hours[rule]:>10.2f}"
     sums = (sum(column.values()) for column in (total.jobs, total.cpu_hours, total.gpu_hours))
     yield "  {:<{width}}  {:>7}  {:>10.2f}  {:>10.2f}".format("together", *sums, width=width)
+    yield from _node_lines(total, costs)
     yield ""
     yield f"Wall time with {slots} {'job' if slots == 1 else 'jobs'} at a time: {duration(total.wall_hours)}"
     yield f"Longest chain of jobs, which no number of slots shortens: {duration(total.chain_hours)}"
@@ -123,6 +130,17 @@ def _lines(plan: Plan, costs: Costs, slots: int) -> Iterator[str]:
     yield "Rules, and those that use what they make:"
     for rule, users in plan.rule_graph.items():
         yield f"  {rule}" + (f" -> {', '.join(users)}" if users else "")
+
+
+def _node_lines(total: Estimate, costs: Costs) -> Iterator[str]:
+    """Say what whole nodes cost: Slurm charges for all of their cores."""
+    for rule, hours in total.node_hours.items():
+        jobs = f"{total.jobs[rule]} {'job' if total.jobs[rule] == 1 else 'jobs'}"
+        whole = f"{rule} takes whole nodes: {jobs}, of which those of a run share one, {hours:.2f} node hours"
+        if costs.node_cores:
+            yield f"{whole}, with all {costs.node_cores} cores of each in the sum"
+        else:
+            yield f"{whole}. Of each, the sum has the cores it uses, but all are charged: say --node-cores"
 
 
 def _epoch_lines(plan: Plan, costs: Costs) -> Iterator[str]:

@@ -31,6 +31,7 @@ _WITHOUT_EFFECT = frozenset(
             "errors",
             "machine_turn",
             "models.user_code",
+            "refusal",
             "sole_writer",
         ),
         *("study.training_state", "study.vocabulary", "study.words", "text", "train.gpu_slots"),

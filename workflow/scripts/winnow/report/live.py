@@ -76,6 +76,6 @@ def gather(study: Mapping[str, Any], results: Path, without: Collection[Network]
 
 def _nothing_yet(folder: Path) -> WinnowError:
     """Say that there is nothing to report on, and whether it is worth waiting for."""
-    failed = [f"{failure.rule} of {failure.run}: {failure.error}" for failure in failures(folder)]
+    failed = [str(failure) for failure in failures(folder)]
     advice = "; ".join(failed) if failed else "wait for the first quality.json"
     return WinnowError(f"{folder}: no network has been evaluated yet; {advice}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from winnow.refusal import REFUSED, refusal
 from winnow.study.artifacts import Network, networks
 from winnow.study.vocabulary import DENSE, FP32, IMPORTED, INITIAL, PRECISIONS
 
@@ -35,6 +36,9 @@ class Failure:
     rule: str
     run: str
     error: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} of {self.run}: {self.error.removeprefix(f'{self.run}: ')}"
 
     def stops(self, network: Network) -> bool:
         """Whether a network cannot be made, or scored, because of this."""
@@ -66,22 +70,25 @@ class Absent:
 def failures(folder: Path) -> list[Failure]:
     """Return the jobs of a study whose last attempt failed.
 
-    A log is begun anew by every attempt, and Snakemake deletes what a job writes before and after a failed one: where
-    it exists, the job ended well, whatever its log says.
+    Why, says the word that was left for Snakemake, or by it, else the log. A log is begun anew by every attempt, and
+    Snakemake deletes what a job writes before and after a failed one: where it exists, the job ended well, whatever is
+    said.
 
     Args:
         folder: results/<study>.
     """
-    found = []
-    for path in sorted((folder / "logs").rglob("*.log")):
-        if error := _last_error(path):
-            rule, _, run = path.relative_to(folder / "logs").with_suffix("").as_posix().partition("/")
+    logs, found = folder / "logs", []
+    for place in sorted({path.with_suffix("") for kind in ("*.log", f"*{REFUSED}") for path in logs.rglob(kind)}):
+        log = place.with_name(f"{place.name}.log")
+        if error := refusal(log) or last_error(log):
+            rule, _, run = place.relative_to(logs).as_posix().partition("/")
             if rule not in _WRITES or not (folder / run / _WRITES[rule]).exists():
                 found.append(Failure(rule, run, error))
     return found
 
 
-def _last_error(path: Path) -> str | None:
+def last_error(path: Path) -> str | None:
+    """Return the last line of a job's log that says why it failed, if one does."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -105,8 +112,7 @@ def _absent(network: Network, folder: Path, failed: list[Failure]) -> Absent | N
     lacking = [name for name in ("quality", "speed") if not (folder / network.folder / f"{name}.json").exists()]
     evaluated = "quality" not in lacking
     if cause := next((failure for failure in failed if failure.stops(network)), None):
-        reason = f"{cause.rule} of {cause.run}: {cause.error}"
-        return Absent(network, FAILED, reason, outdated=evaluated and cause.rule != "benchmark")
+        return Absent(network, FAILED, str(cause), outdated=evaluated and cause.rule != "benchmark")
     if (epoch := _epoch(network.history or f"{network.training}/history.csv", folder)) is not None:
         complete = f"epoch {epoch} is complete" if epoch else "no epoch is complete yet"
         return Absent(network, STARTED, complete, outdated=evaluated)
