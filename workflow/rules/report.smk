@@ -68,7 +68,7 @@ rule make_check_table:
         runtime=growing(15),
     params:
         recommend=STUDY.recommend,
-        source=source_digest("make_check_table"),
+        source=lambda wildcards: source_digest("make_check_table"),
     script:
         "../scripts/make_check_table.py"
 
