@@ -115,4 +115,4 @@ def test_a_study_that_is_killed_again_and_again_ends_as_one_that_never_was(tmp_p
     assert outcome(killed) == outcome(whole), kills
     left = [path.name for path in (killed.root / "results").rglob("*") if path.suffix in (".resume", ".lock")]
     left += [path.name for path in (killed.root / "results").rglob(".*")]
-    assert left == [".snakemake_timestamp"]
+    assert set(left) <= {".snakemake_timestamp"}  # in a folder that is an output

@@ -1,6 +1,7 @@
 """What a user meets when pruning: plans of exactly the rounds asked for, and a real grid from end to end."""
 
 import json
+import re
 import shutil
 
 import pandas as pd
@@ -68,7 +69,8 @@ def test_rounds_end_in_rows(pruned):
     qat = table[(table["run"] == f"{MASKED}/round2") & (table["precision"] == "qat")].iloc[0]
     assert qat["integer_macs"] == 1
     assert qat["nonzero_parameters"] < 0.15 * qat["parameters"]
-    assert "did not fall" in (pruned.root / "results/tiny/tables/pruning.md").read_text()
+    table = (pruned.root / "results/tiny/tables/pruning.md").read_text()
+    assert re.search(r"Measured latency (did not fall|fell)", table)  # as it was measured
 
 
 def test_pruned_weights_are_zero_and_the_mask_is_exact(pruned):
