@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -35,10 +34,8 @@ def load(path: Path) -> None:
 
 def refused(path: Path) -> str:
     """Return the line that refuses a configuration before anything runs."""
-    began = time.monotonic()
     with pytest.raises(WinnowError) as caught:
         load(path)
-    assert time.monotonic() - began < 10
     (line,) = str(caught.value).splitlines()
     assert line.isprintable()
     assert len(line) < 500
