@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 # before torch is loaded: threads of several processes on the same cores wait for each other most of the time
@@ -58,10 +59,17 @@ def image_folder(tmp_path) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
-    """The tiny study, complete. Do not change it: a test that does asks for `study`."""
-    project = copy_project(tmp_path_factory.mktemp("finished") / "winnow project")
-    project.run(*ONE_THREAD)
-    return project
+    """The tiny study, complete, made once for all processes of tests. A test that changes it asks for `study`."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    root = folder / "winnow project"
+    with (folder / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.exists():
+            made = copy_project(folder / "unfinished" / str(os.getpid()))
+            made.run(*ONE_THREAD)
+            made.root.rename(root)
+    return Project(root)
 
 
 @pytest.fixture
