@@ -216,6 +216,18 @@ def test_a_file_beside_a_users_module_that_it_names_counts(user, tmp_path):
     assert user_digest("nets.main:net") != first
 
 
+@pytest.mark.parametrize("name", ["nets/results/table.bin", "elsewhere/table.bin"])
+def test_a_file_that_is_named_counts_wherever_it_lies(user, tmp_path, name):
+    """In a folder of the user's own called as one of the runs', and by its whole path."""
+    path = tmp_path / name
+    named = "results/table.bin" if name.startswith("nets/") else str(path)
+    first = user("nets/main.py", f"net = open({named!r})\n")
+    path.parent.mkdir()
+    path.write_text("1")
+    forget()
+    assert user_digest("nets.main:net") != first
+
+
 def test_what_a_run_makes_does_not_count_for_a_module_that_names_it(user, tmp_path):
     """A training that names its own saved state would never find it again."""
     first = user("layers.py", "one = open('results/tiny/weights.resume')\n")
@@ -223,6 +235,10 @@ def test_what_a_run_makes_does_not_count_for_a_module_that_names_it(user, tmp_pa
     (tmp_path / "results/tiny/weights.resume").write_text("epoch 2")
     forget()
     assert user_digest("nets.main:net") == first
+
+
+def test_a_text_too_long_to_be_a_name_is_none(user):
+    assert user("nets/main.py", f"net = {'a' * 400!r}\n") != user()
 
 
 @pytest.mark.usefixtures("user")

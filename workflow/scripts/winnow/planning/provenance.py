@@ -39,7 +39,7 @@ _WITHOUT_EFFECT = frozenset(
 )
 _UNREAD = frozenset(("ctx", "kind", "type_comment", "type_ignores", "returns"))
 _DOCUMENTED = frozenset((ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-_MADE_BY_RUNS = (("results",), ("logs",), (".snakemake",))  # no cause of what they are the outcome of
+_MADE_BY_RUNS = ("results", "logs", ".snakemake")  # where Snakemake was started: no cause of what they are made from
 _LOADERS = frozenset(("importlib", "runpy", "exec", "__import__", "cpp_extension"))
 
 
@@ -149,11 +149,12 @@ def _loaded(module: _Module, roots: tuple[Path, ...]) -> list[_Module]:
 
 
 def _named_files(module: _Module) -> list[Path]:
-    """Return the files beside a user's module whose names it holds: a kernel to compile, a table to read."""
-    named = {Path(text) for text in _strings(_tree(module.path)) if text and len(text) < 1000 and "\0" not in text}
-    folder = module.path.parent
-    paths = {folder / name for name in named if not name.is_absolute() and name.parts[:1] not in _MADE_BY_RUNS}
-    return sorted(path for path in paths if path.is_file() and path != module.path)
+    """Return the files whose names a user's module holds, as seen from its folder: a kernel to compile, a table."""
+    named = {module.path.parent / text for text in _strings(_tree(module.path)) if text and "\0" not in text}
+    found = (path for path in named if os.path.isfile(path))  # noqa: PTH113 - Path raises where a text is too long
+    paths = {path.resolve() for path in found} - {module.path.resolve()}
+    made = [Path.cwd() / folder for folder in _MADE_BY_RUNS]
+    return sorted(path for path in paths if not any(path.is_relative_to(folder) for folder in made))
 
 
 def _strings(tree: ast.AST) -> set[str]:
