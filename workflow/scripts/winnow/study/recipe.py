@@ -1,0 +1,34 @@
+"""A recipe: one way of quantizing a network. Imported by the Snakefile, so it must not import torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a quantized form is made by; axes that its method does not use keep their defaults.
+
+    Attributes:
+        method: of `vocabulary.METHODS`.
+        observer: how ranges of activations are chosen: histogram, minmax, percentile or entropy.
+        calibration_samples: training images that ranges are observed on.
+        weight_bits: 2 to 8; of fewer than 8, fewer levels of int8 are used.
+        activation_bits: 4 to 8; of fewer than 8, fewer levels of uint8 are used.
+        weights: what shares one scale, `per_channel` or `per_tensor`.
+        correction: what makes up for the error of rounding: none, `bias` or `equalization`.
+        rounding: of weights, `nearest` or `adaround`.
+        keep_float: number of layers left in float, those that hurt most; `auto` for as few as the limit allows.
+        overflow: `safe` keeps sums of two products within 16 bits, for processors without VNNI; else `fast`.
+    """
+
+    method: str
+    observer: str = "histogram"
+    calibration_samples: int = 1024
+    weight_bits: int = 8
+    activation_bits: int = 8
+    weights: str = "per_channel"
+    correction: str = "none"
+    rounding: str = "nearest"
+    keep_float: int | str = 0
+    overflow: str = "fast"
