@@ -69,7 +69,7 @@ def disturbed_words(results: pd.DataFrame) -> list[str]:
     return [
         f"**Not timed alone**: while {len(disturbed)} of {len(results)} networks were timed, other programs kept "
         f"{disturbed.min():.1f} to {disturbed.max():.1f} cores busy (`other_load` in results.csv), and their latencies "
-        "are too high. Measure again on a quiet machine (`snakemake -R benchmark`) before you compare them."
+        "may be too high. Measure again on a quiet machine (`snakemake -R benchmark`) before you compare them."
     ]
 
 
