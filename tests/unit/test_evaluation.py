@@ -17,6 +17,7 @@ import records
 from samples import REPOSITORY, colored_squares, model_settings
 from winnow.config.settings import BenchmarkSettings, BoundsSettings
 from winnow.deploy.export import export_checked
+from winnow.deploy.graphs import computation
 from winnow.deploy.onnx_runtime import load as load_onnxruntime
 from winnow.deploy.openvino_runtime import failure as openvino_failure
 from winnow.deploy.openvino_runtime import load as load_openvino
@@ -393,12 +394,62 @@ def test_every_configuration_is_timed(files, data):
     )
     for timing in speed.timings:
         assert 0 < timing.median_ms <= timing.p95_ms
-        assert timing.repeats >= 10
+        assert timing.low_ms <= timing.median_ms <= timing.high_ms
+        assert timing.repeats >= 12
         assert timing.energy_per_image.joules > 0
         assert timing.energy_per_image.estimated == (timing.energy_per_image.source == "estimate")
     without = benchmark(files["ptq"], None, (3, 32, 32), settings, IDENTITY)
     assert {t.runtime for t in without.timings} == {"onnxruntime", "openvino"}
     assert machine().versions["onnxruntime"]
+
+
+class Steady:
+    """A runtime whose calls take as long as they are told to."""
+
+    def __init__(self, monkeypatch, milliseconds):
+        self.seconds, self.milliseconds = 0.0, milliseconds
+        monkeypatch.setattr("winnow.measure.speed.time.perf_counter", lambda: self.seconds)
+        monkeypatch.setattr("winnow.measure.speed.shipping", lambda _: self)
+
+    def load(self, path, threads):
+        return lambda images: self.call()
+
+    def call(self):
+        self.seconds += self.milliseconds(self.seconds) / 1000
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "rounds", "interval"),
+    [
+        (lambda _: 1.0, 6, (1.0, 1.0)),  # as few rounds as an interval takes
+        (lambda now: 1.0 + now, 20, (1.25, 1.75)),  # a machine that gets slower is timed to the end
+    ],
+)
+def test_a_latency_is_timed_until_its_median_is_known(monkeypatch, files, milliseconds, rounds, interval):
+    Steady(monkeypatch, milliseconds)
+    settings = BenchmarkSettings(("onnxruntime",), (1,), (1,), 0.01, 1.0, 65.0)
+    (timing,) = benchmark(files["fp32"], None, (3, 32, 32), settings, IDENTITY).timings
+    assert timing.mean_ms * timing.repeats / 1000 == pytest.approx(rounds / 20, abs=0.05)
+    assert (timing.low_ms, timing.high_ms) == pytest.approx(interval, abs=0.15)
+
+
+def test_networks_that_differ_in_their_weights_do_the_same_work(tmp_path, files):
+    """Not what a channel more, another operator or another type make of them."""
+    model = onnx.load(files["fp32"])
+    for constant in model.graph.initializer:
+        if constant.data_type == onnx.TensorProto.FLOAT:
+            constant.raw_data = (onnx.numpy_helper.to_array(constant) * 2).tobytes()
+        constant.name += " renamed"
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            if name in {constant.name.removesuffix(" renamed") for constant in model.graph.initializer}:
+                node.input[index] += " renamed"
+    onnx.save(model, tmp_path / "other.onnx")
+    assert computation(tmp_path / "other.onnx") == computation(files["fp32"])
+    assert computation(files["ptq"]) != computation(files["fp32"])
+    model.graph.node[-1].attribute.append(onnx.helper.make_attribute("another", 1))
+    onnx.save(model, tmp_path / "other.onnx")
+    assert computation(tmp_path / "other.onnx") != computation(files["fp32"])
 
 
 def test_idle_power_is_subtracted(monkeypatch):

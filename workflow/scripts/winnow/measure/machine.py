@@ -7,6 +7,7 @@ import os
 import platform
 from pathlib import Path
 
+import psutil
 import torch
 
 from winnow.study.speed import Machine
@@ -27,6 +28,12 @@ def machine() -> Machine:
         python=platform.python_version(),
         versions={package: importlib.metadata.version(package) for package in packages},
     )
+
+
+def clock_mhz() -> float | None:
+    """Return the mean clock of all CPUs at this moment, where the system tells it; a virtual machine may not."""
+    clocks = psutil.cpu_freq()
+    return float(clocks.current) if clocks and clocks.current else None
 
 
 def _processor() -> str:
