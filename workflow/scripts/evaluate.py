@@ -2,10 +2,10 @@
 
 from adapter import Snakemake, identity, job
 from winnow.config.settings import BoundsSettings
-from winnow.data.dataset import load_dataset
+from winnow.data.prepared import read_prepared
 from winnow.measure.quality import Files, Origin, evaluate
-from winnow.models.weights import state_bytes
 from winnow.study.sparsity import Sparsity
+from winnow.study.state_bytes import state_bytes
 from winnow.study.training import Training
 
 snakemake: Snakemake
@@ -14,7 +14,7 @@ with job(snakemake) as run:
     files = snakemake.input
     quality = evaluate(
         Files(files.onnx, files.source, files.counterpart),
-        load_dataset(files.data),
+        read_prepared(files.data),
         identity(snakemake),
         Origin(
             state_dict_bytes=state_bytes(files.weights),
