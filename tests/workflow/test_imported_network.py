@@ -14,6 +14,7 @@ from PIL import Image
 
 import trained_elsewhere
 from projects import copy_project
+from samples import normalization_settings
 from winnow.data.batches import Split
 from winnow.data.dataset import load_dataset
 
@@ -66,9 +67,9 @@ def original(root, key):
 
 
 def test_an_imported_network_computes_what_the_script_says(imported):
-    data = load_dataset(imported.root / "results/data/shapes.safetensors")
+    data = load_dataset(imported.root / "results/data/shapes.safetensors", normalization_settings())
     split = Split.of(data, "test", torch.device("cpu"))
-    images = split.normalized(split.images)
+    images = split.normalized(split.images[:])
     with torch.no_grad():
         expected = original(imported.root, "model_ema")(images).numpy()
     session = onnxruntime.InferenceSession(imported.root / f"{FOLDER}/seed0/dense/fp32/model.onnx")

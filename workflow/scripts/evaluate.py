@@ -1,8 +1,8 @@
 """evaluate: model.onnx -> quality.json, in the runtimes that ship."""
 
 from adapter import Snakemake, identity, job
+from dataset_adapter import open_dataset
 from winnow.config.settings import BoundsSettings
-from winnow.data.dataset import load_dataset
 from winnow.measure.quality import Files, Origin, evaluate
 from winnow.models.weights import state_bytes
 from winnow.study.sparsity import Sparsity
@@ -14,7 +14,7 @@ with job(snakemake) as run:
     files = snakemake.input
     quality = evaluate(
         Files(files.onnx, files.source, files.counterpart),
-        load_dataset(files.data),
+        open_dataset(snakemake),
         identity(snakemake),
         Origin(
             state_dict_bytes=state_bytes(files.weights),

@@ -42,20 +42,36 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # mkstemp makes it private
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except Exception as error:
-        refusal = _refusal(error, temporary)
-        if refusal is None or _is_elsewhere(refusal, path):
+        if (refused := unwritable(error, path, temporary)) is None:
             raise
-        raise WinnowError(f"{path}: cannot be written ({refusal.strerror}); {_ADVICE[refusal.errno or 0]}") from error
+        raise refused from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a file that is whole, and on the disk, the name that it was written for."""
+    with temporary.open("rb") as written:
+        os.fsync(written.fileno())
+    mask = os.umask(0)
+    os.umask(mask)
+    temporary.chmod(0o666 & ~mask)  # mkstemp makes it private
+    temporary.replace(path)
+
+
+def unwritable(error: Exception, path: Path, temporary: Path | None) -> WinnowError | None:
+    """Return what to tell the user of an error, if it is that a file cannot be written.
+
+    Args:
+        temporary: what is written in place of the file, if it has come so far.
+    """
+    refusal = _refusal(error, temporary)
+    if refusal is None or _is_elsewhere(refusal, path):
+        return None
+    return WinnowError(f"{path}: cannot be written ({refusal.strerror}); {_ADVICE[refusal.errno or 0]}")
 
 
 def _refusal(error: Exception, temporary: Path | None) -> OSError | None:
@@ -132,22 +148,6 @@ def safetensors_metadata(path: str | Path) -> dict[str, str]:
     """Return the metadata of a safetensors file by reading its header only (no tensor, no torch)."""
     metadata: dict[str, str] = safetensors_header(path).get("__metadata__", {})
     return metadata
-
-
-def order_metadata(path: str | Path) -> None:
-    """Sort the metadata of a safetensors file: it is written in an order that differs from call to call.
-
-    The same content is then the same bytes. The header keeps its length, and tensors their places.
-    """
-    header = safetensors_header(path)
-    if "__metadata__" in header:
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    with Path(path).open("r+b") as file:
-        length = int.from_bytes(file.read(8), "little")
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
-        if len(text) != length:
-            raise ValueError(f"{path}: its header of {length} bytes became {len(text)}")
-        file.write(text)
 
 
 def safetensors_header(path: str | Path) -> dict[str, Any]:
