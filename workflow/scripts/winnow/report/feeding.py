@@ -24,7 +24,8 @@ def feeding(name: str, shape: list[Any], metadata: Mapping[str, Any]) -> Iterato
     order = f", channels in the order {metadata['channel_order'].upper()}" if channels == 3 else ""
     yield Text(
         f"Input `{name}`: float32 [{', '.join(map(str, shape))}]{order}, pixels scaled to "
-        f"0..{metadata['value_range']}, then normalized by channel: `(pixels - mean) / std` with mean {_numbers(metadata['mean'])} and std "
+        f"0..{metadata['value_range']}, then normalized by channel: `(pixels - mean) / std` with mean "
+        f"{_numbers(metadata['mean'])} and std "
         f"{_numbers(metadata['std'])}."
     )
     yield Text(f"Images it was scored on: {'; '.join(_in_words(fitting, channels))}. For an image file:")
