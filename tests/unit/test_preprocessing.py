@@ -142,7 +142,6 @@ def test_weights_of_torchvision_are_asked_before_the_data():
     torch.testing.assert_close(bgr, normalized(mean=MEAN, std=STD).flip(1))
     assert str(stated(name)) == "resize: 256, crop: 224, interpolation: bilinear"
     assert stated("EfficientNet_V2_L_Weights.IMAGENET1K_V1").mean == (0.5, 0.5, 0.5)
-    assert stated("DeepLabV3_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1") is None
     grey = normalization(normalization_settings(stated_by=name), torch.tensor([0.1]), torch.tensor([0.4]), "d")
     assert grey.mean.tolist() == pytest.approx([0.1])
 
@@ -215,14 +214,14 @@ def test_a_file_names_the_classes(tmp_path, monkeypatch):
         ({"mean": MEAN, "std": STD, "channels": 1}, r"d.std has 3 numbers, and images have one channel; give one"),
         ({"mean": [123.7], "std": 58}, r"d.mean is outside 0 to 1, the value_range; set value_range: 255"),
         ({"mean": 0.5, "std": 1, "value_range": 255}, r"d.mean is of pixels from 0 to 1, and value_range is 255"),
-        ({"mean": 0.5, "std": 0}, r"d.std.0: 0 is less than or equal to the minimum of 0"),
+        ({"mean": 0.5, "std": 0}, r"d.std: 0 is less than or equal to the minimum of 0"),
         ({"channels": 1, "channel_order": "bgr"}, r"d.channel_order is bgr, and images have one channel; remove it"),
         ({"classes": ["a"]}, r"d.classes: \['a'\] is neither a list of at least two names nor a path"),
         ({"classes": ["a", "a"]}, r"d.classes lists 'a' more than once; list each class once"),
     ],
 )
 def test_keys_that_contradict_each_other_are_one_line(keys, line):
-    with pytest.raises(WinnowError, match=rf"^configuration: datasets\.{line}|{line}") as caught:
+    with pytest.raises(WinnowError, match=line) as caught:
         study(**keys)
     assert all(text.startswith("configuration: datasets.d") for text in str(caught.value).splitlines())
 

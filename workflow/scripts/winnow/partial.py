@@ -79,7 +79,7 @@ def resumable(path: str | Path, key: str) -> Iterator[Partial]:
         yield partial
         partial.finish()
     except Exception as error:
-        refused = unwritable(error, path, partial.temporary if partial and partial.temporary.exists() else None)
+        refused = unwritable(error, path, None)
         if partial and is_final(refused or error):
             partial.discard()
         if refused is None:

@@ -45,20 +45,17 @@ def weights_entry(name: str, where: str) -> Any:
     return found[entry]
 
 
-def stated(name: str) -> Stated | None:
-    """Return what weights state of their preprocessing; None where it is of another kind than for classification.
+def stated(name: str) -> Stated:
+    """Return what weights state of their preprocessing.
 
     Raises:
         WinnowError: torchvision has no such weights.
     """
     preset = weights_entry(name, f"torchvision:{name}").transforms()
-    try:
-        return Stated(
-            mean=tuple(preset.mean),
-            std=tuple(preset.std),
-            resize=tuple(preset.resize_size),
-            crop=(preset.crop_size[0], preset.crop_size[-1]),
-            interpolation=preset.interpolation.value,
-        )
-    except (AttributeError, TypeError):
-        return None
+    return Stated(
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+        resize=tuple(preset.resize_size),
+        crop=(preset.crop_size[0], preset.crop_size[-1]),
+        interpolation=preset.interpolation.value,
+    )

@@ -210,10 +210,7 @@ def _step(
     settings: TrainingSettings,
     precision: str,
 ) -> Tensor:
-    """Take one optimizer step.
-
-    Args:
-        batch: uint8 images [N, C, H, W] and int64 labels [N] on the device.
+    """Take one optimizer step on a batch: uint8 images [N, C, H, W] and int64 labels [N], on the device.
 
     Returns:
         float64 [2]: the sum of the losses, and the number of correct predictions.
