@@ -146,6 +146,15 @@ def test_a_split_in_the_file_gives_the_batches_of_one_in_memory(tmp_path, monkey
         assert torch.equal(pair[0].take(index), pair[1].take(index))
 
 
+def test_batches_of_large_images_are_smaller(monkeypatch):
+    split = Split.of(colored_squares(61, 4), "test", CPU)
+    assert [len(labels) for _, labels in split.batches(14)] == [14, 14, 2]
+    monkeypatch.setattr(batches, "_LARGEST_BATCH", 9 * 4 * 3 * 32 * 32)
+    assert [len(labels) for _, labels in split.batches(14)] == [9, 9, 9, 3]
+    monkeypatch.setattr(batches, "_LARGEST_BATCH", 1)
+    assert len(list(split.batches(14))) == 30
+
+
 # --- a preparation that is killed
 
 
@@ -285,7 +294,7 @@ train(load_dataset(path, normalization_settings()), "small")
 path, before = folder / "large.safetensors", peak()
 prepare(settings, path, "d", key="k", threads=2)
 between = peak()
-batches._MOST_IN_MEMORY = 2**20
+batches._MOST_IN_MEMORY, batches._LARGEST_BATCH = 2**20, 2**22
 train(load_dataset(path, normalization_settings()), "large")
 print(before, between, peak(), path.stat().st_size / 2**20)
 """

@@ -21,6 +21,7 @@ from winnow.rng import generator
 
 _MOST_IN_MEMORY = 2**30  # bytes of one split
 _SHARE_OF_GPU = 0.5  # of the memory that is free
+_LARGEST_BATCH = 2**26  # bytes as float32: 500 images of 105 x 105 pixels
 _WAITING = 2  # batches that are read ahead
 
 
@@ -83,8 +84,12 @@ class Split:
         return self.normalization(images)
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield normalized float32 [N, C, H, W] and labels int64 [N] in stored order; N is `size` but for the last."""
-        for images, labels in self.ahead(torch.arange(len(self)).split(size)):
+        """Yield normalized float32 [N, C, H, W] and labels int64 [N] in stored order.
+
+        N is `size`, or less for large images, and for the last batch.
+        """
+        most = _LARGEST_BATCH // (4 * torch.Size(self.images.shape[1:]).numel())
+        for images, labels in self.ahead(torch.arange(len(self)).split(max(1, min(size, most)))):
             yield self.normalized(images), labels
 
 
