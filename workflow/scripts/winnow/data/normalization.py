@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -81,18 +81,13 @@ def normalization(settings: NormalizationSettings, mean: np.ndarray, std: np.nda
         mean, std = (_by_channel(numbers, len(mean), where) for numbers in (settings.mean, settings.std))
         return Normalization(mean, std, settings.value_range, settings.channel_order)
     if known and len(known.mean) == len(mean):  # of pixels of 0 to 1 in RGB, too
-        mean, std = np.float32(known.mean), np.float32(known.std)
-    found = Normalization(
-        *(numbers * np.float32(settings.value_range) for numbers in (mean, std)),
-        settings.value_range,
-        settings.channel_order,
-    )
-    if found.flipped:
-        return Normalization(found.mean[::-1].copy(), found.std[::-1].copy(), found.value_range, found.channel_order)
-    return found
+        mean, std = np.array(known.mean, np.float32), np.array(known.std, np.float32)
+    scale = np.float32(settings.value_range)
+    found = Normalization(mean * scale, std * scale, settings.value_range, settings.channel_order)
+    return replace(found, mean=found.mean[::-1].copy(), std=found.std[::-1].copy()) if found.flipped else found
 
 
 def _by_channel(numbers: tuple[float, ...], channels: int, where: str) -> np.ndarray:
     if len(numbers) not in (1, channels):
         raise WinnowError(f"{where}: mean and std have {len(numbers)} numbers, its images {channels} channels")
-    return np.broadcast_to(np.float32(numbers), channels).copy()
+    return np.broadcast_to(np.array(numbers, np.float32), channels).copy()
