@@ -14,9 +14,8 @@ from onnxruntime.quantization import quantize_dynamic as onnx_quantize_dynamic
 from torch import nn
 
 import records
-from samples import REPOSITORY, colored_squares, model_settings
+from samples import REPOSITORY, colored_squares, model_settings, normalization_settings, write_dataset
 from winnow.config.settings import BenchmarkSettings, BoundsSettings
-from winnow.data.dataset import save_dataset
 from winnow.data.prepared import read_prepared
 from winnow.deploy.export import export_checked
 from winnow.deploy.onnx_runtime import load as load_onnxruntime
@@ -60,7 +59,7 @@ def files(data, tmp_path_factory):
     quantized = quantize_static(model, calibration_batches(data, 64), "histogram")
     export_checked(quantized, data, paths["ptq"], run="r", integer=True)
     save_weights(folder / "weights.safetensors", model)
-    save_dataset(folder / "data.safetensors", data, "made up")
+    write_dataset(folder / "data.safetensors", data)
     return paths | {"weights": folder / "weights.safetensors", "data": folder / "data.safetensors"}
 
 
@@ -72,7 +71,7 @@ def score(files, precision, path=None, training=None, **bounds):
     identity = Identity("d", "m", 0, "dense", precision)
     origin = Origin(state_dict_bytes=1000, training=training or records.training(), pruning=None)
     found = Files(path, float_file, float_file)
-    data = read_prepared(files["data"])
+    data = read_prepared(files["data"], normalization_settings(mean=[0.5], std=[0.25]))
     return evaluate(found, data, identity, origin, settings, run="the/run", threads=1)
 
 
@@ -409,7 +408,7 @@ def test_every_configuration_is_timed(files, data):
 def test_what_is_exported_is_scored_and_timed_without_torch(files):
     program = (
         "import sys\n"
-        "from winnow.config.settings import BenchmarkSettings, BoundsSettings\n"
+        "from winnow.config.settings import BenchmarkSettings, BoundsSettings, NormalizationSettings\n"
         "from winnow.data.prepared import read_prepared\n"
         "from winnow.measure.quality import Files, Origin, evaluate\n"
         "from winnow.measure.speed import benchmark\n"
@@ -421,9 +420,8 @@ def test_what_is_exported_is_scored_and_timed_without_torch(files):
         "identity = Identity('d', 'm', 0, 'dense', 'dynamic')\n"
         "origin = Origin(1, Training.elsewhere(None, None), None)\n"
         "bounds = BoundsSettings(min_integer_macs=1.0, min_sqnr_db=6.0, min_agreement=0.8)\n"
-        "found = evaluate(\n"
-        "    Files(target, source, source), read_prepared(data), identity, origin, bounds, run='r', threads=1\n"
-        ")\n"
+        "data = read_prepared(data, NormalizationSettings((0.5,), (0.25,), 1, 'rgb', None))\n"
+        "found = evaluate(Files(target, source, source), data, identity, origin, bounds, run='r', threads=1)\n"
         "settings = BenchmarkSettings(('onnxruntime', 'openvino', 'torch'), (1,), (1,), 0.01, 0.02, 65.0)\n"
         "speed = benchmark(target, None, (3, 32, 32), settings, identity)\n"
         "print(found.test.samples, len(speed.timings), *sys.modules)\n"
