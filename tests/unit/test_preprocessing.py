@@ -1,6 +1,7 @@
 """Preprocessing: the same bits as torchvision's transforms, the arithmetic of networks, classes in their order."""
 
 import io
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -10,10 +11,10 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
-from samples import colored_squares, dataset_settings, normalization_settings, prepared, read_images
+from samples import colored_squares, dataset_settings, model_settings, normalization_settings, prepared, read_images
 from winnow.config.choices import INTERPOLATIONS
 from winnow.config.resolve import resolve
-from winnow.config.settings import NormalizationSettings
+from winnow.config.settings import ImportSettings, NormalizationSettings
 from winnow.data.batches import Normalizer, Split
 from winnow.data.dataset import load_dataset, read_fitting
 from winnow.data.decode import decode
@@ -21,8 +22,11 @@ from winnow.data.fitting import Fitting
 from winnow.data.normalization import Normalization, normalization
 from winnow.data.stated import stated
 from winnow.errors import WinnowError
+from winnow.models.build import build_model
+from winnow.models.imported import remark_on_images
 from winnow.report.blocks import Code
 from winnow.report.feeding import feeding
+from winnow.study.task import Task
 
 SIZES = [(40, 30), (30, 40), (31, 47), (33, 33), (64, 20), (7, 90), (28, 28), (16, 24)]
 PIPELINES = [
@@ -101,6 +105,24 @@ def test_an_image_size_may_have_two_sides():
     assert (data.task.size, data.task.shape, data.test_images.shape) == ((20, 12), (3, 20, 12), (20, 3, 20, 12))
 
 
+@pytest.mark.parametrize("name", ["lenet5", "lenet_300_100", "resnet20", "resnet18"])
+def test_built_in_networks_take_images_of_two_sides(name):
+    model = build_model(model_settings(name), Task.of((3, 20, 28), 10), seed=0)
+    assert model(torch.zeros(2, 3, 20, 28)).shape == (2, 10)
+
+
+def test_a_factory_gets_a_size_of_two_sides_as_such():
+    model = build_model(model_settings("own", name=None, factory="test_preprocessing:flat"), Task(1, (4, 6), 3), seed=0)
+    assert model[1].weight.shape == (3, 24)
+    square = build_model(model_settings("own", name=None, factory="test_preprocessing:flat"), Task(1, 5, 3), seed=0)
+    assert square[1].weight.shape == (3, 25)
+
+
+def flat(channels, size, classes):
+    height, width = size if isinstance(size, tuple) else (size, size)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(channels * height * width, classes))
+
+
 def test_every_source_can_be_resized_and_cropped_by_pillow():
     settings = dataset_settings("digits", resize=[40], crop=[32, 24], interpolation="bilinear", max_train_samples=40)
     (plain, _), (train, _) = read_images(dataset_settings("digits")), read_images(settings)
@@ -147,6 +169,19 @@ def test_weights_of_torchvision_are_asked_before_the_data():
     assert stated("EfficientNet_V2_L_Weights.IMAGENET1K_V1").mean == (0.5, 0.5, 0.5)
     grey = normalization(normalization_settings(stated_by=name), np.float32([0.1]), np.float32([0.4]), "d")
     assert grey.mean.tolist() == pytest.approx([0.1])
+
+
+def test_images_of_another_size_than_the_weights_ask_for_are_remarked_on(caplog):
+    name = "torchvision:ResNet50_Weights.IMAGENET1K_V2"
+    settings = ImportSettings(label="net", entry="weights", weights=name, key=None, new_head=False)
+    remark_on_images(settings, fitting((232,), (224, 224)))
+    remark_on_images(replace(settings, weights="net.pth"), fitting())
+    assert not caplog.messages
+    remark_on_images(settings, fitting((256,), (224, 224)))
+    assert caplog.messages == [
+        "models.net.weights: torchvision scores ResNet50_Weights.IMAGENET1K_V2 on images with resize: 232, crop: 224, "
+        "interpolation: bilinear; those of the data set come to their size otherwise"
+    ]
 
 
 def test_numbers_of_other_channels_are_refused(tmp_path):

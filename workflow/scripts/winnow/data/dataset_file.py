@@ -43,7 +43,8 @@ class DatasetFile:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         if not keep:
             # the whole size at once: a disk that is too small says so now, and the parts lie together
-            os.posix_fallocate(self._file, 0, 8 + len(text) + end)
+            if hasattr(os, "posix_fallocate"):  # macOS has none
+                os.posix_fallocate(self._file, 0, 8 + len(text) + end)
             self._write(len(text).to_bytes(8, "little") + text, 0)
 
     def put(self, name: str, values: np.ndarray, row: int = 0) -> None:
@@ -52,7 +53,7 @@ class DatasetFile:
 
     def sync(self) -> None:
         """Wait until all that was written is on the disk."""
-        os.fdatasync(self._file)
+        os.fsync(self._file)
 
     def _write(self, content: bytes, place: int) -> None:
         view = memoryview(content)
