@@ -398,7 +398,7 @@ def test_every_configuration_is_timed(files, data):
     )
     for timing in speed.timings:
         assert 0 < timing.median_ms <= timing.p95_ms
-        assert timing.low_ms <= timing.median_ms <= timing.high_ms
+        assert 0 < timing.low_ms <= timing.high_ms
         assert timing.repeats >= 12
         assert timing.energy_per_image.joules > 0
         assert timing.energy_per_image.estimated == (timing.energy_per_image.source == "estimate")
@@ -415,10 +415,10 @@ class Steady:
         monkeypatch.setattr("winnow.measure.speed.time.perf_counter", lambda: self.seconds)
         monkeypatch.setattr("winnow.measure.speed.shipping", lambda _: self)
 
-    def load(self, path, threads):
-        return lambda images: self.call()
+    def load(self, *_):
+        return self.call
 
-    def call(self):
+    def call(self, _):
         self.seconds += self.milliseconds(self.seconds) / 1000
 
 
@@ -426,15 +426,16 @@ class Steady:
     ("milliseconds", "rounds", "interval"),
     [
         (lambda _: 1.0, 6, (1.0, 1.0)),  # as few rounds as an interval takes
-        (lambda now: 1.0 + now, 20, (1.25, 1.75)),  # a machine that gets slower is timed to the end
+        (lambda now: 1.0 + now, 20, (1.32, 2.12)),  # a machine that gets slower is timed to the end
     ],
 )
 def test_a_latency_is_timed_until_its_median_is_known(monkeypatch, files, milliseconds, rounds, interval):
     Steady(monkeypatch, milliseconds)
     settings = BenchmarkSettings(("onnxruntime",), (1,), (1,), 0.01, 1.0, 65.0)
     (timing,) = benchmark(files["fp32"], None, (3, 32, 32), settings, IDENTITY).timings
-    assert timing.mean_ms * timing.repeats / 1000 == pytest.approx(rounds / 20, abs=0.05)
-    assert (timing.low_ms, timing.high_ms) == pytest.approx(interval, abs=0.15)
+    assert timing.repeats == rounds * 50
+    assert (timing.low_ms, timing.high_ms) == pytest.approx(interval, rel=0.1)
+    assert timing.low_ms <= timing.median_ms <= timing.high_ms
 
 
 def test_networks_that_differ_in_their_weights_do_the_same_work(tmp_path, files):

@@ -38,14 +38,22 @@ class _Timing:
     rounds: list[list[float]] = field(default_factory=list)  # milliseconds of every call
     joules: float = 0.0
 
-    def run(self, seconds: float) -> list[float]:
-        """Infer for `seconds`, and at least twice; return what each call took, in milliseconds."""
-        end, milliseconds = time.perf_counter() + seconds, []
-        while len(milliseconds) < 2 or time.perf_counter() < end:
-            start = time.perf_counter()
-            self.network(self.images)
-            milliseconds.append((time.perf_counter() - start) * 1000)
-        return milliseconds
+    calls: int = 0  # in a round: as many in each, so that a slow spell counts like any other
+
+    def warm_up(self, seconds: float, of_a_round: float) -> None:
+        """Infer untimed for `seconds`, and find how many calls fill the seconds of a round: two at least."""
+        end, milliseconds = time.perf_counter() + seconds, [self._call() for _ in range(3)]
+        while time.perf_counter() < end:
+            milliseconds.append(self._call())
+        self.calls = max(2, round(1000 * of_a_round / median(milliseconds)))
+
+    def run(self) -> None:
+        self.rounds.append([self._call() for _ in range(self.calls)])
+
+    def _call(self) -> float:
+        start = time.perf_counter()
+        self.network(self.images)
+        return (time.perf_counter() - start) * 1000
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -79,7 +87,7 @@ def benchmark(
     timings = list(_configurations(path, trained, shape, settings))
     meter = EnergyMeter(settings.tdp_watts)
     for timing in timings:
-        timing.run(settings.warmup_seconds)
+        timing.warm_up(settings.warmup_seconds, settings.seconds / _ROUNDS)
     neighbours = Neighbours()
     meter.start()
     for _ in range(_ROUNDS):
@@ -87,7 +95,7 @@ def benchmark(
             if timing.settled:
                 continue
             meter.lap()
-            timing.rounds.append(timing.run(settings.seconds / _ROUNDS))
+            timing.run()
             timing.joules += meter.lap()
     load, clock = neighbours.busy_cores(), clock_mhz()
     if load > NOTICEABLE_LOAD:
