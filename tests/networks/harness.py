@@ -31,6 +31,7 @@ from winnow.quantize.aware import AwareTraining
 from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import quantize_static
 from winnow.rng import generator
+from winnow.study.recipe import Recipe
 
 STEPS, TUNING_STEPS, BATCH, IMAGES = 30, 6, 32, 128
 
@@ -161,7 +162,7 @@ class Gauntlet:
         return self._exported("channels_ptq", self._quantized(self.narrow), self.narrow)
 
     def _quantized(self, model: nn.Module) -> nn.Module:
-        return quantize_static(model, self.images.split(64), "histogram")
+        return quantize_static(model, self.images.split(64), Recipe("ptq"))
 
     def _exported(self, stage: str, module: nn.Module, counterpart: nn.Module) -> Artifact:
         path = self.folder / f"{stage}.onnx"

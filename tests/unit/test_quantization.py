@@ -22,6 +22,7 @@ from winnow.models.build import build_model
 from winnow.quantize.aware import AwareTraining
 from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.study.recipe import Recipe
 
 NETWORKS = {
     "resnet18": 21,
@@ -67,7 +68,7 @@ def test_dynamic_and_static_quantization_cover_every_layer(name, data, tmp_path)
     export_checked(model, data, fp32, run=name, integer=False)
     quantize_dynamic(fp32, dynamic)
     export_checked(
-        quantize_static(model, calibration_batches(data, 32), "histogram"), data, ptq, run=name, integer=True
+        quantize_static(model, calibration_batches(data, 32), Recipe("ptq")), data, ptq, run=name, integer=True
     )
     operations = count_operations(fp32, SHAPE)
     names = [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
@@ -102,7 +103,9 @@ def test_aware_training_covers_every_layer(name, data, tmp_path):
 
 def test_one_file_serves_every_batch_size_and_both_runtimes_agree(data, tmp_path):
     path = tmp_path / "model.onnx"
-    quantized = quantize_static(settled("resnet20", data), calibration_batches(data, 40), "minmax")
+    quantized = quantize_static(
+        settled("resnet20", data), calibration_batches(data, 40), Recipe("ptq", observer="minmax")
+    )
     export_checked(quantized, data, path, run="r", integer=True)
     images = np.random.default_rng(0).standard_normal((7, *SHAPE), dtype=np.float32)
     one, other = (load(path, threads=1)(images) for load in (load_onnxruntime, load_openvino))

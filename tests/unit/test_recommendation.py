@@ -25,7 +25,7 @@ DENSE |= {"rewind": None, "shuffle": None, "round": np.nan, "requested_sparsity"
 
 
 def network(precision, validation, size, latency, seed=0, run="dense", test=0.5):
-    keys = {"dataset": "d", "model": "m", "seed": seed, "run": run, "precision": precision}
+    keys = {"dataset": "d", "model": "m", "seed": seed, "run": run, "recipe": precision, "precision": precision}
     values = {"validation_top1": validation, "top1": test, "size_mb": size, "latency_openvino_b1_t1_ms": latency}
     pruned = {} if run == "dense" else {"criterion": "l1", "rounds": 1.0, "round": 1.0, "requested_sparsity": 0.5}
     return DENSE | pruned | keys | values

@@ -224,7 +224,7 @@ def test_a_failure_stops_what_depends_on_it(tmp_path, log, stopped):
     (failure,) = failures(tmp_path)
     assert failure.error == "why"
     for run, precision in (("dense", "fp32"), ("dense", "ptq"), ("a-x3-init/round2", "fp32")):
-        network = Network("shapes", "lenet5", 0, run, precision)
+        network = Network("shapes", "lenet5", 0, run, precision, precision)
         assert failure.stops(network) == (f"{run}/{precision}" in stopped)
 
 

@@ -3,12 +3,13 @@
 from adapter import Snakemake, job
 from training_adapter import training_job
 from winnow.check.feasibility import ensure_checked
-from winnow.config.settings import CheckSettings, ModelSettings, QatSettings
+from winnow.config.settings import CheckSettings, ModelSettings, QatSettings, built
 from winnow.data.dataset import load_dataset
 from winnow.deploy.export import example_images, export_checked
 from winnow.models.build import load_model
 from winnow.prune.masks import load_masks
 from winnow.quantize.aware import AwareTraining
+from winnow.study.recipe import Recipe
 from winnow.study.training import Training
 from winnow.train.loop import train
 
@@ -22,7 +23,7 @@ with job(snakemake) as label:
     ensure_checked(files.checked, request, data, label, files.imported or None)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, files.weights)
     masks = load_masks(files.masks) if files.masks else None
-    aware = AwareTraining(model, example_images(data), settings, masks)
+    aware = AwareTraining(model, example_images(data), settings, masks, built(Recipe, snakemake.params.recipe))
     run = training_job(snakemake, label, [files.data, files.weights, *([files.masks] if masks else [])])
     record = train(aware.trainee, data, settings.training, run)
     aware.check(label)

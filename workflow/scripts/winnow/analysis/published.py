@@ -127,7 +127,7 @@ def _order(timed: Timed) -> tuple[int, int]:
 
 
 def _matching(means: pd.DataFrame, reference: Reference) -> pd.DataFrame:
-    rows = means[means["precision"] == reference.precision]
+    rows = means[means["recipe"] == reference.precision]  # by the plain recipe of the method
     strategy = reference.strategy
     if strategy is None:
         return rows[rows["run"] == DENSE]

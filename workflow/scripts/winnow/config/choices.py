@@ -38,7 +38,6 @@ DEVICES = Words(
     Choice("cpu", "never uses a GPU"),
     Choice("cuda", "asks the scheduler for a GPU"),
 )
-OBSERVERS = Words("observer", Choice("histogram", "least expected error"), Choice("minmax", "all that was seen"))
 STEMS = Words(
     "stem",
     Choice("imagenet", "as published"),

@@ -13,7 +13,8 @@ from winnow.config.overrides import qat_of, recommend_of, training_of
 from winnow.config.study import Plain, Study
 from winnow.files import digest
 from winnow.study.grid import expand as strategies_of
-from winnow.study.vocabulary import IMPORTED, INITIAL
+from winnow.study.recipes import as_plain, plain
+from winnow.study.vocabulary import IMPORTED, INITIAL, METHODS
 
 _FIRST_ONLY: Plain = {"rewind_epochs": [], "freeze": [], "head_lr": None}  # what later training runs do not take over
 _SMOOTH_FINAL = 0.01  # of the peak: the last rate of one_cycle and cosine is practically 0
@@ -34,10 +35,10 @@ def expand(config: Configuration) -> Study:
         "trained": {name: model.trained.model_dump() for name, model in config.models.items() if model.weights},
         "definitions": {name: digest(dataset) for name, dataset in datasets.items()},
         "training": training,
-        "methods": list(quantization.methods),
+        "plain_recipes": {method: as_plain(plain(method, quantization.default)) for method in METHODS},
+        "recipes": {slug: as_plain(recipe) for slug, recipe in quantization.grid().items()},
         "apply_to": quantization.apply_to,
         "bounds": quantization.model_dump(include={"min_integer_macs", "min_sqnr_db", "min_agreement"}),
-        "ptq": quantization.ptq.model_dump(),
         "qat": {name: _qat(qat_of(config, name), training[name]) for name in config.models},
         "benchmark": config.benchmark.model_dump(mode="json"),
         "recommend": recommend_of(config).model_dump(),

@@ -19,8 +19,9 @@ class Study:
         imports: by model with weights, those it begins with, IMPORTED, and those its training began with, INITIAL.
         trained: by model with weights, what its training took.
         definitions: by data set, the digest of what it is made from.
-        methods, apply_to: quantized forms, and which networks get them.
-        bounds, ptq, benchmark, recommend: as their settings classes take them.
+        recipes, apply_to: ways of quantizing, by slug, as `Recipe` takes them, and which networks are quantized.
+        plain_recipes: by method, the recipe in which nothing was chosen, whether the study asks for it or not.
+        bounds, benchmark, recommend: as their settings classes take them.
         strategies: of pruning, by slug.
         pruning: what all strategies share; None without the section.
         pruned: the [dataset, model] pairs that are pruned.
@@ -35,10 +36,10 @@ class Study:
     trained: dict[str, Plain]
     definitions: dict[str, str]
     training: dict[str, Plain]
-    methods: list[str]
+    plain_recipes: dict[str, Plain]
+    recipes: dict[str, Plain]
     apply_to: str
     bounds: Plain
-    ptq: Plain
     qat: dict[str, Plain]
     benchmark: Plain
     recommend: Plain
@@ -55,7 +56,7 @@ class Study:
             "datasets": self.datasets,
             "models": self.models,
             "imports": self.imports,
-            "methods": self.methods,
+            "recipes": self.recipes,
             "apply_to": self.apply_to,
             "strategies": self.strategies,
             "pruned": self.pruned,

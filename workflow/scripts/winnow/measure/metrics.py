@@ -12,6 +12,7 @@ import onnx
 from onnx import numpy_helper
 
 from winnow.study.quality import Scores, Sizes
+from winnow.study.vocabulary import FULL_BITS
 
 _TOP5_CLASSES = 20
 _BINS = 15  # of confidence, as Guo et al. 2017 have it
@@ -89,7 +90,7 @@ def sqnr_db(reference: np.ndarray, value: np.ndarray) -> float | None:
     return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
 
 
-def file_sizes(path: str | Path, state_dict_bytes: int) -> Sizes:
+def file_sizes(path: str | Path, state_dict_bytes: int, weight_bits: int = FULL_BITS) -> Sizes:
     """Measure what a model.onnx takes.
 
     Compressed is gzip at level 9. In the sparse encoding each tensor is a bit mask and its non-zero values, if that is
@@ -97,9 +98,10 @@ def file_sizes(path: str | Path, state_dict_bytes: int) -> Sizes:
 
     Args:
         state_dict_bytes: of the trained network; see `models.weights.state_bytes`.
+        weight_bits: that the levels of int8 tensors fit into; of fewer than 8, the file could be smaller than it is.
     """
     content = Path(path).read_bytes()
-    dense = sparse = parameters = nonzero = 0
+    dense = sparse = parameters = nonzero = integers = 0
     for constant in onnx.load_from_string(content).graph.initializer:
         values = numpy_helper.to_array(constant)
         if not values.ndim:
@@ -107,12 +109,16 @@ def file_sizes(path: str | Path, state_dict_bytes: int) -> Sizes:
         kept = int(np.count_nonzero(values))
         parameters += values.size
         nonzero += kept
+        integers += values.nbytes if values.dtype == np.int8 else 0
         dense += values.nbytes
         sparse += min(values.nbytes, kept * values.itemsize + math.ceil(values.size / 8))
     return Sizes(
         onnx_bytes=len(content),
         gzip_bytes=len(gzip.compress(content, 9, mtime=0)),
         sparse_bytes=len(content) - dense + sparse,
+        packed_bytes=len(content) - integers * (FULL_BITS - weight_bits) // FULL_BITS
+        if weight_bits < FULL_BITS
+        else None,
         state_dict_bytes=state_dict_bytes,
         parameters=parameters,
         nonzero_parameters=nonzero,

@@ -18,6 +18,8 @@ from winnow.prune.masks import Masks
 from winnow.quantize.int8 import Plan, plan_of
 from winnow.quantize.lowering import lowered
 from winnow.quantize.ranges import ActivationQuantizer, fake_quantized_weight
+from winnow.study.recipe import Recipe
+from winnow.study.vocabulary import QAT
 from winnow.train.loop import Trainee
 
 _PREFIX = "round_"
@@ -33,11 +35,18 @@ class AwareTraining:
         masks: weights that stay zero, by the names they have in `model`; capturing keeps the names.
     """
 
-    def __init__(self, model: nn.Module, example: Tensor, settings: QatSettings, masks: Masks | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        example: Tensor,
+        settings: QatSettings,
+        masks: Masks | None = None,
+        recipe: Recipe | None = None,
+    ) -> None:
         self._captured = captured(model, example)
         self._plan = plan_of(self._captured)
         self.model, self._quantizers = _with_quantizers(self._captured, self._plan)
-        self._settings = settings
+        self._settings, self._recipe = settings, recipe or Recipe(QAT)
         self._masks = masks or Masks({})
         self._ranges_frozen = self._norms_frozen = False
 

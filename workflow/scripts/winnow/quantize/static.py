@@ -17,6 +17,7 @@ from winnow.quantize.int8 import plan_of
 from winnow.quantize.lowering import lowered
 from winnow.quantize.ranges import Observer
 from winnow.rng import generator
+from winnow.study.recipe import Recipe
 
 _BATCH = 64
 
@@ -50,19 +51,19 @@ def calibration_batches(data: ImageDataset, count: int) -> Iterator[Tensor]:
         yield split.normalized(split.images[index]).contiguous()
 
 
-def quantize_static(model: nn.Module, batches: Iterable[Tensor], observer: str) -> GraphModule:
+def quantize_static(model: nn.Module, batches: Iterable[Tensor], recipe: Recipe) -> GraphModule:
     """Return an int8 module whose ranges were observed on calibration batches.
 
     Args:
         model: fp32; it is not changed.
         batches: normalized float32 [N, C, H, W], at least one, the first of at least 2 images.
-        observer: `histogram` (least expected squared error) or `minmax`.
+        recipe: its method is PTQ.
     """
     batches = iter(batches)
     first = next(batches)
     graph_module = captured(model, first)
     plan = plan_of(graph_module)
-    observers = {root: Observer(observer) for root in plan.roots}
+    observers = {root: Observer(recipe.observer) for root in plan.roots}
     watched = _Watched(graph_module, observers)
     with torch.no_grad():
         watched.run(first)

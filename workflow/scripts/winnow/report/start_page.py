@@ -21,8 +21,10 @@ from winnow.results.timed import estimated
 from winnow.study.artifacts import networks
 from winnow.study.check import Check
 from winnow.study.status import FAILED, STARTED, WAITING, Absent
-from winnow.study.vocabulary import DENSE, IMPORTED, PRECISIONS
+from winnow.study.vocabulary import DENSE, FP32, IMPORTED, PRECISIONS
 
+_FORMS = 6  # of the dense network beside what is shipped
+_NAMED = 6  # recipes in a sentence; more are counted
 _LISTED = 40  # networks that are missing; more are counted
 
 
@@ -65,8 +67,8 @@ def _summary(outcome: Outcome) -> Iterator[Block]:
         state = f"This is a look at a study that is not finished. {state}"
     study = outcome.study
     kinds = []
-    if study["methods"]:
-        kinds.append(f"quantized ({listed(study['methods'])})")
+    if recipes := study["recipes"]:
+        kinds.append(f"quantized ({listed(recipes) if len(recipes) <= _NAMED else counted(len(recipes), 'recipe')})")
     if study["strategies"]:
         kinds.append(f"pruned ({counted(len(study['strategies']), 'strategy', 'strategies')})")
     yield Text(
@@ -100,16 +102,20 @@ def _ship(outcome: Outcome) -> Iterator[Block]:
 
 
 def _candidates(recommendation: Recommendation, results: pd.DataFrame) -> pd.DataFrame:
-    """Set the chosen combination beside the dense fp32 one, its int8 forms, and the next best ones."""
+    """Set the chosen combination beside the dense fp32 one, the best of its int8 forms, and the next best ones."""
     table = recommendation.candidates
     timed = timing_of(recommendation.settings)
     row = recommendation.chosen if recommendation.chosen is not None else recommendation.nearest
     dense = table["run"] == DENSE
-    chosen = dense & False if row is None else (table["run"] == row["run"]) & (table["precision"] == row["precision"])
+    chosen = dense & False if row is None else (table["run"] == row["run"]) & (table["recipe"] == row["recipe"])
+    base = dense & (table["precision"] == FP32)
+    forms = table[dense & ~base & ~chosen]
+    if len(forms) > _FORMS:
+        forms = forms.sort_values(["admissible", "objective"], ascending=[False, True], kind="stable").head(_FORMS)
     others = table[~dense & ~chosen & table["admissible"]].sort_values("objective").head(3)
     rows = []
-    for _, entry in pd.concat([table[chosen], table[dense & ~chosen], others]).iterrows():
-        is_chosen = row is not None and (entry["run"], entry["precision"]) == (row["run"], row["precision"])
+    for _, entry in pd.concat([table[chosen], table[base & ~chosen], forms, others]).iterrows():
+        is_chosen = row is not None and (entry["run"], entry["recipe"]) == (row["run"], row["recipe"])
         mark = "" if not is_chosen else "**ship** " if recommendation.chosen is not None else "**nearest** "
         cells = {"network": f"{mark}{entry['name']}", "validation": percent(entry["validation_top1"])}
         cells |= {"loss (points)": f"{entry['drop']:.2f}", "test": percent(entry["top1"])}
@@ -141,7 +147,7 @@ def _run(outcome: Outcome) -> Iterator[Block]:
         "networks": ", ".join(_with_weights(study, model) for model in study["models"]),
         "seeds": ", ".join(map(str, study["seeds"])),
         "training": " / ".join(f"{epochs} epochs" if epochs else "as imported" for epochs in dict.fromkeys(training)),
-        "quantization": "; ".join(f"{m}: {PRECISIONS[m].meaning}" for m in study["methods"]) or "none",
+        "quantization": _recipes(study),
         "pruning": _axes(study),
         "latency": f"median in {', '.join(study['benchmark']['runtimes'])}; batch "
         f"{listed(study['benchmark']['batch_sizes'])}; {_numbered(threads, 'thread')}",
@@ -164,6 +170,17 @@ def _with_weights(study: Mapping[str, Any], model: str) -> str:
     """Return a model with the weights that it begins with, if it was trained elsewhere."""
     files = study["imports"].get(model)
     return f"{model} (weights: {files[IMPORTED]['weights']})" if files else model
+
+
+def _recipes(study: Mapping[str, Any]) -> str:
+    methods: dict[str, list[str]] = {}
+    for slug, recipe in study["recipes"].items():
+        methods.setdefault(recipe["method"], []).append(slug)
+    parts = [
+        f"{method}: {PRECISIONS[method].meaning}" + ("" if slugs == [method] else f"; as {listed(slugs)}")
+        for method, slugs in methods.items()
+    ]
+    return "; ".join(parts) or "none"
 
 
 def _axes(study: Mapping[str, Any]) -> str:

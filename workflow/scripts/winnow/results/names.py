@@ -9,8 +9,8 @@ from winnow.study.vocabulary import AXES, DENSE, NONE
 
 
 def short_names(table: pd.DataFrame) -> pd.Series:
-    """Return a short name for each row: what was pruned, by the axes that vary among these rows, and precision."""
-    return strategy_names(table) + ", " + table["precision"].astype(str)
+    """Return a short name for each row: what was pruned, by the axes that vary among these rows, and its recipe."""
+    return strategy_names(table) + ", " + table["recipe"].astype(str)
 
 
 def strategy_names(table: pd.DataFrame) -> pd.Series:

@@ -49,9 +49,7 @@ def unlearned_words(results: pd.DataFrame) -> list[str]:
     if "learned" not in results or not (unlearned := results[results["learned"] < 1]).size:
         return []
     share = 100 * results["most_frequent_class"].max()
-    names = [
-        f"`{run}/{precision}`" for run, precision in unlearned[["run", "precision"]].drop_duplicates().to_numpy()[:3]
-    ]
+    names = [f"`{run}/{recipe}`" for run, recipe in unlearned[["run", "recipe"]].drop_duplicates().to_numpy()[:3]]
     which = "This network is" if len(results) == 1 else f"{len(unlearned)} of {len(results)} networks are"
     named = "" if len(results) == 1 else f" ({listed(names)}{' and others' if len(unlearned) > len(names) else ''})"
     return [

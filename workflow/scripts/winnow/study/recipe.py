@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from winnow.study.vocabulary import FULL_BITS, PRECISIONS
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -25,10 +27,20 @@ class Recipe:
     method: str
     observer: str = "histogram"
     calibration_samples: int = 1024
-    weight_bits: int = 8
-    activation_bits: int = 8
+    weight_bits: int = FULL_BITS
+    activation_bits: int = FULL_BITS
     weights: str = "per_channel"
     correction: str = "none"
     rounding: str = "nearest"
     keep_float: int | str = 0
     overflow: str = "fast"
+
+    @property
+    def axes(self) -> dict[str, int | str]:
+        """Return the axes that decide what comes of it, with their values."""
+        return {axis: getattr(self, axis) for axis in PRECISIONS[self.method].axes}
+
+    @property
+    def fewer_levels(self) -> bool:
+        """Whether it rounds more coarsely than int8 can: what it loses by that is what was asked for."""
+        return min(self.weight_bits, self.activation_bits) < FULL_BITS
