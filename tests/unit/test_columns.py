@@ -8,7 +8,8 @@ from winnow.results import guide
 from winnow.results.columns import FACTS, METRICS, TIMED
 from winnow.results.metric import DOWN, UP, Metric
 from winnow.results.timed import Timed, timed_configurations
-from winnow.study.vocabulary import AXES, KEYS, RECIPE_AXES, RUNTIMES
+from winnow.study.recipe_axes import RECIPE_AXES
+from winnow.study.vocabulary import AXES, KEYS, RUNTIMES
 
 
 @pytest.fixture(scope="module")

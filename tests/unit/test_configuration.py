@@ -37,20 +37,8 @@ from winnow.config.settings import (
 )
 from winnow.errors import WinnowError
 from winnow.study.recipe import Recipe
-from winnow.study.vocabulary import (
-    CORRECTIONS,
-    CRITERIA,
-    GRANULARITIES,
-    METHODS,
-    OBSERVERS,
-    OVERFLOWS,
-    REWINDS,
-    ROUNDINGS,
-    RUNTIMES,
-    SCOPES,
-    SHUFFLES,
-    STRUCTURES,
-)
+from winnow.study.recipe_axes import CORRECTIONS, GRANULARITIES, OBSERVERS, OVERFLOWS, ROUNDINGS
+from winnow.study.vocabulary import CRITERIA, METHODS, REWINDS, RUNTIMES, SCOPES, SHUFFLES, STRUCTURES
 
 SHIPPED = sorted((REPOSITORY / "config").glob("*.yaml"))
 

@@ -13,11 +13,16 @@ from winnow.check.trial import quantization
 from winnow.config import choices
 from winnow.errors import WinnowError
 from winnow.results.wording import pruning_words
-from winnow.study import vocabulary
+from winnow.study import recipe_axes, vocabulary
 from winnow.study.vocabulary import CRITERIA, PRECISIONS, REWINDS, RUNTIMES, SCOPES, SCORED, SHUFFLES, STRUCTURES
 from winnow.study.words import Words
 
-TABLES = [table for module in (vocabulary, choices) for table in vars(module).values() if isinstance(table, Words)]
+TABLES = [
+    table
+    for module in (vocabulary, recipe_axes, choices)
+    for table in vars(module).values()
+    if isinstance(table, Words)
+]
 WORDS = [pytest.param(table, name, id=f"{table.kind}: {name}") for table in TABLES for name in table]
 RULES = "".join(path.read_text() for path in (REPOSITORY / "workflow/rules").glob("*.smk"))
 COMBINATIONS = list(itertools.product(CRITERIA, SCOPES, STRUCTURES, [*REWINDS, "epoch2"], SHUFFLES))

@@ -160,8 +160,8 @@ def test_a_precision_more_is_checked_before_it_is_trained_and_trains_nothing_aga
     project.configure(quantization=few | {"methods": ["ptq", "qat"]}, training=small)
     assert project.planned() == {"train_quantized": 1, "evaluate": 1, "benchmark": 1} | REPORT
     project.run(f"{RUN}/qat/model.onnx")
-    log = (project.root / "results/tiny/logs/train_quantized/digits/lenet5/seed0/dense.log").read_text()
-    assert "digits/lenet5/seed0/dense, qat: works" in log
+    log = (project.root / "results/tiny/logs/train_quantized/digits/lenet5/seed0/dense/qat.log").read_text()
+    assert "digits/lenet5/seed0/dense/qat, qat: works" in log
 
 
 def test_what_will_not_work_stops_a_study_before_it_trains(project):

@@ -14,18 +14,13 @@ from winnow.results.not_measured import Missing
 from winnow.results.numbers import plain, three_digits
 from winnow.results.over_seeds import combinations
 from winnow.results.timed import Timed, timed_configurations
+from winnow.study.recipe_axes import CORRECTIONS, GRANULARITIES, OBSERVERS, OVERFLOWS, RECIPE_AXES, ROUNDINGS
 from winnow.study.vocabulary import (
-    CORRECTIONS,
     CRITERIA,
     DENSE,
-    GRANULARITIES,
     NONE,
-    OBSERVERS,
-    OVERFLOWS,
     PRECISIONS,
-    RECIPE_AXES,
     REWINDS,
-    ROUNDINGS,
     SCOPES,
     SHUFFLES,
     STRUCTURES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,14 +21,14 @@ from winnow.deploy.operations import count_operations
 from winnow.deploy.runtimes import Network, failures, shipping
 from winnow.errors import WinnowError
 from winnow.measure import metrics
-from winnow.measure.counterpart import check_deviation, compare_with_float
+from winnow.measure.counterpart import check_deviation, compare_with_float, demands
 from winnow.measure.layer_noise import layer_sqnr
 from winnow.study.identity import Identity
 from winnow.study.quality import Coverage, InRuntime, Quality, Quantization, Tolerance
 from winnow.study.recipe import Recipe
 from winnow.study.sparsity import Sparsity
 from winnow.study.training import Training
-from winnow.study.vocabulary import FP32, FULL_BITS, PRECISIONS, RUNTIMES, SCORED
+from winnow.study.vocabulary import FP32, PRECISIONS, RUNTIMES, SCORED
 
 log = logging.getLogger(__name__)
 _BATCH = 250
@@ -65,11 +65,6 @@ class Origin:
     pruning: Sparsity | None
     recipe: Recipe | None
 
-    @property
-    def weight_bits(self) -> int:
-        """Return how many bits the levels of its int8 tensors fit into."""
-        return self.recipe.weight_bits if self.recipe else FULL_BITS
-
 
 def evaluate(
     files: Files,
@@ -92,7 +87,7 @@ def evaluate(
     """
     failed = failures(files.path)
     runs = [name for name in SCORED if name not in failed]
-    bounds = _demands(bounds, origin.recipe)
+    bounds = demands(bounds, origin.recipe)
     coverage = _coverage(files, data.task.shape, run, identity.precision, bounds, runs)
     network = shipping(SCORED[0]).load(files.path, threads)
     test, validation = (Split.of(data, name, torch.device("cpu")) for name in ("test", "validation"))
@@ -127,20 +122,11 @@ def evaluate(
         quantization=quantization,
         runtimes=runtimes,
         coverage=coverage,
-        size=metrics.file_sizes(files.path, origin.state_dict_bytes, origin.weight_bits),
+        size=metrics.file_sizes(files.path, origin.state_dict_bytes, origin.recipe),
         training=origin.training,
         pruning=origin.pruning,
         quantized_by=origin.recipe,
     )
-
-
-def _demands(bounds: BoundsSettings, recipe: Recipe | None) -> BoundsSettings:
-    """Return what a network must reach: what its recipe gives up on purpose is measured, and no mistake."""
-    if recipe and recipe.keep_float:
-        bounds = replace(bounds, min_integer_macs=0.0)
-    if recipe and recipe.fewer_levels:
-        bounds = replace(bounds, min_sqnr_db=float("-inf"), min_agreement=0.0)
-    return bounds
 
 
 def _quantization(

@@ -14,6 +14,7 @@ from winnow.config.choices import OBJECTIVES
 from winnow.config.recommend import RecommendSettings
 from winnow.report.blocks import Block, Bullets, Heading, Table, Text
 from winnow.report.findings import findings, ship_text
+from winnow.report.grids import numbered, pruning_line, recipes_line
 from winnow.report.model_card import dense_beside, reasons
 from winnow.results.columns import METRICS, TIMED
 from winnow.results.numbers import counted, listed, percent
@@ -21,7 +22,7 @@ from winnow.results.timed import estimated
 from winnow.study.artifacts import networks
 from winnow.study.check import Check
 from winnow.study.status import FAILED, STARTED, WAITING, Absent
-from winnow.study.vocabulary import DENSE, FP32, IMPORTED, PRECISIONS
+from winnow.study.vocabulary import DENSE, FP32, IMPORTED
 
 _FORMS = 6  # of the dense network beside what is shipped
 _NAMED = 6  # recipes in a sentence; more are counted
@@ -147,10 +148,10 @@ def _run(outcome: Outcome) -> Iterator[Block]:
         "networks": ", ".join(_with_weights(study, model) for model in study["models"]),
         "seeds": ", ".join(map(str, study["seeds"])),
         "training": " / ".join(f"{epochs} epochs" if epochs else "as imported" for epochs in dict.fromkeys(training)),
-        "quantization": _recipes(study),
-        "pruning": _axes(study),
+        "quantization": recipes_line(study),
+        "pruning": pruning_line(study),
         "latency": f"median in {', '.join(study['benchmark']['runtimes'])}; batch "
-        f"{listed(study['benchmark']['batch_sizes'])}; {_numbered(threads, 'thread')}",
+        f"{listed(study['benchmark']['batch_sizes'])}; {numbered(threads, 'thread')}",
     }
     if len(results):
         last = results[results["run"] == DENSE]
@@ -170,38 +171,6 @@ def _with_weights(study: Mapping[str, Any], model: str) -> str:
     """Return a model with the weights that it begins with, if it was trained elsewhere."""
     files = study["imports"].get(model)
     return f"{model} (weights: {files[IMPORTED]['weights']})" if files else model
-
-
-def _recipes(study: Mapping[str, Any]) -> str:
-    methods: dict[str, list[str]] = {}
-    for slug, recipe in study["recipes"].items():
-        methods.setdefault(recipe["method"], []).append(slug)
-    parts = [
-        f"{method}: {PRECISIONS[method].meaning}" + ("" if slugs == [method] else f"; as {listed(slugs)}")
-        for method, slugs in methods.items()
-    ]
-    return "; ".join(parts) or "none"
-
-
-def _axes(study: Mapping[str, Any]) -> str:
-    if not study["strategies"]:
-        return "none"
-    values = {
-        axis: {str(s[axis]) for s in study["strategies"].values()} for axis in ("criterion", "structure", "rewind")
-    }
-    ratios = sorted({strategy["ratio"] for strategy in study["strategies"].values()})
-    rounds = sorted({strategy["rounds"] for strategy in study["strategies"].values()})
-    return (
-        f"criterion {listed(sorted(values['criterion']))}; {listed(sorted(values['structure']))}; "
-        f"{listed([f'{100 * ratio:g} %' for ratio in ratios])} removed; "
-        f"{_numbered(rounds, 'round')}; rewind {listed(sorted(values['rewind']))}; "
-        f"of {listed(sorted({model for _, model in study['pruned']}))}"
-    )
-
-
-def _numbered(values: Sequence[int], word: str) -> str:
-    """Return e.g. `1 round`, `1 and 3 rounds`."""
-    return f"{listed(values)} {word if list(values) == [1] else word + 's'}"
 
 
 def _values(results: pd.DataFrame, column: str) -> str:

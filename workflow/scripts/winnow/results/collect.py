@@ -14,9 +14,10 @@ from winnow.results.timed import Timed, timed_configurations
 from winnow.study.identity import Identity
 from winnow.study.quality import Quality
 from winnow.study.recipe import Recipe
+from winnow.study.recipe_axes import RECIPE_AXES
 from winnow.study.sparsity import Sparsity
 from winnow.study.speed import Speed
-from winnow.study.vocabulary import AXES, DENSE, KEYS, RECIPE_AXES, RUNTIMES, SCORED
+from winnow.study.vocabulary import AXES, DENSE, KEYS, RUNTIMES, SCORED
 
 _MB = 2**20
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from winnow.files import write_text
 from winnow.results.columns import FACTS, METRICS, TIMED
 from winnow.results.metric import Metric
-from winnow.study.vocabulary import AXES, KEYS, RECIPE_AXES
+from winnow.study.recipe_axes import RECIPE_AXES
+from winnow.study.vocabulary import AXES, KEYS
 
 GUIDE = Path(__file__).resolve().parents[4] / "results" / "README.md"
 _WHERE = "<runtime>_b<batch>_t<threads>"

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from winnow.study.vocabulary import AXES, RECIPE_AXES
+from winnow.study.recipe_axes import RECIPE_AXES
+from winnow.study.vocabulary import AXES
 
 NETWORK = ["dataset", "model"]
 COMBINATION = [*NETWORK, "run", "recipe", "precision"]

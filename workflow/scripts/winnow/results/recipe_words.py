@@ -9,17 +9,8 @@ import pandas as pd
 
 from winnow.results.numbers import counted, plain
 from winnow.study.recipe import Recipe
-from winnow.study.vocabulary import (
-    AUTO,
-    CORRECTIONS,
-    FP32,
-    FULL_BITS,
-    GRANULARITIES,
-    OBSERVERS,
-    OVERFLOWS,
-    PRECISIONS,
-    ROUNDINGS,
-)
+from winnow.study.recipe_axes import AUTO, CORRECTIONS, FULL_BITS, GRANULARITIES, OBSERVERS, OVERFLOWS, ROUNDINGS
+from winnow.study.vocabulary import FP32, PRECISIONS
 
 FEWER_BITS = (
     f"Weights and activations of fewer than {FULL_BITS} bits are fewer levels of int8: their accuracy is real, their "

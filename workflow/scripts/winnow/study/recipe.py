@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from winnow.study.vocabulary import FULL_BITS, PRECISIONS
+from winnow.study.recipe_axes import FULL_BITS
+from winnow.study.vocabulary import PRECISIONS
 
 
 @dataclass(frozen=True)

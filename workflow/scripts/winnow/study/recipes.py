@@ -12,7 +12,8 @@ from itertools import product
 from typing import Any
 
 from winnow.study.recipe import Recipe
-from winnow.study.vocabulary import FP32, PRECISIONS, RECIPE_AXES
+from winnow.study.recipe_axes import RECIPE_AXES
+from winnow.study.vocabulary import FP32, PRECISIONS
 
 Entry = Mapping[str, Sequence[Any]]
 """Values by `method` and by some of RECIPE_AXES."""

@@ -9,25 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from winnow.study.words import Choice, Words
+from winnow.study.recipe_axes import RECIPE_AXES
+from winnow.study.words import NONE, Choice, Words
 
 KEYS = ("dataset", "model", "seed", "run", "recipe", "precision")
 """What identifies a network of a study, and in which numbers it computes: the first columns of every tidy table."""
 AXES = ("criterion", "scope", "structure", "ratio", "rounds", "rewind", "shuffle")
 """What a pruning strategy is a combination of."""
-RECIPE_AXES = (
-    *("observer", "calibration_samples", "weight_bits", "activation_bits", "weights"),
-    *("correction", "rounding", "keep_float", "overflow"),
-)
-"""What a recipe of quantization is a combination of, beside its method."""
 DENSE = "dense"
 """The run that is not pruned."""
 IMPORTED, INITIAL = "imported", "initial"
 """Weights from elsewhere, by the names of their files: to begin with, and what their training began with."""
-NONE, AUTO = "none", "auto"
-"""The value of an axis that asks for nothing, and of one that is left to Winnow."""
-FULL_BITS = 8
-"""Of int8: what fewer bits are a part of."""
 
 
 @dataclass(frozen=True)
@@ -116,34 +108,6 @@ PRECISIONS = Words(
     ),
 )
 METHODS = tuple(name for name, precision in PRECISIONS.items() if precision.method)
-OBSERVERS = Words(
-    "observer",
-    Choice("histogram", "least expected error"),
-    Choice("minmax", "all that was seen"),
-    Choice("percentile", "all but the rarest values"),
-    Choice("entropy", "least change of the distribution"),
-)
-GRANULARITIES = Words(
-    "granularity of weights",
-    Choice("per_channel", "one scale for each output channel"),
-    Choice("per_tensor", "one scale for a layer"),
-)
-CORRECTIONS = Words(
-    "correction",
-    Choice(NONE, ""),
-    Choice("bias", "the mean error of each channel is taken from its bias"),
-    Choice("equalization", "ranges of neighbouring layers are made alike first"),
-)
-ROUNDINGS = Words(
-    "rounding",
-    Choice("nearest", "to the nearest level"),
-    Choice("adaround", "up or down, whichever keeps the layer's output (AdaRound)"),
-)
-OVERFLOWS = Words(
-    "overflow",
-    Choice("fast", "8-bit weights, right on processors with VNNI"),
-    Choice("safe", "7-bit weights where two products could exceed 16 bits, right on every processor"),
-)
 
 
 @dataclass(frozen=True)

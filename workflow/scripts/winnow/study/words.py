@@ -22,6 +22,9 @@ class Word(Protocol):
     def name(self) -> str: ...
 
 
+NONE = "none"
+"""The value of an axis that asks for nothing."""
+
 W = TypeVar("W", bound=Word)
 
 

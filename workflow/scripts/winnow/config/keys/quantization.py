@@ -9,19 +9,9 @@ from winnow.config.keys.kinds import OneOf, Real, Whole
 from winnow.config.keys.section import OneOrMore, Section, key
 from winnow.config.keys.training import Arithmetic, Epochs, Milestones, Rate, Schedule, Warmup
 from winnow.study.recipe import Recipe
+from winnow.study.recipe_axes import AUTO, CORRECTIONS, FULL_BITS, GRANULARITIES, OBSERVERS, OVERFLOWS, ROUNDINGS
 from winnow.study.recipes import expand
-from winnow.study.vocabulary import (
-    AUTO,
-    CORRECTIONS,
-    FULL_BITS,
-    GRANULARITIES,
-    METHODS,
-    OBSERVERS,
-    OVERFLOWS,
-    PRECISIONS,
-    PTQ,
-    ROUNDINGS,
-)
+from winnow.study.vocabulary import METHODS, PRECISIONS, PTQ
 
 Method = Annotated[str, OneOf({name: PRECISIONS[name] for name in METHODS})]
 Observer = Annotated[str, OneOf(OBSERVERS)]
