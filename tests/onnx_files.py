@@ -51,7 +51,7 @@ def exported(network: type[nn.Module], data: ImageDataset, path: Path, kind: str
     torch.manual_seed(0)
     model = network().eval()
     if kind == "ptq":
-        model = quantize_static(model, calibration_batches(data, 32), Recipe("ptq", observer="minmax"))
+        model = quantize_static(model, calibration_batches(data, 32), Recipe("ptq", "minmax"))
     export_checked(model, data, path, run=kind, integer=kind == "ptq")
     return path
 

@@ -102,7 +102,7 @@ class Gauntlet:
     @cached_property
     def dynamic(self) -> Artifact:
         path = self.folder / "dynamic.onnx"
-        quantize_dynamic(self.fp32.path, path)
+        quantize_dynamic(self.fp32.path, path, Recipe("dynamic"))
         return Artifact(path, self.trained, self.trained)
 
     @cached_property
@@ -112,7 +112,7 @@ class Gauntlet:
     @cached_property
     def qat(self) -> Artifact:
         settings = QatSettings(freeze_observers_epoch=2, freeze_batchnorm_epoch=3, training=training_settings())
-        aware = AwareTraining(self.trained, self.images[:BATCH], settings)
+        aware = AwareTraining(self.trained, self.images[:BATCH], settings, Recipe("qat"))
         trainee = aware.trainee
         optimizer = torch.optim.AdamW(trainee.model.parameters(), lr=0.0003)
         for epoch in range(3):

@@ -53,7 +53,7 @@ def files(data, tmp_path_factory):
     model = build_model(model_settings("lenet5"), data.task, seed=0).eval()
     paths = {kind: folder / f"{kind}.onnx" for kind in ("fp32", "dynamic", "ptq")}
     export_checked(model, data, paths["fp32"], run="r", integer=False)
-    quantize_dynamic(paths["fp32"], paths["dynamic"])
+    quantize_dynamic(paths["fp32"], paths["dynamic"], Recipe("dynamic"))
     quantized = quantize_static(model, calibration_batches(data, 64), Recipe("ptq"))
     export_checked(quantized, data, paths["ptq"], run="r", integer=True)
     return paths
@@ -265,7 +265,7 @@ def operators(path):
 def test_the_memory_format_of_training_does_not_reach_a_file(network, tmp_path):
     data = colored()
     model = network().eval()
-    quantized = quantize_static(model, calibration_batches(data, 32), Recipe("ptq", observer="minmax"))
+    quantized = quantize_static(model, calibration_batches(data, 32), Recipe("ptq", "minmax"))
     for kind, module in (("fp32", model), ("ptq", quantized)):
         export_checked(module, data, tmp_path / "contiguous.onnx", run="r", integer=kind == "ptq")
         module.to(memory_format=torch.channels_last)

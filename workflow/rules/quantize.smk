@@ -16,6 +16,7 @@ rule quantize_dynamic:
         mem_mb=growing(4000),
         runtime=growing(15),
     params:
+        recipe=recipe_of,
         source=lambda wildcards: source_digest("quantize_dynamic"),
     script:
         "../scripts/quantize_dynamic.py"

@@ -23,7 +23,7 @@ with job(snakemake) as label:
     ensure_checked(files.checked, request, data, label, files.imported or None)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, files.weights)
     masks = load_masks(files.masks) if files.masks else None
-    aware = AwareTraining(model, example_images(data), settings, masks, built(Recipe, snakemake.params.recipe))
+    aware = AwareTraining(model, example_images(data), settings, built(Recipe, snakemake.params.recipe), masks)
     run = training_job(snakemake, label, [files.data, files.weights, *([files.masks] if masks else [])])
     record = train(aware.trainee, data, settings.training, run)
     aware.check(label)

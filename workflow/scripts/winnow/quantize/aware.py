@@ -19,7 +19,6 @@ from winnow.quantize.int8 import Plan, plan_of
 from winnow.quantize.lowering import lowered
 from winnow.quantize.ranges import ActivationQuantizer, fake_quantized_weight
 from winnow.study.recipe import Recipe
-from winnow.study.vocabulary import QAT
 from winnow.train.loop import Trainee
 
 _PREFIX = "round_"
@@ -32,21 +31,17 @@ class AwareTraining:
         model: the trained fp32 network; it is not changed.
         example: float32 [N, C, H, W], N >= 2.
         settings: from which epoch on (1-based) ranges, and the statistics of batch norm, stay as they are.
+        recipe: how finely weights and activations are rounded.
         masks: weights that stay zero, by the names they have in `model`; capturing keeps the names.
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        example: Tensor,
-        settings: QatSettings,
-        masks: Masks | None = None,
-        recipe: Recipe | None = None,
+        self, model: nn.Module, example: Tensor, settings: QatSettings, recipe: Recipe, masks: Masks | None = None
     ) -> None:
         self._captured = captured(model, example)
         self._plan = plan_of(self._captured)
         self.model, self._quantizers = _with_quantizers(self._captured, self._plan)
-        self._settings, self._recipe = settings, recipe or Recipe(QAT)
+        self._settings, self._recipe = settings, recipe
         self._masks = masks or Masks({})
         self._ranges_frozen = self._norms_frozen = False
 

@@ -79,6 +79,7 @@ PRECISIONS = Words(
         hatch="////",
         dashes=(4, 1.5),
         static=False,
+        axes=("weights", "overflow"),
         trial="winnow.check.dynamic",
     ),
     Precision(
