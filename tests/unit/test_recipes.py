@@ -5,18 +5,31 @@ import re
 
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 
 import records
 from samples import REPOSITORY
 from studies import configuration, tables, write_study
+from winnow.analysis.parallel import coordinates, parallel_data
+from winnow.analysis.recommendation import as_record, recommend
 from winnow.config.check_request import check_request
+from winnow.config.recommend import RecommendSettings
 from winnow.config.resolve import resolve
 from winnow.config.settings import CheckSettings, built
 from winnow.errors import WinnowError
+from winnow.figures.layer_sqnr import layer_sqnr
+from winnow.figures.looks import recipe_looks
+from winnow.figures.quantization_bars import quantization_bars
+from winnow.figures.style import styled
+from winnow.figures.training_curves import training_curves
+from winnow.report.blocks import Table, to_markdown
+from winnow.report.findings import findings
 from winnow.report.pruning_table import pruning_table
 from winnow.report.quantization_table import quantization_table
+from winnow.report.start_page import Outcome, start_page
 from winnow.results.collect import collect
 from winnow.results.recipe_words import FEWER_BITS, axis_words, recipe_words
+from winnow.results.recipes import by_method, recipes_of
 from winnow.study import recipe_axes
 from winnow.study.artifacts import networks
 from winnow.study.recipe import Recipe
@@ -241,6 +254,58 @@ def test_results_say_how_each_network_was_quantized_and_compare_it_with_its_like
     assert row["top1_change"] == pytest.approx(row["top1"] - dense.loc[row["seed"], "top1"])
     assert results[results["precision"] == "fp32"][list(RECIPE_AXES)].isna().all(axis=None)
     assert results[results["precision"] == "qat"]["observer"].isna().all()
+
+
+def test_figures_of_many_recipes_tell_them_apart_by_method(grid):
+    found = tables(*grid)
+    recipes = recipes_of(found.results)
+    assert list(by_method(recipes)) == list(PRECISIONS)
+    with styled():
+        bars = quantization_bars(found.results)
+        panels = [axes for axes in bars.axes if axes.get_visible()]
+        assert len(panels) == 4
+        for axes in panels:
+            assert [label.get_text() for label in axes.get_yticklabels()] == list(recipes)
+            colors = [bar.get_facecolor() for container in axes.containers for bar in container]
+            assert colors == [to_rgba(word.color) for word in recipes.values()]
+        lines = layer_sqnr(found.layers)
+        assert [axes.get_legend().get_title().get_text() for axes in lines.axes] == ["dynamic", "ptq", "qat"]
+        shown = [text.get_text() for axes in lines.axes for text in axes.get_legend().texts]
+        assert shown == [recipe for recipe in recipes if recipe != "fp32"]
+        assert training_curves(found.history).axes[0].get_legend().texts[0].get_text() == "fp32"
+    looks = recipe_looks(found.results)
+    alike = [[looks.markers[name] for name in names[:8]] for names in by_method(recipes).values()]
+    assert all(len(set(markers)) == len(markers) for markers in alike)
+
+
+def test_coordinates_have_the_axes_that_vary(grid):
+    root, study = grid
+    settings = RecommendSettings.of(study["recommend"])
+    everything = parallel_data(tables(root, study).results, settings)
+    axes = {axis.column: axis.choices for axis in coordinates(everything, everything)}
+    assert axes["weight_bits"] == ("-", "3", "4", "6", "8")
+    assert axes["observer"] == ("-", "histogram", "minmax")
+    assert axes["overflow"] == ("-", "fast", "safe")
+    assert "calibration_samples" not in axes
+    assert "keep_float" not in axes
+
+
+def test_the_report_says_the_best_of_each_method_and_counts_the_recipes(grid):
+    root, study = grid
+    results = tables(root, study).results
+    settings = RecommendSettings.of(study["recommend"])
+    (found,) = [text for text in findings(results, settings) if "without pruning" in text]
+    assert "the most accurate of 18 recipes of ptq, `ptq" in found
+    chosen = recommend(results, settings)
+    page = start_page(Outcome(study, results, chosen, []))
+    text = to_markdown("t", page)
+    assert "quantized (24 recipes)" in text
+    assert re.search(r"ptq: int8 weights and activations, .*; as ptq, ptq-", text)
+    (table,) = [block for block in page if isinstance(block, Table) and "within limits" in block.frame]
+    assert len(table.frame) <= 1 + 1 + 6 + 3
+    assert {(judged.run, judged.recipe) for judged in as_record(chosen, settings).choices[0].candidates} == {
+        (network.run, network.recipe) for network in networks(study)
+    }
 
 
 def test_what_is_of_8_bits_has_no_other_size(tmp_path):

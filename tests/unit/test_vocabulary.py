@@ -15,7 +15,7 @@ from winnow.errors import WinnowError
 from winnow.results.wording import pruning_words
 from winnow.study import recipe_axes, vocabulary
 from winnow.study.vocabulary import CRITERIA, PRECISIONS, REWINDS, RUNTIMES, SCOPES, SCORED, SHUFFLES, STRUCTURES
-from winnow.study.words import Words
+from winnow.study.words import NONE, Words
 
 TABLES = [
     table
@@ -37,7 +37,7 @@ def phrases(word) -> list[str]:
 def test_every_word_has_a_phrase_and_a_line_in_the_guide(table, name):
     guide = (REPOSITORY / "config/README.md").read_text()
     assert f"`{name}`" in guide
-    assert any(phrases(table[name])) or name == vocabulary.NONE
+    assert any(phrases(table[name])) or name == NONE
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)

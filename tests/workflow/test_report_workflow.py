@@ -112,7 +112,7 @@ def test_the_live_view_says_that_a_network_failed_and_why(study):
     study.configure(quantization={"ptq": {"calibration_samples": 32}, "qat": {"epochs": 1, "lr": 1e30}})
     output = study.run(*ONE_THREAD, fails=True)
     text = live(study)
-    log = (study.root / STUDY / "logs/train_quantized/digits/lenet5/seed0/dense.log").read_text()
+    log = (study.root / STUDY / "logs/train_quantized/digits/lenet5/seed0/dense/qat.log").read_text()
     error = log.splitlines()[-1]
     assert error in output
     assert "1 network failed:" in text

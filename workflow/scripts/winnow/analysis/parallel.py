@@ -18,7 +18,6 @@ from winnow.study.recipe_axes import CORRECTIONS, GRANULARITIES, OBSERVERS, OVER
 from winnow.study.vocabulary import (
     CRITERIA,
     DENSE,
-    NONE,
     PRECISIONS,
     REWINDS,
     SCOPES,
@@ -27,6 +26,7 @@ from winnow.study.vocabulary import (
     criterion,
     rewinding,
 )
+from winnow.study.words import NONE
 
 VIEWS = {
     "lowest": "lowest accuracy",

@@ -169,6 +169,6 @@ def _remarks(table: pd.DataFrame, results: pd.DataFrame) -> Iterator[str]:
         )
     if fewer_bits(results[results["run"] == DENSE]):
         yield FEWER_BITS
-    for row in table[table["mean"].isna()].itertuples():
-        name = row.method if row.recipe in PRECISIONS else row.recipe
-        yield f"{row.model}, {row.dataset} {name}: {row.metric}: {row.text}."
+    for row in table[table["mean"].isna()].to_dict("records"):
+        name = row["method"] if row["recipe"] in PRECISIONS else row["recipe"]
+        yield f"{row['model']}, {row['dataset']} {name}: {row['metric']}: {row['text']}."

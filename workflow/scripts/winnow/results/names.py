@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from winnow.results.numbers import plain
-from winnow.study.vocabulary import AXES, DENSE, NONE
+from winnow.study.vocabulary import AXES, DENSE
+from winnow.study.words import NONE
 
 
 def short_names(table: pd.DataFrame) -> pd.Series:
