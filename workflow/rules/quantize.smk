@@ -51,6 +51,7 @@ rule train_quantized:
         record=f"{RUN}/training.json",
         masks=masks_of,
         imported=imported,
+        teacher=teacher_of(qat_of),
     output:
         onnx=f"{RUN}/qat/model.onnx",
         float=f"{RUN}/qat/float.onnx",
@@ -72,6 +73,6 @@ rule train_quantized:
         model=lookup(dpath="{model}", within=STUDY.models),
         qat=lookup(dpath="{model}", within=STUDY.qat),
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=lambda wildcards: source_digest("train_quantized"),
+        source=source_of_later_training("train_quantized", qat_of),
     script:
         "../scripts/train_quantized.py"

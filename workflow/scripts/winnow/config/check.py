@@ -17,7 +17,7 @@ from winnow.config.keys.training import Training
 from winnow.config.overrides import LOOKED_UP, SHIPPED_IN, qat_of, recommend_of, rewind_epochs, training_of
 from winnow.errors import WinnowError
 from winnow.study.grid import criterion_slug, expand, ratio_slug, unused_exclusions
-from winnow.study.vocabulary import AXES, PTQ, QAT, criterion
+from winnow.study.vocabulary import AXES, NONE, PTQ, QAT, criterion
 
 S = TypeVar("S")
 _MOST_STRATEGIES = 20_000
@@ -65,8 +65,9 @@ def _conflicts(config: Configuration) -> Iterator[str]:
         training = training_of(config, name)
         yield from _schedule_conflicts(f"training of {name}", training)
         yield from _late(f"training of {name}", "rewind_epochs", config.training.rewind_epochs, training.epochs)
+        yield from _batch_conflicts(f"training of {name}", training)
         if QAT in config.quantization.methods:
-            yield from _schedule_conflicts(f"quantization.qat of {name}", qat_of(config, name))
+            yield from _qat_conflicts(f"quantization.qat of {name}", qat_of(config, name))
     yield from weights_conflicts(config)
     for name, dataset in config.datasets.items():
         yield from _size_conflicts(name, dataset, config)
@@ -108,6 +109,28 @@ def _schedule_conflicts(where: str, training: Training | Qat) -> Iterator[str]:
     yield from _late(where, "milestones", training.milestones if dropped else (), epochs)
 
 
+def _batch_conflicts(where: str, training: Training) -> Iterator[str]:
+    if training.accumulate > 1 and 2 * training.accumulate > training.batch_size:
+        yield (
+            f"{where}: accumulate {training.accumulate} leaves less than 2 images of batch_size {training.batch_size} "
+            "in each part; lower it"
+        )
+    padded = training.crop_padding and "crop_padding" in training.model_fields_set
+    if padded and training.resized_crop is not None:
+        yield f"{where} has both crop_padding and resized_crop, which are two ways to crop; keep one"
+
+
+def _qat_conflicts(where: str, qat: Qat) -> Iterator[str]:
+    yield from _schedule_conflicts(where, qat)
+    for key in ("freeze_observers_epoch", "freeze_batchnorm_epoch"):
+        epoch = getattr(qat, key)
+        if epoch is not None and epoch > qat.epochs:
+            yield (
+                f"{where}: {key} is {epoch}, but training ends after epoch {qat.epochs} and nothing would freeze; "
+                "lower it, or leave it out"
+            )
+
+
 def _late(where: str, key: str, listed: Sequence[float], epochs: int) -> Iterator[str]:
     if late := [epoch for epoch in listed if epoch > epochs]:
         yield f"{where}: {key} lists {late[0]}, but training ends after epoch {epochs}"
@@ -141,6 +164,7 @@ def _pruning_conflicts(config: Configuration, pruning: Pruning) -> Iterator[str]
     yield from _slug_conflicts("ratio", pruning.ratio, ratio_slug)
     yield from _exclusion_conflicts(pruning)
     yield from _density_conflicts(pruning)
+    yield from _distill_conflicts(pruning)
     if any(criterion(name).gradient for name in pruning.criterion):
         for name in pruning.chosen("datasets", config.datasets):
             wanted = pruning.calibration_samples
@@ -178,6 +202,11 @@ def _density_conflicts(pruning: Pruning) -> Iterator[str]:
     ratio, least = max(pruning.ratio), pruning.min_density
     if ratio + least > 1 + _ROUNDING:
         yield f"pruning.min_density {least:g} keeps more of each layer than pruning.ratio {ratio:g} leaves; lower one"
+
+
+def _distill_conflicts(pruning: Pruning) -> Iterator[str]:
+    if pruning.retrain.distill.weight and pruning.rewind == (NONE,) and pruning.retrain.epochs == 0:
+        yield "pruning.retrain.distill has no effect with epochs: 0; remove it, or train for some"
 
 
 def _exclusion_conflicts(pruning: Pruning) -> Iterator[str]:

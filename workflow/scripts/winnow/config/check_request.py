@@ -44,13 +44,13 @@ def check_request(study: Study, dataset: str, model: str) -> dict[str, Any]:
         "methods": study.methods,
         "min_integer_macs": study.bounds["min_integer_macs"],
         "ptq": study.ptq,
-        "qat": aware | {"training": aware["training"] | _ONE_STEP, **_NEVER_FROZEN} if QAT in study.methods else None,
+        "qat": aware | {"training": aware["training"] | _ONE_STEP, **_QAT_STEP} if QAT in study.methods else None,
         "strategies": _strategies(study.strategies) if pruned else [],
         "pruning": study.pruning if pruned else None,
     }
 
 
-_NEVER_FROZEN = {"freeze_observers_epoch": 2, "freeze_batchnorm_epoch": 2}
+_QAT_STEP = {"freeze_observers_epoch": 2, "freeze_batchnorm_epoch": 2, "distill": None}
 
 
 def _strategies(strategies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 from winnow.config.choices import APPLY_TO, OBSERVERS
 from winnow.config.keys.kinds import OneOf, Real, Whole
 from winnow.config.keys.section import Section, key
-from winnow.config.keys.training import Arithmetic, Epochs, Milestones, Rate, Schedule, Warmup
+from winnow.config.keys.training import Arithmetic, Distill, Epochs, Milestones, Rate, Schedule, Warmup
 from winnow.study.vocabulary import METHODS, PRECISIONS
 
 
@@ -35,6 +35,7 @@ class Qat(Section):
     freeze_batchnorm_epoch: Annotated[int | None, Whole(at_least=1, at_most=100_000, unit="epoch")] = key(
         "from which on, counted from 1, batch-norm statistics stay", None, null="after two thirds", example=4
     )
+    distill: Distill = key("what is learned from the dense network", Distill(), example={"weight": 0.5})
 
 
 class Quantization(Section):
