@@ -39,7 +39,7 @@ SHAPE = (3, 32, 32)
 
 
 def qat_settings(**changes) -> QatSettings:
-    values = {"freeze_observers_epoch": 2, "freeze_batchnorm_epoch": 3}
+    values = {"freeze_observers_epoch": 2, "freeze_batchnorm_epoch": 3, "distill": None}
     return QatSettings(**values | {"training": training_settings(**changes)})
 
 

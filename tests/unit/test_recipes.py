@@ -15,7 +15,8 @@ from winnow.analysis.recommendation import as_record, recommend
 from winnow.config.check_request import check_request
 from winnow.config.recommend import RecommendSettings
 from winnow.config.resolve import resolve
-from winnow.config.settings import CheckSettings, built
+from winnow.config.settings import CheckSettings
+from winnow.config.typed import built
 from winnow.errors import WinnowError
 from winnow.figures.layer_sqnr import layer_sqnr
 from winnow.figures.looks import recipe_looks
@@ -54,6 +55,7 @@ VALUES = {
     "rounding": list(recipe_axes.ROUNDINGS),
     "keep_float": [0, 1, 12, recipe_axes.AUTO],
     "overflow": list(recipe_axes.OVERFLOWS),
+    "distill": [0, 0.5, 1],
 }
 
 
@@ -85,6 +87,8 @@ def test_a_name_tells_where_a_recipe_differs_from_the_default():
     assert slugs({"method": "ptq"} | every) == ["ptq-percentile-n256-w4a6-tensor-bias-adaround-keep2-safe"]
     assert slugs({"method": "qat", "activation_bits": 4, "weight_bits": 8}) == ["qat-a4"]
     assert slugs({"method": "ptq", "keep_float": "auto"}) == ["ptq-keepauto"]
+    assert slugs({"method": "qat", "distill": [0, 0.5]}) == ["qat", "qat-distill0.5"]
+    assert slugs({"method": "qat", "distill": [0, 0.5]}, qat={"distill": {"weight": 0.5}}) == ["qat", "qat-distill0"]
 
 
 def test_methods_and_recipes_stand_together_and_recipes_alone_are_all():
@@ -109,7 +113,7 @@ def test_what_leads_to_the_same_file_is_made_once():
 def test_names_of_different_recipes_differ_and_are_short_enough_for_a_path():
     default = Recipe("ptq", observer="minmax", calibration_samples=256)
     found = expand([{"method": ["dynamic", "ptq", "qat"]} | VALUES], default)
-    assert len(found) == len(set(found.values())) == 2 * 2 + 4 * 2 * 7 * 5 * 2 * 3 * 2 * 4 * 2 + 7 * 5 * 2 * 2
+    assert len(found) == len(set(found.values())) == 2 * 2 + 4 * 2 * 7 * 5 * 2 * 3 * 2 * 4 * 2 + 7 * 5 * 2 * 2 * 3
     assert {slug(recipe, default) for recipe in found.values()} == set(found)
     assert max(map(len, found)) < 80
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name) for name in found)
@@ -170,6 +174,26 @@ def test_more_files_than_can_be_planned_are_refused():
 def test_values_of_the_command_line_are_text_and_understood():
     given = {"method": "ptq", "weight_bits": ["8", "4"], "calibration_samples": "64", "keep_float": "1"}
     assert slugs(given) == ["ptq-n64-keep1", "ptq-n64-w4-keep1"]
+
+
+def test_a_recipe_that_chooses_no_distillation_has_that_of_the_network():
+    quantization = {"methods": ["qat"], "recipes": [{"method": "qat", "distill": [0, 0.5]}]}
+    quantization |= {"qat": {"distill": {"weight": 0.3}}}
+    models = {"lenet5": {}, "own": {"name": "lenet5", "qat": {"distill": {"weight": 0.7, "temperature": 2}}}}
+    study = resolve(configuration(pruning=None, models=models, quantization=quantization))
+    found = {
+        (model, slug): study.aware(model, recipe)["distill"]
+        for model in models
+        for slug, recipe in study.recipes.items()
+    }
+    assert found == {
+        ("lenet5", "qat"): {"temperature": 4, "weight": 0.3},
+        ("lenet5", "qat-distill0"): None,
+        ("lenet5", "qat-distill0.5"): {"temperature": 4, "weight": 0.5},
+        ("own", "qat"): {"temperature": 2, "weight": 0.7},
+        ("own", "qat-distill0"): None,
+        ("own", "qat-distill0.5"): {"temperature": 2, "weight": 0.5},
+    }
 
 
 def test_24_recipes_of_3_strategies_are_a_study_whose_files_are_apart():

@@ -15,9 +15,11 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from winnow.config import catalog
 from winnow.config.check_request import check_request
+from winnow.config.extras import extras
 from winnow.config.imports import check_imports
 from winnow.config.read import read
 from winnow.config.resolve import check_own_files, check_prepared, resolve
+from winnow.config.settings import DistillSettings, TrainingSettings
 from winnow.data.identity import images_digest
 from winnow.errors import WinnowError
 from winnow.figures.catalog import figures_of
@@ -219,8 +221,10 @@ def last_masks(wildcards):
 
 
 def last_record(wildcards):
-    """Nothing, if neither what was pruned nor where it goes back to is the work of a training."""
-    return f"{last_run(wildcards)}/training.json" if uses_training(strategy_of(wildcards)) else []
+    """Nothing, if neither what was pruned, nor where it goes back to, nor a teacher is the work of a training."""
+    if uses_training(strategy_of(wildcards)):
+        return f"{last_run(wildcards)}/training.json"
+    return f"{DENSE}/training.json" if retraining_of(wildcards)["distill"] else []
 
 
 def rewind_point(wildcards):
@@ -332,13 +336,45 @@ def source_of_images(wildcards):
 
 
 def source_of_network(script):
-    """The code that makes or trains a network, with that of its family; the user's own is in FACTORIES."""
+    """The code that makes a network, with that of its family; the user's own is in FACTORIES."""
+    return lambda wildcards: source_digest(script, *family_of(wildcards))
+
+
+def source_of_training(script):
+    """The code that makes and trains a network."""
 
     def source(wildcards):
-        name = STUDY.models[wildcards.model]["name"]
-        return source_digest(script, *([catalog.NETWORKS[name].module] if name else []))
+        training = TrainingSettings.of(STUDY.training[wildcards.model])
+        return source_digest(script, *family_of(wildcards), *extras(training))
 
     return source
+
+
+def source_of_later_training(script, settings):
+    """The code that trains a network once more, by settings that are a function of the wildcards."""
+
+    def source(wildcards):
+        values = settings(wildcards)
+        distill = values["distill"] and DistillSettings.of(values["distill"])
+        return source_digest(script, *extras(TrainingSettings.of(values["training"]), distill))
+
+    return source
+
+
+def family_of(wildcards):
+    """The module that builds a network, if it is a built-in one."""
+    name = STUDY.models[wildcards.model]["name"]
+    return [catalog.NETWORKS[name].module] if name else []
+
+
+def qat_of(wildcards):
+    """How a network is trained to be quantized by a recipe."""
+    return STUDY.aware(wildcards.model, recipe_of(wildcards))
+
+
+def teacher_of(settings):
+    """The dense network, where another one is to learn from it."""
+    return lambda wildcards: f"{DENSE}/weights.safetensors" if settings(wildcards)["distill"] else []
 
 
 def source_of_criterion(wildcards):

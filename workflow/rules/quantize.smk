@@ -56,6 +56,7 @@ rule train_quantized:
         record=f"{RUN}/training.json",
         masks=masks_of,
         imported=imported,
+        teacher=teacher_of(qat_of),
     output:
         onnx=f"{RUN}/{{recipe}}/model.onnx",
         float=f"{RUN}/{{recipe}}/float.onnx",
@@ -79,9 +80,9 @@ rule train_quantized:
             wildcards, recipes={wildcards.recipe: recipe_of(wildcards)}, strategies={}
         ),
         model=lookup(dpath="{model}", within=STUDY.models),
-        qat=lookup(dpath="{model}", within=STUDY.qat),
+        qat=qat_of,
         recipe=recipe_of,
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=lambda wildcards: source_digest("train_quantized"),
+        source=source_of_later_training("train_quantized", qat_of),
     script:
         "../scripts/train_quantized.py"

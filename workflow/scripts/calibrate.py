@@ -1,7 +1,8 @@
 """calibrate: trained weights + calibration images -> int8 model.onnx (post-training static)."""
 
 from adapter import Snakemake, job
-from winnow.config.settings import ModelSettings, built
+from winnow.config.settings import ModelSettings
+from winnow.config.typed import built
 from winnow.data.dataset import load_dataset
 from winnow.deploy.export import export_checked
 from winnow.models.build import load_model

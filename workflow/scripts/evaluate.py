@@ -1,7 +1,8 @@
 """evaluate: model.onnx -> quality.json, in the runtimes that ship."""
 
 from adapter import Snakemake, identity, job
-from winnow.config.settings import BoundsSettings, built
+from winnow.config.settings import BoundsSettings
+from winnow.config.typed import built
 from winnow.data.dataset import load_dataset
 from winnow.measure.quality import Files, Origin, evaluate
 from winnow.models.weights import state_bytes

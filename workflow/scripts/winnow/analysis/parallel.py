@@ -50,7 +50,7 @@ _TEXT: dict[
     "correction": ([*CORRECTIONS], CORRECTIONS.__getitem__),
     "rounding": ([*ROUNDINGS], ROUNDINGS.__getitem__),
     "overflow": ([*OVERFLOWS], OVERFLOWS.__getitem__),
-    **dict.fromkeys(("calibration_samples", "weight_bits", "activation_bits", "keep_float"), ([], str)),
+    **dict.fromkeys(("calibration_samples", "weight_bits", "activation_bits", "keep_float", "distill"), ([], str)),
 }
 _WITHOUT = (DENSE, _UNUSED)
 _STRATEGY = ("criterion", "structure", "scope", "rewind", "shuffle")
@@ -143,14 +143,14 @@ def coordinates(data: pd.DataFrame, everything: pd.DataFrame) -> list[Coordinate
     return axes
 
 
-def _place(column: str, name: str) -> tuple[int, str]:
+def _place(column: str, name: str) -> tuple[float, str]:
     """Return what choices are sorted by: `dense`, those of the vocabulary in its order, then what users named."""
     order, check = _TEXT[column]
     if name in _WITHOUT:
         return -1, name
     check(name)
-    if name.isdigit():
-        return int(name), name
+    if name.replace(".", "", 1).isdigit():
+        return float(name), name
     return order.index(name) if name in order else len(order), name
 
 

@@ -7,17 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from winnow.config.keys.quantization import Quantization
-from winnow.study.recipes import combinations, unused
+from winnow.study.recipes import unused
 from winnow.study.vocabulary import PRECISIONS, PTQ
-
-_MOST_RECIPES = 1_000
-
-
-def size_conflicts(quantization: Quantization) -> Iterator[str]:
-    """Yield what is too much to look through."""
-    count = sum(combinations(entry.chosen()) for entry in quantization.recipes)
-    if count > _MOST_RECIPES:
-        yield f"quantization.recipes has {count:,} combinations, more than {_MOST_RECIPES:,}; shorten its lists"
 
 
 def recipe_conflicts(quantization: Quantization) -> Iterator[str]:

@@ -46,13 +46,13 @@ def check_request(study: Study, dataset: str, model: str) -> dict[str, Any]:
         "training": study.training[model] | _ONE_STEP | {"epochs": int(trains)},
         "recipes": recipes,
         "min_integer_macs": study.bounds["min_integer_macs"],
-        "qat": aware | {"training": aware["training"] | _ONE_STEP, **_NEVER_FROZEN} if trained else None,
+        "qat": aware | {"training": aware["training"] | _ONE_STEP, **_QAT_STEP} if trained else None,
         "strategies": _strategies(study.strategies) if pruned else [],
         "pruning": study.pruning if pruned else None,
     }
 
 
-_NEVER_FROZEN = {"freeze_observers_epoch": 2, "freeze_batchnorm_epoch": 2}
+_QAT_STEP = {"freeze_observers_epoch": 2, "freeze_batchnorm_epoch": 2, "distill": None}
 
 
 def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

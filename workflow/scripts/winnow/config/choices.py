@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from winnow.study.vocabulary import FP32
+from winnow.study.vocabulary import FP32, NONE
 from winnow.study.words import Choice, Words
 
 OBJECTIVES = Words(
@@ -31,6 +31,12 @@ ARITHMETIC = Words(
     Choice("auto", "bf16 where the device multiplies it natively"),
     Choice(FP32, "32-bit floating point"),
     Choice("bf16", "bf16 autocast"),
+)
+POLICIES = Words(
+    "policy",
+    Choice(NONE, "nothing"),
+    Choice("randaugment", "two changes at a fixed strength (Cubuk et al. 2020)"),
+    Choice("trivialaugment", "one change at a random strength (Müller and Hutter 2021)"),
 )
 DEVICES = Words(
     "device",

@@ -17,7 +17,7 @@ from winnow.config.keys.pruning import Exclusion, Pruning, Retrain
 from winnow.config.keys.quantization import Entry, Ptq, Qat, Quantization
 from winnow.config.keys.section import OneOrMore, Section, is_section, item_of, without_null
 from winnow.config.keys.study import Configuration, Dataset, Model, Trained
-from winnow.config.keys.training import Training
+from winnow.config.keys.training import Distill, Training
 from winnow.files import write_text
 
 _REPOSITORY = Path(__file__).resolve().parents[4]
@@ -33,6 +33,7 @@ SECTIONS: dict[str, type[Section]] = {
     "quantization.recipes": Entry,
     "quantization.ptq": Ptq,
     "quantization.qat": Qat,
+    "quantization.qat.distill": Distill,
     "pruning": Pruning,
     "pruning.retrain": Retrain,
     "benchmark": Benchmark,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from winnow.study.vocabulary import QAT
+
 Plain = dict[str, Any]
 """Values of YAML with sorted keys: Snakemake compares parameters by their text, and reruns what they changed for."""
 
@@ -22,6 +24,7 @@ class Study:
         recipes, apply_to: ways of quantizing, by slug, as `Recipe` takes them, and which networks are quantized.
         plain_recipes: by method, the recipe in which nothing was chosen, whether the study asks for it or not.
         bounds, benchmark, recommend: as their settings classes take them.
+        temperatures: by model, of what is learned from the dense network, if anything is.
         strategies: of pruning, by slug.
         pruning: what all strategies share; None without the section.
         pruned: the [dataset, model] pairs that are pruned.
@@ -41,12 +44,24 @@ class Study:
     apply_to: str
     bounds: Plain
     qat: dict[str, Plain]
+    temperatures: dict[str, float]
     benchmark: Plain
     recommend: Plain
     strategies: dict[str, Plain]
     pruning: Plain | None
     pruned: list[list[str]]
     retraining: dict[str, dict[str, Plain]]
+
+    def aware(self, model: str, recipe: Plain) -> Plain:
+        """Return how a network is trained to be quantized by a recipe, as `QatSettings` takes it.
+
+        Where the recipe chooses no weight of distillation, that of the network holds.
+        """
+        weight, settings = recipe["distill"], self.qat[model]
+        if weight == self.plain_recipes[QAT]["distill"]:
+            return settings
+        learned = {"temperature": self.temperatures[model], "weight": weight} if weight else None
+        return settings | {"distill": learned}
 
     def reported(self) -> Plain:
         """Return what the report says of the configuration; a change of the rest must not write it again."""

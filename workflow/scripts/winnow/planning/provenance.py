@@ -28,6 +28,7 @@ _WITHOUT_EFFECT = frozenset(
             "ancestor",
             "check.feasibility",
             "config.catalog",
+            "config.extras",
             "errors",
             "machine_turn",
             "models.user_code",

@@ -29,6 +29,7 @@ _SAID: Mapping[str, Callable[[str], str]] = {
         if value == AUTO
         else f"{counted(int(value), 'layer')} left in float"
     ),
+    "distill": lambda value: f"{100 * float(value):g} % of the loss from the answers of the dense network",
     "overflow": lambda value: OVERFLOWS[value].meaning,
 }
 

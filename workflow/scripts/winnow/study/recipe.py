@@ -23,6 +23,7 @@ class Recipe:
         rounding: of weights, `nearest` or `adaround`.
         keep_float: number of layers left in float, those that hurt most; `auto` for as few as the limit allows.
         overflow: `safe` keeps sums of two products within 16 bits, for processors without VNNI; else `fast`.
+        distill: weight of the dense network's answers in the loss of a training run; 0 for the labels alone.
     """
 
     method: str
@@ -35,9 +36,10 @@ class Recipe:
     rounding: str = "nearest"
     keep_float: int | str = 0
     overflow: str = "fast"
+    distill: float = 0.0
 
     @property
-    def axes(self) -> dict[str, int | str]:
+    def axes(self) -> dict[str, float | str]:
         """Return the axes that decide what comes of it, with their values."""
         return {axis: getattr(self, axis) for axis in PRECISIONS[self.method].axes}
 

@@ -10,7 +10,7 @@ FULL_BITS = 8
 """Of int8: what fewer bits are a part of."""
 RECIPE_AXES = (
     *("observer", "calibration_samples", "weight_bits", "activation_bits", "weights"),
-    *("correction", "rounding", "keep_float", "overflow"),
+    *("correction", "rounding", "keep_float", "overflow", "distill"),
 )
 """What a recipe of quantization is a combination of, beside its method."""
 OBSERVERS = Words(

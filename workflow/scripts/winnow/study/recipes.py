@@ -23,6 +23,7 @@ _WRITTEN: Mapping[str, Callable[[Any], str]] = {
     "activation_bits": "a{}".format,
     "weights": lambda value: str(value).removeprefix("per_"),
     "keep_float": "keep{}".format,
+    "distill": "distill{:g}".format,
 }
 """How a value stands in a slug where it alone does not say which axis it is of."""
 _TOGETHER = ("weight_bits", "activation_bits")
@@ -82,7 +83,7 @@ def precisions(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 def as_plain(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as plain values with sorted keys, as parameters of rules are."""
-    return dict(sorted(asdict(recipe).items()))
+    return dict(sorted(asdict(replace(recipe, distill=float(recipe.distill))).items()))
 
 
 def _combinations(entry: Entry, default: Recipe) -> Iterator[Recipe]:

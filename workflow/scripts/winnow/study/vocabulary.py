@@ -91,7 +91,7 @@ PRECISIONS = Words(
         marker="^",
         hatch="....",
         dashes=(6, 1.5, 1, 1.5),
-        axes=RECIPE_AXES,
+        axes=tuple(axis for axis in RECIPE_AXES if axis != "distill"),
         trial="winnow.check.static",
     ),
     Precision(
@@ -104,7 +104,7 @@ PRECISIONS = Words(
         hatch="xxxx",
         dashes=(1, 1.5),
         trained=True,
-        axes=("weight_bits", "activation_bits", "weights", "overflow"),
+        axes=("weight_bits", "activation_bits", "weights", "overflow", "distill"),
         trial="winnow.check.aware",
     ),
 )

@@ -9,6 +9,7 @@ from winnow.config.choices import TUNING_SCHEDULES
 from winnow.config.keys.kinds import OneOf, Real, Whole
 from winnow.config.keys.section import OneOrMore, Section, key
 from winnow.config.keys.text import IMPORT_PATH, Text
+from winnow.config.keys.training import Distill
 from winnow.study.vocabulary import AXES, CRITERIA, REWINDS, SCOPES, SHUFFLES, STRUCTURES
 
 Criterion = Annotated[str, OneOf(CRITERIA, IMPORT_PATH)]
@@ -34,7 +35,7 @@ class Exclusion(Section):
 
 
 class Retrain(Section):
-    """Fine-tuning, for `rewind: none`; what has no key here is as in the base training."""
+    """Fine-tuning, for `rewind: none`, and `distill` for all; what has no key here is as in the base training."""
 
     epochs: Annotated[int | None, Whole(at_least=0, at_most=100_000, unit="epochs")] = key(
         "passes over the training split in each round; 0 for none", None, null="those of the base training", example=10
@@ -46,6 +47,11 @@ class Retrain(Section):
         example=0.001,
     )
     schedule: Annotated[str, OneOf(TUNING_SCHEDULES)] = key("learning rate over time", "constant", example="cosine")
+    distill: Distill = key(
+        "what is learned from the dense network, in every round and whatever `rewind` is",
+        Distill(),
+        example={"weight": 0.5},
+    )
 
 
 class Pruning(Section):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from winnow.config.choices import APPLY_TO
 from winnow.config.keys.kinds import OneOf, Real, Whole
 from winnow.config.keys.section import OneOrMore, Section, key
-from winnow.config.keys.training import Arithmetic, Epochs, Milestones, Rate, Schedule, Warmup
+from winnow.config.keys.training import Arithmetic, Distill, Epochs, Milestones, Rate, Schedule, Warmup
 from winnow.study.recipe import Recipe
 from winnow.study.recipe_axes import AUTO, CORRECTIONS, FULL_BITS, GRANULARITIES, OBSERVERS, OVERFLOWS, ROUNDINGS
 from winnow.study.recipes import expand
@@ -29,6 +29,7 @@ KeepFloat = Annotated[
     ),
 ]
 Overflow = Annotated[str, OneOf(OVERFLOWS)]
+DistillWeight = Annotated[float, Real(at_least=0, at_most=1)]
 
 
 class Entry(Section):
@@ -87,6 +88,14 @@ class Entry(Section):
         at_least_one=True,
     )
 
+    distill: Annotated[tuple[DistillWeight, ...] | None, OneOrMore] = key(
+        "weight of the dense network's answers in the loss, at the temperature of `qat.distill`; `qat`",
+        None,
+        null="`qat.distill.weight`, or that of the network's own `qat`",
+        example=[0, 0.5],
+        at_least_one=True,
+    )
+
     def chosen(self) -> dict[str, tuple[Any, ...]]:
         """Return the method and the axes that are named, with their values, as `winnow.study.recipes` takes them."""
         return {name: values for name in type(self).model_fields if (values := getattr(self, name)) is not None}
@@ -116,6 +125,7 @@ class Qat(Section):
     freeze_batchnorm_epoch: Annotated[int | None, Whole(at_least=1, at_most=100_000, unit="epoch")] = key(
         "from which on, counted from 1, batch-norm statistics stay", None, null="after two thirds", example=4
     )
+    distill: Distill = key("what is learned from the dense network", Distill(), example={"weight": 0.5})
 
 
 class Quantization(Section):
@@ -164,7 +174,7 @@ class Quantization(Section):
     @property
     def default(self) -> Recipe:
         """Return what an axis has that a recipe does not name; its method stands for none."""
-        return Recipe(PTQ, **self.ptq.model_dump())
+        return Recipe(PTQ, **self.ptq.model_dump(), distill=self.qat.distill.weight)
 
     def grid(self) -> dict[str, Recipe]:
         """Return every recipe by its slug."""
