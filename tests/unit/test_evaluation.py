@@ -32,6 +32,7 @@ from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.identity import Identity
 from winnow.study.quality import InRuntime, RuntimeCoverage
+from winnow.study.recipe import Recipe
 from winnow.study.training import Training
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")}
@@ -52,8 +53,8 @@ def files(data, tmp_path_factory):
     model = build_model(model_settings("lenet5"), data.task, seed=0).eval()
     paths = {kind: folder / f"{kind}.onnx" for kind in ("fp32", "dynamic", "ptq")}
     export_checked(model, data, paths["fp32"], run="r", integer=False)
-    quantize_dynamic(paths["fp32"], paths["dynamic"])
-    quantized = quantize_static(model, calibration_batches(data, 64), "histogram")
+    quantize_dynamic(paths["fp32"], paths["dynamic"], Recipe("dynamic"))
+    quantized = quantize_static(model, calibration_batches(data, 64), Recipe("ptq"))
     export_checked(quantized, data, paths["ptq"], run="r", integer=True)
     return paths
 
@@ -264,7 +265,7 @@ def operators(path):
 def test_the_memory_format_of_training_does_not_reach_a_file(network, tmp_path):
     data = colored()
     model = network().eval()
-    quantized = quantize_static(model, calibration_batches(data, 32), "minmax")
+    quantized = quantize_static(model, calibration_batches(data, 32), Recipe("ptq", "minmax"))
     for kind, module in (("fp32", model), ("ptq", quantized)):
         export_checked(module, data, tmp_path / "contiguous.onnx", run="r", integer=kind == "ptq")
         module.to(memory_format=torch.channels_last)

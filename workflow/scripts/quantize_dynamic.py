@@ -2,8 +2,10 @@
 
 from adapter import Snakemake, job
 from winnow.quantize.dynamic import quantize_dynamic
+from winnow.study.recipe import Recipe
+from winnow.study.vocabulary import DYNAMIC
 
 snakemake: Snakemake
 
 with job(snakemake):
-    quantize_dynamic(snakemake.input.onnx, snakemake.output.onnx)
+    quantize_dynamic(snakemake.input.onnx, snakemake.output.onnx, Recipe(DYNAMIC))

@@ -9,7 +9,9 @@ from winnow.deploy.export import example_images, export_checked
 from winnow.models.build import load_model
 from winnow.prune.masks import load_masks
 from winnow.quantize.aware import AwareTraining
+from winnow.study.recipe import Recipe
 from winnow.study.training import Training
+from winnow.study.vocabulary import QAT
 from winnow.train.loop import train
 
 snakemake: Snakemake
@@ -22,7 +24,7 @@ with job(snakemake) as label:
     ensure_checked(files.checked, request, data, label, files.imported or None)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, files.weights)
     masks = load_masks(files.masks) if files.masks else None
-    aware = AwareTraining(model, example_images(data), settings, masks)
+    aware = AwareTraining(model, example_images(data), settings, Recipe(QAT), masks)
     run = training_job(snakemake, label, [files.data, files.weights, *([files.masks] if masks else [])])
     record = train(aware.trainee, data, settings.training, run)
     aware.check(label)

@@ -32,7 +32,8 @@ from winnow.prune.sensitivity import check_samples
 from winnow.prune.step import Ancestors, PrunedNetwork, prune
 from winnow.quantize.aware import AwareTraining
 from winnow.study.check import Check, Finding
-from winnow.study.vocabulary import FP32, criterion
+from winnow.study.recipe import Recipe
+from winnow.study.vocabulary import FP32, QAT, criterion
 from winnow.train.loop import Trainee
 from winnow.train.tuning import tuned
 
@@ -159,6 +160,6 @@ class _Check(Trial):
         self.train(Trainee(copy.deepcopy(narrow)), self.few, self.settings.training, what)
         check_exported_zeros(self.export_float(narrow, what)[0], step.masks, self.label(what))
         if self.settings.qat and step.masks.keep:
-            aware = AwareTraining(narrow, example_images(self.few), self.settings.qat, step.masks)
+            aware = AwareTraining(narrow, example_images(self.few), self.settings.qat, Recipe(QAT), step.masks)
             aware.trainee.after_step()
             aware.check(self.label(what))
