@@ -84,6 +84,7 @@ def quality(top1: float = 0.9, **changes: Any) -> Quality:
         "quantization": None if precision == FP32 else quantization(),
         "runtimes": {name: InRuntime(runs=True, agrees=True, scores=scores(top1), difference=0.0) for name in SCORED},
         "coverage": coverage(),
+        "saturating": (),
         "size": Sizes(
             onnx_bytes=2**21,
             gzip_bytes=2**20,

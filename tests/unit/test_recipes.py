@@ -23,6 +23,7 @@ from winnow.figures.looks import recipe_looks
 from winnow.figures.quantization_bars import quantization_bars
 from winnow.figures.style import styled
 from winnow.figures.training_curves import training_curves
+from winnow.quantize import calibration, observers
 from winnow.report.blocks import Table, to_markdown
 from winnow.report.findings import findings
 from winnow.report.pruning_table import pruning_table
@@ -31,6 +32,7 @@ from winnow.report.start_page import Outcome, start_page
 from winnow.results.collect import collect
 from winnow.results.recipe_words import FEWER_BITS, axis_words, recipe_words
 from winnow.results.recipes import by_method, recipes_of
+from winnow.results.wording import saturation_words
 from winnow.study import recipe_axes
 from winnow.study.artifacts import networks
 from winnow.study.recipe import Recipe
@@ -330,6 +332,26 @@ def test_the_report_says_the_best_of_each_method_and_counts_the_recipes(grid):
     assert {(judged.run, judged.recipe) for judged in as_record(chosen, settings).choices[0].candidates} == {
         (network.run, network.recipe) for network in networks(study)
     }
+
+
+def test_what_may_saturate_elsewhere_is_told_and_safe_recipes_are_not(grid):
+    results = tables(*grid).results
+    layers = results.groupby("recipe")["saturating_layers"].first()
+    assert layers["ptq"] == 1
+    assert layers["qat-safe"] == layers["dynamic-safe"] == 0
+    assert pd.isna(results.loc[results["recipe"] == "fp32", "saturating_layers"]).all()
+    (told,) = saturation_words(results)
+    assert told.startswith("**Other answers on older processors**: in up to 1 layer of `ptq`, `ptq-a6`, `ptq-")
+    assert told.endswith("A recipe with `overflow: safe` is right on all.")
+    assert saturation_words(results[results["recipe"].isin(["fp32", "qat-safe"])]) == []
+
+
+@pytest.mark.parametrize(
+    ("implemented", "words"),
+    [(observers.OBSERVERS, recipe_axes.OBSERVERS), (calibration.ROUNDINGS, recipe_axes.ROUNDINGS)],
+)
+def test_every_word_of_an_axis_has_what_computes_with_it(implemented, words):
+    assert set(implemented) == set(words)
 
 
 def test_what_is_of_8_bits_has_no_other_size(tmp_path):

@@ -18,6 +18,7 @@ from winnow.deploy.agreement import FLOAT, INT8_RUNTIMES, as_near, compared
 from winnow.deploy.coverage import check_coverage, coverage_record, measure_coverage
 from winnow.deploy.graphs import Graph, read_model
 from winnow.deploy.operations import count_operations
+from winnow.deploy.overflow import saturating_layers
 from winnow.deploy.runtimes import Network, failures, shipping
 from winnow.errors import WinnowError
 from winnow.measure import metrics
@@ -122,6 +123,7 @@ def evaluate(
         quantization=quantization,
         runtimes=runtimes,
         coverage=coverage,
+        saturating=saturating_layers(files.path),
         size=metrics.file_sizes(files.path, origin.state_dict_bytes, origin.recipe),
         training=origin.training,
         pruning=origin.pruning,

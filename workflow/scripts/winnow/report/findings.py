@@ -20,6 +20,7 @@ from winnow.results.wording import (
     disturbed_words,
     float_words,
     pruning_words,
+    saturation_words,
     unlearned_words,
     unsteady_words,
 )
@@ -79,6 +80,7 @@ def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
         *_unsteady(means),
         *disturbed_words(results),
         *_runtimes(results),
+        *saturation_words(results[results["run"] == DENSE]),
         *quantized,
         *_pruning(results),
     ]

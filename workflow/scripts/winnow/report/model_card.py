@@ -27,6 +27,7 @@ from winnow.results.wording import (
     disturbed_words,
     float_words,
     pruning_words,
+    saturation_words,
     unlearned_words,
     unsteady_words,
 )
@@ -163,6 +164,7 @@ def _card(
     yield Table(_metrics(row, dense))
     wrong = disagreements(row)
     yield from map(Text, [*wrong, *float_words(row)])
+    yield from map(Text, saturation_words(row.to_frame().T))
     if fewer_bits(row.to_frame().T):
         yield Text(FEWER_BITS)
     measured = f"Latency and energy were measured on: {row.get('processor', 'unknown')}."

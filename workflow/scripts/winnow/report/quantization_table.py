@@ -23,10 +23,20 @@ _CELL = [*NETWORK, "recipe", "precision"]
 _SHOWN = (
     *("top1", "top5", *_ACCURACIES, "size_mb", "packed_mb", "gzip_mb", "quantization_error", "sqnr_db"),
     *(in_runtime("integer_macs", runtime) for runtime in SCORED),
+    "saturating_layers",
     *("training_seconds", "training_joules"),
 )
 _ABREAST = 5  # recipes, fp32 among them, that are columns; more are rows, with fewer metrics
-_IN_ROWS = ("top1", "size_mb", "packed_mb", "quantization_error", "sqnr_db", "integer_macs", "training_seconds")
+_IN_ROWS = (
+    "top1",
+    "size_mb",
+    "packed_mb",
+    "quantization_error",
+    "sqnr_db",
+    "integer_macs",
+    "saturating_layers",
+    "training_seconds",
+)
 
 
 def quantization_table(results: pd.DataFrame) -> ReportTable:

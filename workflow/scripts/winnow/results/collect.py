@@ -100,6 +100,7 @@ def _quality(path: str | Path) -> dict[str, Any]:
             "nonzero_macs": coverage.nonzero_macs,
             "integer_parameters": coverage.parameters,
             "layers": coverage.layers,
+            "saturating_layers": len(record.saturating) if difference else None,
             "quantization_error": difference.error if difference else None,
             "sqnr_db": difference.sqnr_db if difference else None,
             "float_sqnr_db": deviation.sqnr_db if deviation else None,

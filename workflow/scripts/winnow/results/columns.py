@@ -89,6 +89,7 @@ METRICS = Words(
     ),
     *_of_runtimes(share("integer_macs", "integer MACs", "multiply-accumulates executed on integers", UP, decimals=1)),
     *_of_runtimes(Metric("integer_layers", "integer layers", "", "layers executed on integers", UP, decimals=0)),
+    Metric("saturating_layers", "saturating layers", "", "layers that can saturate without VNNI", DOWN, decimals=0),
     share("integer_parameters", "integer parameters", "parameters stored as integers", UP, decimals=1),
     *(
         Metric(

@@ -131,6 +131,21 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class Saturation:
+    """A layer whose sums of two products may exceed 16 bits, which x86 processors without VNNI cut off.
+
+    Attributes:
+        channels, outputs: how many of its output channels, and how many it has.
+        largest: the largest magnitude that a sum of two products can have.
+    """
+
+    layer: str
+    channels: int
+    outputs: int
+    largest: int
+
+
+@dataclass(frozen=True)
 class Sizes:
     """Bytes of model.onnx as it is, compressed, with sparse tensors, with weights of fewer than 8 bits packed (None if
     they have 8, or are float), and of the dense fp32 state dict."""
@@ -156,6 +171,7 @@ class Quality(Identity, Record):
     quantization: Quantization | None
     runtimes: Mapping[str, InRuntime]
     coverage: Coverage
+    saturating: tuple[Saturation, ...]
     size: Sizes
     training: Training
     pruning: Sparsity | None
