@@ -53,9 +53,10 @@ def saturation_words(results: pd.DataFrame) -> list[str]:
         return []
     names = [f"`{recipe}`" for recipe in found["recipe"].drop_duplicates()]
     which = "" if len(results) == 1 else f" of {listed(names[:_NAMED])}{' and others' if len(names) > _NAMED else ''}"
+    most = counted(int(layers.max()), "layer")
     return [
-        f"**Other answers on older processors**: in up to {counted(int(layers.max()), 'layer')}{which} sums of two products can "
-        "exceed 16 bits. x86 processors without VNNI (Intel's before about 2019, AMD's before Zen 4) cut them off. A "
+        f"**Other answers on older processors**: in up to {most}{which} sums of two products can exceed "
+        "16 bits. x86 processors without VNNI (Intel's before about 2019, AMD's before Zen 4) cut them off. A "
         "recipe with `overflow: safe` is right on all."
     ]
 
