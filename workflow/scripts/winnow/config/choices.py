@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from winnow.study.vocabulary import FP32, NONE
-from winnow.study.words import Choice, Words
+from winnow.study.vocabulary import FP32
+from winnow.study.words import NONE, Choice, Words
 
 OBJECTIVES = Words(
     "objective",

@@ -24,7 +24,7 @@ class Study:
         recipes, apply_to: ways of quantizing, by slug, as `Recipe` takes them, and which networks are quantized.
         plain_recipes: by method, the recipe in which nothing was chosen, whether the study asks for it or not.
         bounds, benchmark, recommend: as their settings classes take them.
-        temperatures: by model, of what is learned from the dense network, if anything is.
+        temperatures: by model, of what is learned from the dense network, where a recipe says how much.
         strategies: of pruning, by slug.
         pruning: what all strategies share; None without the section.
         pruned: the [dataset, model] pairs that are pruned.

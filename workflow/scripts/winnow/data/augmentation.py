@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from winnow.config.settings import TrainingSettings
 from winnow.data.dataset import ImageDataset
 from winnow.data.training_images import Augmentation
-from winnow.study.vocabulary import NONE
+from winnow.study.words import NONE
 
 _HUE = 0.25  # of the change of the other colours, as in SimCLR (Chen et al. 2020)
 _POLICIES: dict[str, Callable[[], v2.Transform]] = {
