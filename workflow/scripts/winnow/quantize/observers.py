@@ -6,6 +6,7 @@ histogram: least expected squared error; minmax: all that was seen; percentile: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from winnow.quantize.ranges import Scale
 _RAREST = 1e-4  # share of the values that are beyond a percentile, on each side
 _BINS = 2048
 _CANDIDATES = 128  # ranges that are compared by entropy
+_DOUBT = 1e-4  # share of a rounded distribution that is everywhere, so that nothing is impossible
 
 
 class Observer(Protocol):
@@ -70,7 +72,8 @@ def _scale(observer: HistogramObserver | MinMaxObserver) -> Scale:
 class _Counts:
     """How many values there are of each magnitude, below zero and above; exact zeros apart.
 
-    Bins have one width, which doubles when a value lies beyond the last one: two become one, and no count is guessed.
+    Bins have one width, a power of two, which doubles when a value lies beyond the last one: two become one, and no
+    count is guessed. So it is the same whatever the batches and their order.
     """
 
     def __init__(self) -> None:
@@ -85,7 +88,7 @@ class _Counts:
         largest = float(numbers.abs().amax()) if len(numbers) else 0.0
         if not largest:
             return
-        self.width = self.width or largest / _BINS
+        self.width = self.width or 2.0 ** math.ceil(math.log2(largest / _BINS))
         while largest > _BINS * self.width:
             self.width *= 2
             merged = self.sides.reshape(2, _BINS // 2, 2).sum(2)
@@ -153,8 +156,7 @@ def _divergence(counts: np.ndarray, bins: int, levels: int) -> float:
     rounded = np.where(filled, (values / np.maximum(shares, 1))[level], 0)
     if not rounded.sum():
         return float("inf")
-    p, q = true / true.sum(), rounded / rounded.sum()
-    q = np.maximum(q, np.finfo(float).tiny)
+    p, q = true / true.sum(), (1 - _DOUBT) * rounded / rounded.sum() + _DOUBT / bins
     return float((p[p > 0] * np.log(p[p > 0] / q[p > 0])).sum())
 
 
