@@ -20,7 +20,7 @@ from winnow.figures.draw import Tables
 from winnow.results.collect import collect
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 from winnow.study.artifacts import Network, networks
-from winnow.study.quality import LayerNoise, Quality, RuntimeCoverage, Saturation, Sizes
+from winnow.study.quality import LayerNoise, Quality, RuntimeCoverage, SaturatingLayer, Sizes
 from winnow.study.recipe import Recipe
 from winnow.study.recipes import precisions
 from winnow.study.sparsity import Group, LeftAlone, Sparsity
@@ -172,7 +172,9 @@ def _quality(
             total_macs=int(1e6 * narrow),
             nonzero_macs=int(1e6 * kept),
         ),
-        saturating=() if precision == "fp32" or recipe.overflow == "safe" else (Saturation("conv1", 2, 8, 60_000),),
+        saturating=()
+        if precision == "fp32" or recipe.overflow == "safe"
+        else (SaturatingLayer("conv1", 2, 8, 60_000),),
         size=Sizes(
             onnx_bytes=size,
             gzip_bytes=int(size * 0.9),

@@ -162,4 +162,4 @@ class _Check(Trial):
         if self.settings.qat and step.masks.keep:
             aware = AwareTraining(narrow, example_images(self.few), self.settings.qat, Recipe(QAT), step.masks)
             aware.trainee.after_step()
-            aware.check(self.label(what))
+            step.masks.check(aware.model, self.label(what))

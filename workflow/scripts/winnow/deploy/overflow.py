@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from onnx.numpy_helper import to_array
 
 from winnow.deploy.graphs import Graph, base_name, read_model
 from winnow.deploy.operations import layer_name
-from winnow.study.quality import Saturation
 
 LARGEST_SUM = 2**15 - 1
 """Of two products that are added in 16 bits."""
@@ -28,6 +28,21 @@ _OUTPUT_LAST = ("MatMul", "MatMulInteger")
 _LAYERS = ("Conv", "ConvInteger", "Gemm", *_OUTPUT_LAST)
 # What selects or moves codes leaves the largest one as it is.
 _PASSING = {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Pad", "Relu", "Split"}
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """A layer whose sums of two products may exceed 16 bits.
+
+    Attributes:
+        channels, outputs: how many of its output channels, and how many it has.
+        largest: the largest magnitude that a sum of two products can have.
+    """
+
+    layer: str
+    channels: int
+    outputs: int
+    largest: int
 
 
 def largest_pairs(weights: np.ndarray) -> np.ndarray:

@@ -131,7 +131,7 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class Saturation:
+class SaturatingLayer:
     """A layer whose sums of two products may exceed 16 bits, which x86 processors without VNNI cut off.
 
     Attributes:
@@ -171,7 +171,7 @@ class Quality(Identity, Record):
     quantization: Quantization | None
     runtimes: Mapping[str, InRuntime]
     coverage: Coverage
-    saturating: tuple[Saturation, ...]
+    saturating: tuple[SaturatingLayer, ...]
     size: Sizes
     training: Training
     pruning: Sparsity | None
