@@ -111,7 +111,7 @@ def jobs() -> dict[str, SimpleNamespace]:
                 checked="check.json",
                 data=data,
                 **{name: made[name] for name in ("weights", "record")},
-                **dict.fromkeys(("masks", "imported", "teacher"), []),
+                **{name: [] for name in ("masks", "imported", "teacher")},
             ),
             Files(**qat),
             {
