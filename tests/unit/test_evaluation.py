@@ -22,6 +22,7 @@ from winnow.deploy.openvino_runtime import failure as openvino_failure
 from winnow.deploy.openvino_runtime import load as load_openvino
 from winnow.errors import WinnowError
 from winnow.measure import metrics
+from winnow.measure.counterpart import demands
 from winnow.measure.energy import EnergyMeter
 from winnow.measure.layer_noise import layer_sqnr
 from winnow.measure.machine import machine
@@ -158,6 +159,27 @@ def test_fp32_is_scored_from_its_file(files, data):
         assert quality.runtimes[runtime].agrees
         assert quality.runtimes[runtime].scores.top1 == quality.test.top1
     assert quality.runtimes["onnxruntime"].difference == 0 < quality.runtimes["openvino"].difference < 1e-5
+
+
+def test_weights_of_fewer_bits_have_a_packed_size_beside_that_of_the_file(files):
+    constants = map(numpy_helper.to_array, onnx.load(files["ptq"]).graph.initializer)
+    integers = sum(values.nbytes for values in constants if values.dtype == np.int8 and values.ndim)
+    for bits in (2, 4, 7):
+        size = metrics.file_sizes(files["ptq"], 0, Recipe("ptq", weight_bits=bits))
+        assert size.onnx_bytes == files["ptq"].stat().st_size
+        assert size.packed_bytes == size.onnx_bytes - integers * (8 - bits) // 8
+    assert integers > 0.9 * size.onnx_bytes
+    assert metrics.file_sizes(files["ptq"], 0, Recipe("ptq", activation_bits=4)).packed_bytes is None
+
+
+def test_what_a_recipe_gives_up_on_purpose_is_no_mistake():
+    bounds = BoundsSettings(min_integer_macs=0.9, min_sqnr_db=6.0, min_agreement=0.8)
+    assert demands(bounds, None) == demands(bounds, Recipe("ptq", observer="minmax")) == bounds
+    fewer = demands(bounds, Recipe("qat", activation_bits=6))
+    assert (fewer.min_integer_macs, fewer.min_agreement) == (0.9, 0.0)
+    assert fewer.min_sqnr_db == -math.inf
+    spared = demands(bounds, Recipe("ptq", keep_float=1))
+    assert (spared.min_integer_macs, spared.min_sqnr_db, spared.min_agreement) == (0.0, 6.0, 0.8)
 
 
 @pytest.mark.parametrize("precision", ["dynamic", "ptq"])
