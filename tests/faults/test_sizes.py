@@ -15,8 +15,10 @@ from winnow.config.check_request import check_request
 from winnow.config.resolve import resolve
 from winnow.config.settings import BoundsSettings, CheckSettings
 from winnow.data import prepare as preparing
+from winnow.data.dataset import save_dataset
 from winnow.data.images import Images
 from winnow.data.prepare import prepare
+from winnow.data.prepared import read_prepared
 from winnow.deploy.export import export_checked
 from winnow.errors import WinnowError
 from winnow.measure.quality import Files, Origin, evaluate
@@ -168,7 +170,9 @@ def test_any_number_of_images_is_scored(monkeypatch, tmp_path, test):
     bounds = BoundsSettings(min_integer_macs=0.9, min_sqnr_db=-100.0, min_agreement=0.0)
     identity = Identity("d", "m", 0, "dense", "ptq", "ptq")
     origin = Origin(state_dict_bytes=1000, training=records.training(), pruning=None, recipe=Recipe("ptq"))
-    found = evaluate(Files(path, float_file, float_file), data, identity, origin, bounds, run="r", threads=1)
+    save_dataset(tmp_path / "data", data, "made up")
+    stored = read_prepared(tmp_path / "data")
+    found = evaluate(Files(path, float_file, float_file), stored, identity, origin, bounds, run="r", threads=1)
     assert found.test.samples == sum(map(sum, found.confusion)) == 2 * test
     assert found.validation.samples == 2
     assert found.quantization.validation.samples == 2

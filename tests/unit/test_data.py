@@ -2,15 +2,18 @@
 
 import tarfile
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from samples import dataset_settings
+from samples import colored_squares, dataset_settings
+from winnow.data.batches import Split
 from winnow.data.dataset import load_dataset, save_dataset
 from winnow.data.prepare import prepare
+from winnow.data.prepared import read_prepared
 from winnow.errors import WinnowError
 from winnow.files import safetensors_metadata
 
@@ -183,5 +186,22 @@ def test_a_data_set_survives_its_file(squares, tmp_path):
     assert all(torch.equal(getattr(loaded, name), getattr(squares, name)) for name in TENSORS)
     assert safetensors_metadata(path)["definition"] == "digest"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(WinnowError, match=r"squares.safetensors: not a"):
-        load_dataset(path)
+    for read in (load_dataset, read_prepared):
+        with pytest.raises(WinnowError, match=r"squares.safetensors: not a"):
+            read(path)
+
+
+def test_without_torch_it_is_mapped_and_normalized_to_the_same_bits(tmp_path):
+    data = replace(colored_squares(60, 3), mean=torch.tensor([0.49, 0.48, 0.45]), std=torch.tensor([0.2, 0.3, 0.26]))
+    data.train_images[:, :, :8] = torch.arange(256, dtype=torch.uint8).view(8, 32)  # every value of every channel
+    save_dataset(tmp_path / "squares", data, "digest")
+    prepared = read_prepared(tmp_path / "squares")
+    assert (prepared.task, prepared.classes) == (data.task, data.classes)
+    assert all(isinstance(array, np.memmap) for array in prepared.arrays.values())
+    for name in ("train", "validation", "test"):
+        split, samples = Split.of(data, name, torch.device("cpu")), prepared.split(name)
+        assert len(samples) == len(split)
+        assert samples.labels.tolist() == split.labels.tolist()
+        for (images, _), found in zip(split.batches(7), samples.batches(7), strict=True):
+            assert found.flags.c_contiguous
+            np.testing.assert_array_equal(found, images.numpy(), strict=True)

@@ -3,11 +3,11 @@
 from adapter import Snakemake, identity, job
 from winnow.config.settings import BoundsSettings
 from winnow.config.typed import built
-from winnow.data.dataset import load_dataset
+from winnow.data.prepared import read_prepared
 from winnow.measure.quality import Files, Origin, evaluate
-from winnow.models.weights import state_bytes
 from winnow.study.recipe import Recipe
 from winnow.study.sparsity import Sparsity
+from winnow.study.state_bytes import state_bytes
 from winnow.study.training import Training
 from winnow.study.vocabulary import FP32
 
@@ -18,7 +18,7 @@ with job(snakemake) as run:
     recipe = built(Recipe, plain) if plain else None
     quality = evaluate(
         Files(files.onnx, files.source, files.counterpart),
-        load_dataset(files.data),
+        read_prepared(files.data),
         identity(snakemake, recipe.method if recipe else FP32),
         Origin(
             state_dict_bytes=state_bytes(files.weights),

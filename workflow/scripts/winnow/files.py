@@ -139,15 +139,27 @@ def order_metadata(path: str | Path) -> None:
 
     The same content is then the same bytes. The header keeps its length, and tensors their places.
     """
-    header = safetensors_header(path)
-    if "__metadata__" in header:
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     with Path(path).open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
-        if len(text) != length:
-            raise ValueError(f"{path}: its header of {length} bytes became {len(text)}")
-        file.write(text)
+        header = file.read(length)
+        file.seek(8)
+        file.write(_with_ordered_metadata(header))
+
+
+def ordered_metadata(content: bytes) -> bytes:
+    """Return the content of a safetensors file as `order_metadata` leaves it."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    return b"".join((content[:8], _with_ordered_metadata(content[8:end]), memoryview(content)[end:]))
+
+
+def _with_ordered_metadata(text: bytes) -> bytes:
+    header = json.loads(text)
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(len(text))
+    if len(ordered) != len(text):
+        raise ValueError(f"a safetensors header of {len(text)} bytes became {len(ordered)}")
+    return ordered
 
 
 def safetensors_header(path: str | Path) -> dict[str, Any]:
