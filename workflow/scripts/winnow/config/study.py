@@ -55,6 +55,7 @@ class Study:
             "datasets": self.datasets,
             "models": self.models,
             "imports": self.imports,
+            "trained": self.trained,
             "methods": self.methods,
             "apply_to": self.apply_to,
             "strategies": self.strategies,

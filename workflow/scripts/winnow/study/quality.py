@@ -145,7 +145,7 @@ class Sizes:
 class Quality(Identity, Record):
     """quality.json: how good one model.onnx is, and what it came from. Scores are those of the first runtime."""
 
-    schema: ClassVar[int] = 3
+    schema: ClassVar[int] = 4
 
     test: Scores
     confusion: tuple[tuple[int, ...], ...]
