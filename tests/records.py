@@ -45,6 +45,7 @@ def scores(top1: float, samples: int = 100, loss: float = 0.1) -> Scores:
 def training(seconds: float = 60.0, joules: float = 100.0) -> Training:
     return Training(
         trained_here=True,
+        imported=False,
         seconds=seconds,
         energy=replace(ENERGY, joules=joules),
         device="cpu",

@@ -88,7 +88,7 @@ def tables(root: Path, study: Mapping[str, Any]) -> Tables:
     """Return what `collect` makes of a study."""
     found = files(root, study)
     return Tables(
-        collect(found["quality"], found["speed"]),
+        collect(found["quality"], found["speed"], {}),
         collect_layers(found["quality"]),
         collect_confusion(found["quality"], found["data"]),
         collect_histories(found["history"], root / "results" / study["study"], precisions(study["recipes"])),

@@ -175,8 +175,8 @@ def test_the_result_does_not_depend_on_the_order_of_keys():
             r"quantization.qat.distill.weight: 1.1 is greater than the maximum of 1",
         ),
         (
-            {"quantization": {"qat": {"distill": {"temperatur": 2}}}},
-            r"unknown key 'quantization.qat.distill.temperatur'; did you mean 'temperature'\?",
+            {"quantization": {"qat": {"distill": {"temp": 2}}}},
+            r"unknown key 'quantization.qat.distill.temp'; did you mean 'temperature'\?",
         ),
         ({"quantization": {"qat": {"distill": 0.5}}}, r"quantization.qat.distill: 0.5 is no section of keys"),
         (

@@ -82,7 +82,7 @@ def test_of_an_imported_network_that_seems_to_know_nothing_the_usual_causes_are_
     assert not score(files, "fp32").test.learned
     assert "the/run: has learned nothing: " in caplog.text
     assert "usual causes" not in caplog.text
-    score(files, "fp32", training=Training.elsewhere(None, None))
+    score(files, "fp32", training=Training.of_import())
     (told,) = (line for line in caplog.text.splitlines() if "usual causes" in line)
     assert all(cause in told for cause in ("classes", "resized or cropped", "channels", "mean and standard deviation"))
 

@@ -355,4 +355,4 @@ def test_every_word_of_an_axis_has_what_computes_with_it(implemented, words):
 
 def test_what_is_of_8_bits_has_no_other_size(tmp_path):
     records.quality(precision="ptq").write(tmp_path / "quality.json")
-    assert collect([tmp_path / "quality.json"], [])["packed_mb"].isna().all()
+    assert collect([tmp_path / "quality.json"], [], {})["packed_mb"].isna().all()

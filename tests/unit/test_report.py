@@ -407,7 +407,7 @@ def test_markup_is_escaped_in_every_form():
 def test_tables_of_holes_say_over_how_many_seeds(half):
     root, study = half
     found = files(root, study)
-    table = quantization_table(collect(found["quality"], found["speed"]))
+    table = quantization_table(collect(found["quality"], found["speed"], {}))
     assert set(table.data["method"]) == {"base", "dynamic", "ptq"}
 
 

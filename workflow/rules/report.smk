@@ -21,6 +21,7 @@ rule collect:
         runtime=growing(15),
     params:
         precisions=precisions(STUDY.recipes),
+        trained=STUDY.trained,
         source=lambda wildcards: source_digest("collect"),
     script:
         "../scripts/collect.py"
@@ -45,6 +46,7 @@ rule make_quantization_table:
         mem_mb=growing(2000),
         runtime=growing(15),
     params:
+        trained=STUDY.trained,
         source=lambda wildcards: source_digest("make_quantization_table"),
     script:
         "../scripts/make_quantization_table.py"
@@ -69,6 +71,7 @@ rule make_check_table:
         runtime=growing(15),
     params:
         recommend=STUDY.recommend,
+        trained=STUDY.trained,
         source=lambda wildcards: source_digest("make_check_table"),
     script:
         "../scripts/make_check_table.py"

@@ -128,7 +128,6 @@ rule tune:
         model=lookup(dpath="{model}", within=STUDY.models),
         factory=lookup(dpath="{model}", within=FACTORIES),
         training=lookup(dpath="{model}", within=STUDY.training),
-        trained=lookup(dpath="{model}", within=STUDY.trained),
         tdp_watts=STUDY.benchmark["tdp_watts"],
         source=source_of_training("tune"),
     script:

@@ -71,6 +71,7 @@ class Study:
             "datasets": self.datasets,
             "models": self.models,
             "imports": self.imports,
+            "trained": self.trained,
             "recipes": self.recipes,
             "apply_to": self.apply_to,
             "strategies": self.strategies,

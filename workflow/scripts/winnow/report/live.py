@@ -12,7 +12,7 @@ from winnow.errors import WinnowError
 from winnow.figures.draw import Tables, draw_figures
 from winnow.report.page import write_report
 from winnow.report.start_page import Outcome
-from winnow.results.collect import collect
+from winnow.results.collect import collect, trained_elsewhere
 from winnow.results.csv_files import write_csv
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 from winnow.study.artifacts import Network, networks
@@ -71,7 +71,8 @@ def gather(study: Mapping[str, Any], results: Path, without: Collection[Network]
     data = [path for name in study["datasets"] if (path := results / "data" / f"{name}.safetensors").exists()]
     if not quality:
         raise _nothing_yet(folder)
-    table, histories = collect(quality, speed), collect_histories(history, folder, precisions(study["recipes"]))
+    table = collect(quality, speed, trained_elsewhere(study["trained"]))
+    histories = collect_histories(history, folder, precisions(study["recipes"]))
     return Tables(table, collect_layers(quality), collect_confusion(quality, data), histories)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from winnow.config.settings import TrainedSettings
 from winnow.results.columns import TIMED, in_runtime
 from winnow.results.layer_names import left_alone, left_in_float, together
 from winnow.results.timed import Timed, timed_configurations
@@ -20,10 +21,21 @@ from winnow.study.speed import Speed
 from winnow.study.vocabulary import AXES, DENSE, KEYS, RUNTIMES, SCORED
 
 _MB = 2**20
+_UNKNOWN = TrainedSettings(seconds=None, joules=None)
 
 
-def collect(quality: Iterable[str | Path], speed: Iterable[str | Path]) -> pd.DataFrame:
+def trained_elsewhere(trained: Mapping[str, Mapping[str, Any]]) -> dict[str, TrainedSettings]:
+    """Return what is stated of the training of imported weights, by model, from plain values."""
+    return {model: TrainedSettings.of(stated) for model, stated in trained.items()}
+
+
+def collect(
+    quality: Iterable[str | Path], speed: Iterable[str | Path], trained: Mapping[str, TrainedSettings]
+) -> pd.DataFrame:
     """Join quality.json and speed.json files on what identifies a network, and compare with the dense one.
+
+    Args:
+        trained: by model that began with imported weights, what their training took.
 
     Returns:
         One row for each quality file, sorted by its keys; what was not measured is missing (NaN).
@@ -33,7 +45,7 @@ def collect(quality: Iterable[str | Path], speed: Iterable[str | Path]) -> pd.Da
     Raises:
         WinnowError: a file is damaged or lacks a value.
     """
-    left = pd.DataFrame([_quality(path) for path in quality])
+    left = pd.DataFrame([_quality(path, trained) for path in quality])
     right = pd.DataFrame([_speed(path) for path in speed])
     table = left.merge(right, on=list(KEYS), how="left", validate="one_to_one") if len(right) else left
     return _compared(_agreeing(table)).sort_values(list(KEYS), ignore_index=True)
@@ -68,10 +80,11 @@ def _identity(record: Identity) -> dict[str, Any]:
     return {key: getattr(record, key) for key in KEYS}
 
 
-def _quality(path: str | Path) -> dict[str, Any]:
+def _quality(path: str | Path, trained: Mapping[str, TrainedSettings]) -> dict[str, Any]:
     record = Quality.read(path)
+    stated = trained.get(record.model, _UNKNOWN)
     test, validation, size = record.test, record.validation, record.size
-    coverage, training = record.coverage, record.training
+    coverage, training = record.coverage, record.training.whole(stated.seconds, stated.joules)
     difference = record.quantization
     deviation = difference.validation if difference else None
     return (

@@ -189,6 +189,7 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
     seconds, energy = round(progress.seconds, 3), clock.energy()
     return Training(
         trained_here=epochs > 0,
+        imported=False,
         seconds=seconds,
         energy=energy,
         total_seconds=seconds,
