@@ -94,7 +94,7 @@ def evaluate(
     quantization = truth = None
     if identity.precision != FP32:
         quantization, truth = _quantization(
-            files, test, logits, validation, validated, bounds, run=run, threads=threads
+            files, origin.recipe, test, logits, validation, validated, bounds, run=run, threads=threads
         )
     reference = _Reference(test, logits, truth)
     runtimes = {SCORED[0]: _compared(logits, reference)}
@@ -131,6 +131,7 @@ def evaluate(
 
 def _quantization(
     files: Files,
+    recipe: Recipe | None,
     test: Samples,
     logits: np.ndarray,
     validation: Samples,
@@ -155,7 +156,7 @@ def _quantization(
         error=metrics.mean_absolute_error(expected, logits),
         sqnr_db=metrics.sqnr_db(expected, logits),
         validation=found,
-        layers=layer_sqnr(files.source, files.path, _first(test)),
+        layers=() if recipe and recipe.rescales_layers else layer_sqnr(files.source, files.path, _first(test)),
     )
     return quantization, truth
 

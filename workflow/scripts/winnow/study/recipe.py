@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from winnow.study.recipe_axes import FULL_BITS
+from winnow.study.recipe_axes import EQUALIZATION, FULL_BITS
 from winnow.study.vocabulary import PRECISIONS
 
 
@@ -42,6 +42,11 @@ class Recipe:
     def axes(self) -> dict[str, float | str]:
         """Return the axes that decide what comes of it, with their values."""
         return {axis: getattr(self, axis) for axis in PRECISIONS[self.method].axes}
+
+    @property
+    def rescales_layers(self) -> bool:
+        """Whether layers compute their channels in another scale than in float, so that they cannot be compared."""
+        return self.correction == EQUALIZATION
 
     @property
     def fewer_levels(self) -> bool:

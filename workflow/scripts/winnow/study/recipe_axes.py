@@ -6,6 +6,7 @@ from winnow.study.words import NONE, Choice, Words
 
 AUTO = "auto"
 """The value of an axis that is left to Winnow."""
+EQUALIZATION = "equalization"
 FULL_BITS = 8
 """Of int8: what fewer bits are a part of."""
 RECIPE_AXES = (
@@ -29,7 +30,7 @@ CORRECTIONS = Words(
     "correction",
     Choice(NONE, ""),
     Choice("bias", "the mean error of each channel is taken from its bias"),
-    Choice("equalization", "ranges of neighbouring layers are made alike first"),
+    Choice(EQUALIZATION, "ranges of neighbouring layers are made alike first"),
 )
 ROUNDINGS = Words(
     "rounding",
