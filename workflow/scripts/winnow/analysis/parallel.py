@@ -134,7 +134,7 @@ def coordinates(data: pd.DataFrame, everything: pd.DataFrame) -> list[Coordinate
         if column in _TEXT:
             choices = sorted(set(values), key=lambda name: _place(column, name))
             codes = data[column].map({name: place for place, name in enumerate(choices)})
-            axes.append(Coordinate(column, column, codes.to_numpy(float), tuple(choices)))
+            axes.append(Coordinate(column, column.replace("_", " "), codes.to_numpy(float), tuple(choices)))
         elif column in _METRICS:
             metric = _METRICS[column]
             axes.append(Coordinate(column, metric.heading(short=True), metric.factor * data[column].to_numpy(float)))

@@ -26,7 +26,7 @@ def layer_sqnr(layers: pd.DataFrame) -> Figure:
         _lines(panel, data[data["recipe"].isin(names)], looks)
         if several:
             place = {"bbox_to_anchor": (0, 1), "alignment": "left", "borderpad": 0}  # above, where it hides no data
-            columns = style.legend_columns(names, style.WIDTH)
+            columns = style.legend_columns(names, 0.8 * style.WIDTH)
             sns.move_legend(panel, "lower left", **place, ncols=columns, title=method)
     named = data.drop_duplicates("position").sort_values("position")
     style.layer_axis(axes[-1].xaxis, list(named["position"]), list(named["layer"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from winnow.figures.style import GREY
 from winnow.results.recipes import by_method, recipes_of
 from winnow.study.vocabulary import PRECISIONS
 
+T = TypeVar("T")
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ((), (4, 1.5), (6, 1.5, 1, 1.5), (1, 1.5), (5, 1), (3, 1, 1, 1, 1, 1), (1, 3), (8, 3))
@@ -64,13 +65,16 @@ def recipe_looks(table: pd.DataFrame) -> Looks:
     looks = Looks({}, {}, {})
     for precision, names in by_method(recipes).items():
         word = PRECISIONS[precision]
-        others = series_looks(names)
-        for name in names:
-            first = name == names[0]
+        markers, dashes = _beginning_with(word.marker, MARKERS), _beginning_with(word.dashes, DASHES)
+        for place, name in enumerate(names):
             looks.colors[name] = word.color
-            looks.markers[name] = word.marker if first else others.markers[name]
-            looks.dashes[name] = word.dashes if first else others.dashes[name]
+            looks.markers[name] = markers[place % len(markers)]
+            looks.dashes[name] = dashes[(place + place // len(markers)) % len(dashes)]
     return looks
+
+
+def _beginning_with(first: T, values: Sequence[T]) -> list[T]:
+    return [first, *(value for value in values if value != first)]
 
 
 def series_looks(names: Sequence[str], controls: Iterable[str] = ()) -> Looks:

@@ -34,6 +34,7 @@ def quantization_bars(results: pd.DataFrame) -> Figure:
         panel.set_visible(False)
     for panel, metric in zip(panels, shown, strict=False):
         _bars(panel, data[data["metric"] == metric], recipes, recipe_looks(data))
+        panel.tick_params(axis="y", labelsize=7 if len(recipes) > _FEW else None)
     counts = data.groupby(["metric", "recipe"]).size()
     text = f"{style.spread_note(counts)} Dashed: the {FP32} base."
     if any(recipe not in PRECISIONS for recipe in recipes):
@@ -77,7 +78,7 @@ def _bars(axes: Axes, part: pd.DataFrame, recipes: Mapping[str, Precision], look
     for place, recipe in enumerate(recipes):
         if recipe in values.index:
             mean, std = float(values["mean"][recipe]), float(values["std"][recipe])
-            text = f"{digits(mean)} ± {std:.2g}" if std > 0 else digits(mean)
+            text = f"{digits(mean)} ± {std:.2g}" if std > 0 and len(recipes) <= _FEW else digits(mean)
             end = mean + std if std > 0 else mean
             box = {"facecolor": "white", "edgecolor": "none", "pad": 0.2}  # over the line of the base
             axes.annotate(text, (end, place), (3, 0), textcoords="offset points", va="center", fontsize=8, bbox=box)
