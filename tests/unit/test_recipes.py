@@ -159,6 +159,20 @@ def test_a_mistake_in_a_recipe_is_one_line(entry, expected):
     assert re.search(expected, line), line
 
 
+def test_what_leaves_layers_in_float_is_measured_once_without():
+    entry = {"method": "ptq", "weight_bits": [8, 4], "keep_float": [0, 1, 2, "auto"]}
+    study = asked(recipes=[entry])
+    assert sorted(study.probed) == ["ptq", "ptq-w4"]
+    assert {slug: study.unspared(recipe) for slug, recipe in study.recipes.items()} == {
+        f"{base}{keep}": base for base in ("ptq", "ptq-w4") for keep in ("", "-keep1", "-keep2", "-keepauto")
+    }
+    assert list(asked(recipes=[{"method": "ptq", "observer": "minmax", "keep_float": 1}]).probed) == ["ptq-minmax"]
+    assert list(asked().probed) == []
+    assert list(asked(sensitivity=True).probed) == list(asked(methods=["qat"], sensitivity=True).probed) == ["ptq"]
+    minmax = {"method": "ptq", "observer": "minmax"}
+    assert list(asked(recipes=[minmax], sensitivity=True).probed) == ["ptq-minmax"]
+
+
 def test_more_files_than_can_be_planned_are_refused():
     with pytest.raises(WinnowError, match=r"quantizes 1,000 networks by 502 recipes, .* more than 300,000 files"):
         resolve(

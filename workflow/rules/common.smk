@@ -26,6 +26,7 @@ from winnow.figures.catalog import figures_of
 from winnow.files import content_digest
 from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
+from winnow.study.recipe_axes import AUTO
 from winnow.study.recipes import precisions
 from winnow.study.vocabulary import FP32, IMPORTED, INITIAL, PRECISIONS, PTQ
 from winnow.study.vocabulary import RUNTIMES, SCORED, STRUCTURES, criterion
@@ -70,7 +71,7 @@ FACTORIES = {
 content_of = cache(content_digest)
 ALL_NETWORKS = list(networks(REPORTED))
 # a file by the plain recipe of a method can be made whether the study asks for it or not
-RECIPES = STUDY.plain_recipes | STUDY.recipes
+RECIPES = STUDY.plain_recipes | STUDY.probed | STUDY.recipes
 NETWORKS = [[dataset, model] for dataset in STUDY.datasets for model in STUDY.models]
 CHECKS = [f"{RESULTS}/{dataset}/{model}/check.json" for dataset, model in NETWORKS]
 RUN = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{run}}"
@@ -117,6 +118,7 @@ localrules:
     pruning,
     collect,
     make_quantization_table,
+    make_sensitivity_table,
     make_pruning_table,
     make_figures,
     recommend,
@@ -142,7 +144,11 @@ def histories():
 def figures():
     """Return (dataset, model, figure) for every figure of the study."""
     pairs = [tuple(pair) for pair in NETWORKS]
-    return [(*pair, figure) for pair in pairs for figure in figures_of(*pair, STUDY.pruned)]
+    return [
+        (*pair, figure)
+        for pair in pairs
+        for figure in figures_of(*pair, STUDY.pruned, probed=bool(STUDY.probed))
+    ]
 
 
 def captions():
@@ -184,6 +190,28 @@ def precision_of(wildcards):
     """In which numbers the network of a recipe computes."""
     recipe = recipe_of(wildcards)
     return PRECISIONS[recipe["method"] if recipe else FP32]
+
+
+def chosen_float(wildcards):
+    """What says which layers a recipe leaves in float, if it leaves some."""
+    keep = recipe_of(wildcards)["keep_float"]
+    return f"{RUN}/{{recipe}}/mixed.json" if keep == AUTO else sensitivity_of(wildcards) if keep else []
+
+
+def sensitivity_of(wildcards):
+    return f"{RUN}/{STUDY.unspared(recipe_of(wildcards))}/sensitivity.json"
+
+
+def sensitivities():
+    """What each layer of the dense networks loses by each recipe of which that is measured."""
+    runs = [network.training for network in ALL_NETWORKS if (network.run, network.recipe) == ("dense", FP32)]
+    return [f"{RESULTS}/{run}/{recipe}/sensitivity.json" for run in runs for recipe in STUDY.probed]
+
+
+def mixed_precisions():
+    """How many layers of the dense networks stay in float, where that is left to Winnow."""
+    left = {slug for slug, recipe in STUDY.recipes.items() if recipe["keep_float"] == AUTO}
+    return [f"{RESULTS}/{n.folder}/mixed.json" for n in ALL_NETWORKS if n.run == "dense" and n.recipe in left]
 
 
 def recipes_by(rule):

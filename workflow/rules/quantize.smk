@@ -22,10 +22,65 @@ rule quantize_dynamic:
         "../scripts/quantize_dynamic.py"
 
 
+rule measure_sensitivity:
+    input:
+        data=rules.prepare_dataset.output.data,
+        weights=f"{RUN}/weights.safetensors",
+    output:
+        sensitivity=f"{RUN}/{{recipe}}/sensitivity.json",
+    log:
+        f"{LOGS}/measure_sensitivity/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
+    benchmark:
+        f"{LOGS}/measure_sensitivity/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
+    wildcard_constraints:
+        recipe=among(STUDY.probed),
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    params:
+        model=lookup(dpath="{model}", within=STUDY.models),
+        recipe=recipe_of,
+        source=lambda wildcards: source_digest("measure_sensitivity"),
+    script:
+        "../scripts/measure_sensitivity.py"
+
+
+rule choose_float:
+    input:
+        data=rules.prepare_dataset.output.data,
+        weights=f"{RUN}/weights.safetensors",
+        sensitivity=sensitivity_of,
+    output:
+        mixed=f"{RUN}/{{recipe}}/mixed.json",
+    log:
+        f"{LOGS}/choose_float/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
+    benchmark:
+        f"{LOGS}/choose_float/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
+    wildcard_constraints:
+        recipe=among(slug for slug, recipe in RECIPES.items() if recipe["keep_float"] == AUTO),
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    params:
+        model=lookup(dpath="{model}", within=STUDY.models),
+        recipe=recipe_of,
+        max_accuracy_drop=STUDY.recommend["max_accuracy_drop"],
+        source=lambda wildcards: source_digest("choose_float"),
+    script:
+        "../scripts/choose_float.py"
+
+
 rule calibrate:
     input:
         data=rules.prepare_dataset.output.data,
         weights=f"{RUN}/weights.safetensors",
+        spared=chosen_float,
     output:
         onnx=f"{RUN}/{{recipe}}/model.onnx",
     log:

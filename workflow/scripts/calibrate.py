@@ -6,6 +6,7 @@ from winnow.config.typed import built
 from winnow.data.dataset import load_dataset
 from winnow.deploy.export import export_checked
 from winnow.models.build import load_model
+from winnow.quantize.spared import spared_layers
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.recipe import Recipe
 
@@ -15,5 +16,6 @@ with job(snakemake) as run:
     recipe = built(Recipe, snakemake.params.recipe)
     data = load_dataset(snakemake.input.data)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)
-    quantized = quantize_static(model, calibration_batches(data, recipe.calibration_samples), recipe)
+    spared = spared_layers(recipe, snakemake.input.spared or None, run)
+    quantized = quantize_static(model, calibration_batches(data, recipe.calibration_samples), recipe, spared)
     export_checked(quantized, data, snakemake.output.onnx, run=run, integer=True)

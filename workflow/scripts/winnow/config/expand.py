@@ -38,6 +38,7 @@ def expand(config: Configuration) -> Study:
         "training": training,
         "plain_recipes": {method: as_plain(plain(method, quantization.default)) for method in METHODS},
         "recipes": {slug: as_plain(recipe) for slug, recipe in quantization.grid().items()},
+        "probed": {slug: as_plain(recipe) for slug, recipe in quantization.probed().items()},
         "apply_to": quantization.apply_to,
         "bounds": quantization.model_dump(include={"min_integer_macs", "min_sqnr_db", "min_agreement"}),
         "temperatures": _temperatures(config),

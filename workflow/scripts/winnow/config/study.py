@@ -23,6 +23,7 @@ class Study:
         definitions: by data set, the digest of what it is made from.
         recipes, apply_to: ways of quantizing, by slug, as `Recipe` takes them, and which networks are quantized.
         plain_recipes: by method, the recipe in which nothing was chosen, whether the study asks for it or not.
+        probed: likewise, those of which it is measured what each layer loses; they leave none in float.
         bounds, benchmark, recommend: as their settings classes take them.
         temperatures: by model, of what is learned from the dense network, where a recipe says how much.
         strategies: of pruning, by slug.
@@ -41,6 +42,7 @@ class Study:
     training: dict[str, Plain]
     plain_recipes: dict[str, Plain]
     recipes: dict[str, Plain]
+    probed: dict[str, Plain]
     apply_to: str
     bounds: Plain
     qat: dict[str, Plain]
@@ -63,6 +65,11 @@ class Study:
         learned = {"temperature": self.temperatures[model], "weight": weight} if weight else None
         return settings | {"distill": learned}
 
+    def unspared(self, recipe: Plain) -> str:
+        """Return which of `probed` is the same as a recipe, but for the layers that this one leaves in float."""
+        base = recipe | {"keep_float": 0}
+        return next(slug for slug, probed in self.probed.items() if probed == base)
+
     def reported(self) -> Plain:
         """Return what the report says of the configuration; a change of the rest must not write it again."""
         return {
@@ -73,6 +80,7 @@ class Study:
             "imports": self.imports,
             "trained": self.trained,
             "recipes": self.recipes,
+            "probed": self.probed,
             "apply_to": self.apply_to,
             "strategies": self.strategies,
             "pruned": self.pruned,

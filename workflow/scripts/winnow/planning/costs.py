@@ -27,6 +27,8 @@ ASSUMED_SECONDS = {
     "export": 10,
     "quantize_dynamic": 5,
     "calibrate": 20,
+    "measure_sensitivity": 60,
+    "choose_float": 60,
     "evaluate": 20,
     "benchmark": 10,  # and what it is configured to measure
 }

@@ -47,6 +47,11 @@ def calibration_batches(data: ImageDataset, count: int) -> Iterator[Tensor]:
         yield split.normalized(split.images[index]).contiguous()
 
 
+def validation_batches(data: ImageDataset) -> list[tuple[Tensor, Tensor]]:
+    """Return the validation split: normalized float32 [N, C, H, W] and labels int64 [N]."""
+    return list(Split.of(data, "validation", torch.device("cpu")).batches(_BATCH))
+
+
 def quantize_static(
     model: nn.Module, batches: Iterable[Tensor], recipe: Recipe, spared: Collection[str] = ()
 ) -> GraphModule:

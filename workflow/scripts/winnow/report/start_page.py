@@ -39,6 +39,7 @@ class Outcome:
         absent: the networks that are not in it.
         undrawn: figures that could not be drawn, by `<dataset>/<model>/<name>`, with the reason.
         checks: check.json of the networks that have been checked.
+        layers: what quantizing each layer costs, and how many stay in float; empty where neither was asked for.
         live: whether the study may still be running.
     """
 
@@ -48,6 +49,7 @@ class Outcome:
     absent: Sequence[Absent]
     undrawn: Mapping[str, str] = field(default_factory=dict)
     checks: Sequence[Check] = ()
+    layers: Sequence[pd.DataFrame] = ()
     live: bool = False
 
     @property

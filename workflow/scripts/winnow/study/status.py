@@ -25,6 +25,7 @@ _WRITES = {
     "retrain": "weights.safetensors",
 }
 _WRITES |= {"export": f"{FP32}/model.onnx", "evaluate": "quality.json", "benchmark": "speed.json"}
+_WRITES |= {"measure_sensitivity": "sensitivity.json", "choose_float": "mixed.json"}
 _WRITES |= {precision.rule: "model.onnx" for precision in PRECISIONS.values() if precision.method}
 
 
@@ -41,7 +42,7 @@ class Failure:
 
     def stops(self, network: Network) -> bool:
         """Whether a network cannot be made, or scored, because of this."""
-        if self.rule == "import_initial" and network.run == DENSE:
+        if self.rule == "measure_sensitivity" or (self.rule == "import_initial" and network.run == DENSE):
             return False
         if f"{network.folder}/".startswith(f"{self.run}/"):
             return True

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from winnow.config.choices import APPLY_TO
-from winnow.config.keys.kinds import OneOf, Real, Whole
+from winnow.config.keys.kinds import Flag, OneOf, Real, Whole
 from winnow.config.keys.section import OneOrMore, Section, key
 from winnow.config.keys.training import Arithmetic, Distill, Epochs, Milestones, Rate, Schedule, Warmup
 from winnow.study.recipe import Recipe
 from winnow.study.recipe_axes import AUTO, CORRECTIONS, FULL_BITS, GRANULARITIES, OBSERVERS, OVERFLOWS, ROUNDINGS
-from winnow.study.recipes import expand
+from winnow.study.recipes import expand, plain, slug
 from winnow.study.vocabulary import METHODS, PRECISIONS, PTQ
 
 Method = Annotated[str, OneOf({name: PRECISIONS[name] for name in METHODS})]
@@ -142,6 +143,12 @@ class Quantization(Section):
         (),
         example=[{"method": "ptq", "observer": ["minmax", "histogram"]}, {"method": ["ptq", "qat"], "weight_bits": 4}],
     )
+    sensitivity: Annotated[bool, Flag()] = key(
+        "whether a job for each dense network finds which of its layers calibration hurts: each alone on integers, and "
+        "each alone in float",
+        False,
+        example=True,
+    )
     apply_to: Annotated[str, OneOf(APPLY_TO)] = key("which networks are quantized", "dense", example="last")
     min_integer_macs: Annotated[float, Real(at_least=0, at_most=1)] = key(
         "least share of the multiply-accumulates of a quantized network that must run on integers, in ONNX Runtime "
@@ -180,3 +187,13 @@ class Quantization(Section):
         """Return every recipe by its slug."""
         entries = [{"method": [method]} for method in self.forms]
         return expand([*entries, *(entry.chosen() for entry in self.recipes)], self.default)
+
+    def probed(self) -> dict[str, Recipe]:
+        """Return by slug the recipes of which it is measured what each layer loses: of those that leave layers in
+        float, what they are without; if it is asked for, the first that calibrates."""
+        grid = self.grid().values()
+        asked = [recipe for recipe in grid if recipe.keep_float]
+        if self.sensitivity:
+            asked += [recipe for recipe in (*grid, plain(PTQ, self.default)) if recipe.method == PTQ][:1]
+        bases = [replace(recipe, keep_float=0) for recipe in asked]
+        return {slug(base, self.default): base for base in bases}
