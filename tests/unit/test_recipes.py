@@ -281,6 +281,7 @@ def test_the_tables_have_a_row_for_each_recipe_method_by_method(grid):
     own = 100 * results[(results["run"] == "dense") & (results["recipe"] == "qat-w4")]["top1"]
     assert rows.loc["qat-w4", "mean"] == pytest.approx(own.mean())
     assert rows.loc["qat-w4", "method"] == "qat"
+    assert FEWER_BITS in pruning_table(results).notes
     pruned = pruning_table(results).shown
     assert len(pruned) == 25 * 4
     assert list(dict.fromkeys(pruned["recipe"])) == list(table.shown["recipe"])

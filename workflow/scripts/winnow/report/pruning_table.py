@@ -10,6 +10,7 @@ from winnow.results.columns import METRICS, TIMED
 from winnow.results.names import strategy_names
 from winnow.results.numbers import plain
 from winnow.results.over_seeds import NETWORK, combinations
+from winnow.results.recipe_words import FEWER_BITS, fewer_bits
 from winnow.results.report_table import ReportTable
 from winnow.results.timed import Timed, largest_batches, timed_configurations
 from winnow.study.vocabulary import AXES, DENSE, NARROW, PRECISIONS, RUNTIMES, STRUCTURES
@@ -46,7 +47,7 @@ def pruning_table(results: pd.DataFrame) -> ReportTable:
         shown=_wide(last),
         groups=("dataset", "model"),
         labels=("recipe", "strategy"),
-        notes=[*_notes(last)] if len(last) else [],
+        notes=[*_notes(last), *([FEWER_BITS] if fewer_bits(results) else [])] if len(last) else [],
         nothing="No pruned network has been evaluated yet.",
     )
 
