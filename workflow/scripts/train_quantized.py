@@ -12,6 +12,7 @@ from winnow.deploy.export import example_images, export_checked
 from winnow.models.build import load_model
 from winnow.prune.masks import load_masks
 from winnow.quantize.aware import AwareTraining
+from winnow.quantize.diagnosis import warn_of_loss
 from winnow.study.recipe import Recipe
 from winnow.study.training import Training
 from winnow.train.extras import teacher_of
@@ -33,6 +34,7 @@ with job(snakemake) as label:
     run = training_job(snakemake, label, [files.data, files.weights, *filter(None, (files.masks, files.teacher))])
     record = train(replace(aware.trainee, teacher=teacher), data, settings.training, run)
     aware.check(label)
+    warn_of_loss(aware, data, settings, label)
     export_checked(aware.float_model(), data, results.float, run=label, integer=False)
     export_checked(aware.convert(), data, results.onnx, run=label, integer=True)
     record.after(Training.read(files.record)).write(results.record)

@@ -37,15 +37,19 @@ class AwareTraining:
         settings: from which epoch on (1-based) ranges, and the statistics of batch norm, stay as they are.
         recipe: how finely weights and activations are rounded.
         masks: weights that stay zero, by the names they have in `model`; capturing keeps the names.
+
+    Attributes:
+        captured: the graph of `model`, as it was.
+        model: what is trained.
     """
 
     def __init__(
         self, model: nn.Module, example: Tensor, settings: QatSettings, recipe: Recipe, masks: Masks | None = None
     ) -> None:
-        self._captured = captured(model, example)
-        self._plan = plan_of(self._captured)
+        self.captured = captured(model, example)
+        self._plan = plan_of(self.captured)
         self._levels = Levels.of(recipe)
-        self.model, self._quantizers = _with_quantizers(self._captured, self._plan, self._levels)
+        self.model, self._quantizers = _with_quantizers(self.captured, self._plan, self._levels)
         self._settings = settings
         self._masks = masks or Masks({})
         self._ranges_frozen = self._norms_frozen = False
@@ -67,7 +71,7 @@ class AwareTraining:
             WinnowError: a masked weight is not zero (see `Masks.check`), or a value has no range.
         """
         self._masks.check(self.model, run)
-        modules = {node.name: module_of(node) for node in calls(self._captured)}
+        modules = {node.name: module_of(node) for node in calls(self.captured)}
         for value, quantizer in self._quantizers.items():
             if not quantizer.observed:
                 raise WinnowError(
@@ -82,7 +86,7 @@ class AwareTraining:
 
     def float_model(self) -> GraphModule:
         """Return the network with the trained weights in float, on the CPU: what the int8 module stands for."""
-        model = copy.deepcopy(self._captured)
+        model = copy.deepcopy(self.captured)
         trained = self.model.state_dict()
         model.load_state_dict({name: trained[name] for name in model.state_dict()})
         return model

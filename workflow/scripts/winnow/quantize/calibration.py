@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from winnow.capture.exported import captured
+from winnow.capture.fx_graphs import node_argument
 from winnow.deploy.graphs import base_name
 from winnow.deploy.operations import layer_name
 from winnow.errors import WinnowError
@@ -42,13 +43,15 @@ class Calibration:
         model: fp32; it is not changed.
         batches: normalized float32 [N, C, H, W], at least one, the first of at least 2 images. They are read once.
         recipe: of method `ptq`; its `keep_float` is not looked at.
-        spared: sets of layers that may stay in float, by their names: each is asked for in `quantized`. The empty set
-            is among them.
+        sparing: layers may stay in float, so that ranges are needed of what their readers read from them.
+
+    Attributes:
+        graph_module: the captured network, equalized if the recipe says so.
+        operators: its layers that can compute on integers, by the names that tables give them.
+        examples: a few calibration images.
     """
 
-    def __init__(
-        self, model: nn.Module, batches: Iterable[Tensor], recipe: Recipe, spared: Iterable[Collection[str]] = ()
-    ) -> None:
+    def __init__(self, model: nn.Module, batches: Iterable[Tensor], recipe: Recipe, *, sparing: bool = False) -> None:
         self.recipe, self.levels = recipe, Levels.of(recipe)
         batches = iter(batches)
         head = [next(batches)]
@@ -58,11 +61,12 @@ class Calibration:
         self.graph_module = captured(model, head[0])
         if recipe.correction == "equalization":
             self.graph_module = equalized(self.graph_module, head)
-        self._head = head
+        self._head, self.examples = head, head[0]
         self.operators = layer_operators(self.graph_module)
-        sets = [frozenset[str](), *map(frozenset, spared)]
-        self._plans = {kept: plan_of(self.graph_module, self._named(kept)) for kept in dict.fromkeys(sets)}
-        roots = {root for plan in self._plans.values() for root in plan.roots}
+        roots = set(plan_of(self.graph_module).roots)
+        if sparing:
+            nodes = {node.name: node for node in self.graph_module.graph.nodes}
+            roots |= {node_argument(nodes[operator], 0).name for operator in self.operators.values()}
         observers: dict[str, Observer] = {root: OBSERVERS[recipe.observer](self.levels) for root in sorted(roots)}
         watch(self.graph_module, chain(head, batches), {root: seen.see for root, seen in observers.items()})
         self._scales = {root: seen.scale() for root, seen in observers.items()}
@@ -71,10 +75,13 @@ class Calibration:
         """Return the int8 module.
 
         Args:
-            spared: layers that stay in float, one of the sets given before.
+            spared: layers that stay in float, by their names.
             nearest_only: round weights to the nearest, without correction of biases: quickly, to compare.
+
+        Raises:
+            WinnowError: there is no layer of a name.
         """
-        plan = self._plans[frozenset(spared)]
+        plan = plan_of(self.graph_module, self._named(spared))
         choose = None if nearest_only else self._choice()
         weights = None
         if choose is not None:

@@ -66,4 +66,4 @@ def quantize_static(
     Raises:
         WinnowError: there is no layer of a name.
     """
-    return Calibration(model, batches, recipe, [spared]).quantized(spared)
+    return Calibration(model, batches, recipe, sparing=bool(spared)).quantized(spared)
