@@ -23,7 +23,7 @@ _WRITTEN: Mapping[str, Callable[[Any], str]] = {
     "activation_bits": "a{}".format,
     "weights": lambda value: str(value).removeprefix("per_"),
     "keep_float": "keep{}".format,
-    "distill": "distill{:g}".format,
+    "distill": "distill{:.12g}".format,
 }
 """How a value stands in a slug where it alone does not say which axis it is of."""
 _TOGETHER = ("weight_bits", "activation_bits")
