@@ -99,7 +99,7 @@ def jobs() -> dict[str, SimpleNamespace]:
         ),
         "retrain": job(
             "retrain",
-            Files(data=data, **pruned, record=made["record"]),
+            Files(data=data, **pruned, record=made["record"], teacher=[]),
             Files(**trained(PRUNED)),
             {"model": model, "retraining": asked.retraining["lenet5"][strategy["rewind"]], "tdp_watts": 65.0},
             pruning=slug,
@@ -108,16 +108,21 @@ def jobs() -> dict[str, SimpleNamespace]:
         "train_quantized": job(
             "train_quantized",
             Files(
-                checked="check.json", data=data, weights=made["weights"], record=made["record"], masks=[], imported=[]
+                checked="check.json",
+                data=data,
+                **{name: made[name] for name in ("weights", "record")},
+                **{name: [] for name in ("masks", "imported", "teacher")},
             ),
             Files(**qat),
             {
                 "model": model,
                 "qat": asked.qat["lenet5"],
+                "recipe": asked.recipes["qat"],
                 "tdp_watts": 65.0,
                 "request": check_request(replace(asked, strategies={}), "digits", "lenet5"),
             },
             run="dense",
+            recipe="qat",
         ),
     }
 

@@ -64,8 +64,8 @@ def changed(scripts, module: str, text: str = "NEW = 1\n") -> set[str]:
         ("winnow/data/prepare.py", {"prepare_dataset"}, {"train", "evaluate", "export", "calibrate"}),
         (
             "winnow/study/record.py",
-            {"train", "evaluate"},
-            {"prepare_dataset", "calibrate", "quantize_dynamic", "export"},
+            {"train", "evaluate", "calibrate"},
+            {"prepare_dataset", "quantize_dynamic", "export"},
         ),
         ("winnow/train/progress.py", {"train", "retrain", "train_quantized"}, {"export", "calibrate"}),
         ("evaluate.py", {"evaluate"}, {"train", "benchmark", "collect"}),

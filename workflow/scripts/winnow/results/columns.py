@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from winnow.results.metric import DOWN, UP, Fact, Metric, TimedMetric, share
+from winnow.results.metric import DOWN, UP, Fact, Metric, share
 from winnow.study.vocabulary import RUNTIMES, SCORED
 from winnow.study.words import Words
 
@@ -30,6 +30,10 @@ def _of_runtimes(metric: Metric) -> list[Metric]:
     ]
 
 
+def _size(name: str, label: str, meaning: str, short: str = "", cost: bool = False) -> Metric:
+    return Metric(name, label, "MB", meaning, DOWN, decimals=3, short=short, cost=cost)
+
+
 METRICS = Words(
     "metric",
     *_of_runtimes(share("top1", "top-1 accuracy", "top-1 accuracy, test split", UP, short="top-1")),
@@ -49,26 +53,20 @@ METRICS = Words(
         "top1_change",
         "change of accuracy",
         "points",
-        "change of top-1 accuracy from the dense network of the same seed and precision",
+        "change of top-1 accuracy from the dense network of the same seed and recipe",
         UP,
         factor=100,
         short="change",
     ),
-    Metric("size_mb", "model size", "MB", "model.onnx", DOWN, decimals=3, short="size", cost=True),
-    Metric("gzip_mb", "model size, gzip", "MB", "model.onnx, gzip", DOWN, decimals=3, short="gzip", cost=True),
-    Metric(
-        "sparse_mb",
-        "model size, sparse encoding",
-        "MB",
-        "model.onnx, zeros stored as a bit mask",
-        DOWN,
-        decimals=3,
-        short="sparse encoding",
-        cost=True,
+    _size("size_mb", "model size", "model.onnx", short="size", cost=True),
+    _size("gzip_mb", "model size, gzip", "model.onnx, gzip", short="gzip", cost=True),
+    _size(
+        "sparse_mb", "model size, sparse encoding", "model.onnx, zeros stored as a bit mask", "sparse encoding", True
     ),
-    Metric(
-        "state_dict_mb", "trained weights", "MB", "the trained weights in float, as torch saves them", DOWN, decimals=3
+    _size(
+        "packed_mb", "model size, packed", "model.onnx, if weights of fewer than 8 bits took no more", short="packed"
     ),
+    _size("state_dict_mb", "trained weights", "the trained weights in float, as torch saves them"),
     Metric("parameters", "parameters", "", "parameters", DOWN, decimals=0),
     Metric("nonzero_parameters", "non-zero parameters", "", "parameters that are not zero", DOWN, decimals=0),
     Metric("macs", "MACs", "M", "multiply-accumulates for one image", DOWN, factor=1e-6, fine=6),
@@ -91,6 +89,7 @@ METRICS = Words(
     ),
     *_of_runtimes(share("integer_macs", "integer MACs", "multiply-accumulates executed on integers", UP, decimals=1)),
     *_of_runtimes(Metric("integer_layers", "integer layers", "", "layers executed on integers", UP, decimals=0)),
+    Metric("saturating_layers", "saturating layers", "", "layers that can saturate without VNNI", DOWN, decimals=0),
     share("integer_parameters", "integer parameters", "parameters stored as integers", UP, decimals=1),
     *(
         Metric(
@@ -153,75 +152,6 @@ METRICS = Words(
     ),
 )
 """Columns of numbers that networks are compared by, in the order of a model card."""
-TIMED = Words(
-    "timed metric",
-    TimedMetric(
-        "latency",
-        "median latency",
-        "ms",
-        "median latency of a batch",
-        DOWN,
-        decimals=3,
-        fine=4,
-        short="latency",
-        cost=True,
-        column="latency_{where}_ms",
-    ),
-    *(
-        TimedMetric(
-            end,
-            f"{end} end of the median's interval",
-            "ms",
-            f"{end} end of the 95 % interval of the median latency of a batch",
-            DOWN,
-            decimals=3,
-            fine=4,
-            column=f"latency_{{where}}_{end}_ms",
-        )
-        for end in ("low", "high")
-    ),
-    TimedMetric(
-        "p95",
-        "95th percentile of latency",
-        "ms",
-        "95th percentile of latency of a batch",
-        DOWN,
-        decimals=3,
-        fine=4,
-        column="latency_{where}_p95_ms",
-    ),
-    TimedMetric(
-        "energy",
-        "energy per image",
-        "mJ",
-        "energy per image",
-        DOWN,
-        fine=4,
-        short="energy",
-        cost=True,
-        estimated_by="inference_energy_estimated",
-        column="energy_{where}_mj",
-    ),
-    TimedMetric(
-        "power",
-        "power",
-        "W",
-        "mean power",
-        DOWN,
-        estimated_by="inference_energy_estimated",
-        column="power_{where}_w",
-    ),
-    TimedMetric(
-        "speedup",
-        "measured speedup",
-        "",
-        "measured speedup, the dense network's median latency over this one's, in the same precision",
-        UP,
-        short="speedup",
-        column="speedup_{where}",
-    ),
-)
-"""Metrics with a column for each runtime, batch size and number of threads."""
 FACTS = Words(
     "column",
     Fact("strategy", "name of the combination of axes that a network was pruned by; empty for the dense one"),

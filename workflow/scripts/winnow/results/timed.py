@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from winnow.results.columns import TIMED
 from winnow.results.metric import Metric
 from winnow.results.numbers import counted
+from winnow.results.timed_columns import TIMED
 from winnow.study.vocabulary import RUNTIMES
 
 UNSTEADY = 2.0  # a 95th percentile this many times the median; on a quiet machine it is less than 1.6 times
