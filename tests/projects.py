@@ -26,11 +26,12 @@ TINY = {
     "benchmark": {"batch_sizes": [1], "seconds": 0.05, "warmup_seconds": 0.01},
 }
 RUN = "results/tiny/digits/lenet5/seed0/dense"
-LOCAL = ("--profile", "profiles/local")
+# one thread for each training run: on networks this small, more wait for each other most of the time; and where bits
+# are compared, the number of cores must not matter
+ONE_THREAD = ("--set-threads", "train=1", "tune=1", "train_quantized=1", "retrain=1")
+LOCAL = (*ONE_THREAD, "--profile", "profiles/local")
 # what is made again whenever a number changes
 REPORT = dict.fromkeys(("collect", "make_quantization_table", "make_figures", "recommend", "ship", "make_overview"), 1)
-# one thread wherever bits are compared: the number of cores must not matter
-ONE_THREAD = ("--set-threads", "train=1", "train_quantized=1", "retrain=1")
 
 
 @dataclass(frozen=True)
