@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from dry_runs import dry_run
 from samples import REPOSITORY
 
 TINY = {
@@ -77,17 +78,15 @@ class Project:
 
     def run(self, *arguments: str, fails: bool = False) -> str:
         """Run snakemake and return what it printed."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-            env=os.environ | self.environment,
-        )
-        output = done.stdout + done.stderr
-        assert (done.returncode != 0) == fails, output[-6000:]
+        command, environment = self.command(*arguments), os.environ | self.environment
+        if "-n" in arguments:
+            code, output = dry_run(command[3:], self.root, environment)
+        else:
+            done = subprocess.run(
+                command, cwd=self.root, capture_output=True, text=True, timeout=600, check=False, env=environment
+            )
+            code, output = done.returncode, done.stdout + done.stderr
+        assert (code != 0) == fails, output[-6000:]
         return output
 
     def planned(self, *arguments: str) -> dict[str, int]:
