@@ -1,4 +1,4 @@
-"""Every built-in network becomes integer operators in both runtimes, by every method."""
+"""Every kind of built-in network becomes integer operators in both runtimes, by every method."""
 
 from dataclasses import replace
 
@@ -24,14 +24,13 @@ from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.recipe import Recipe
 
+# one of each kind of block: the others have more of them
 NETWORKS = {
     "resnet18": 21,
-    "resnet34": 37,
     "resnet50": 54,
     "mobilenet_v2": 53,
     "vgg16_bn": 14,
     "resnet20": 20,
-    "resnet56": 56,
     "lenet_300_100": 3,
     "lenet5": 4,
 }
@@ -84,9 +83,7 @@ def test_dynamic_and_static_quantization_cover_every_layer(name, data, tmp_path)
     assert (coverage.macs, coverage.layers) == (1, NETWORKS[name])
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet18", "resnet50", "mobilenet_v2", "vgg16_bn", "resnet20", "lenet_300_100", "lenet5"]
-)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_aware_training_covers_every_layer(name, data, tmp_path):
     aware = AwareTraining(settled(name, data), example_images(data), qat_settings(), Recipe("qat"))
     model = aware.trainee.model

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from projects import REPORT, RUN, Project
 
-SHORT = {"training": {"epochs": 2, "warmup_epochs": 1}, "quantization": {"methods": ["ptq"]}}
+SHORT = {"training": {}, "quantization": {"methods": ["ptq"]}}
 GRID = {"ratio": [0.5], "rewind": ["init"]}
 # what a pruned network adds to every new number of a study
 ALL = REPORT | {"make_pruning_table": 1}
@@ -17,10 +15,10 @@ PRUNED = {"prune": 1, "retrain": 1, "export": 1, "evaluate": 1, "benchmark": 1}
 
 @pytest.fixture(scope="module")
 def finished_pruning(tmp_path_factory, finished) -> Project:
-    """A finished study with one pruned network."""
+    """The finished study with one precision and one pruned network, for which nothing dense is made again."""
     project = finished.copy_to(tmp_path_factory.mktemp("reruns") / "a project")
-    shutil.rmtree(project.root / "results/tiny")
     project.configure(pruning=GRID, **SHORT)
+    assert project.planned() == PRUNED | ALL
     project.run()
     return project
 

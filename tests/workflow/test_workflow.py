@@ -291,7 +291,7 @@ def test_ones_own_images_and_network(project, image_folder):
         "benchmark": {"batch_sizes": [1], "seconds": 0.05, "warmup_seconds": 0.01},
     }
     (project.root / "config" / "tiny.yaml").write_text(yaml.safe_dump(config))
-    project.run()
+    project.run("results/tiny/results.csv")
     table = pd.read_csv(project.root / "results/tiny/results.csv")
     assert list(table["precision"]) == ["dynamic", "fp32", "ptq"]
     assert (table["integer_macs"] == [1, 0, 1]).all()
