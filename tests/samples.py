@@ -150,7 +150,7 @@ def read_images(settings: DatasetSettings) -> tuple[Images, Images]:
 def write_dataset(path: Path, data: ImageDataset) -> None:
     """Write a data set as `prepare` does."""
     values = {name: getattr(data, name)[:].numpy() for name in TENSORS}
-    values |= {"mean": data.normalization.mean.numpy(), "std": data.normalization.std.numpy()}
+    values |= {"mean": data.normalization.mean, "std": data.normalization.std}
     shapes = {name: (str(value.dtype), value.shape) for name, value in sorted(values.items(), key=lambda v: v[1].ndim)}
     metadata = {"name": data.name, "classes": json.dumps(data.classes), "definition": "made up"}
     metadata["fitting"] = json.dumps(data.fitting.facts)
@@ -182,7 +182,7 @@ def colored_squares(count: int, classes: int, size: int = 32, channels: int = 3,
         test_labels=test_labels,
         train_index=index[index % 5 != 0],
         validation_index=index[index % 5 == 0],
-        normalization=Normalization(torch.full((channels,), 0.5), torch.full((channels,), 0.25)),
+        normalization=Normalization(np.full(channels, 0.5, np.float32), np.full(channels, 0.25, np.float32)),
         fitting=Fitting(image_size=(size, size), resize=None, crop=None, interpolation="bicubic"),
     )
 

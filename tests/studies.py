@@ -111,7 +111,8 @@ def _write_network(folder: Path, study: Mapping[str, Any], network: Network) -> 
     identity = asdict(network)
     quality = _quality(identity, pruning, random)
     quality.write(target / "quality.json")
-    records.speed(*_timings(study, network.precision, pruning, random), **identity).write(target / "speed.json")
+    timings = _timings(study, network.precision, pruning, random)
+    records.speed(*timings, computation=network.folder, **identity).write(target / "speed.json")
     if network.history:
         (folder / network.history).parent.mkdir(parents=True, exist_ok=True)
         (folder / network.history).write_text(_history(study["training"][network.model]["epochs"]))

@@ -28,6 +28,7 @@ from winnow.data import prepare as preparing
 from winnow.data.ahead import ahead
 from winnow.data.batches import Split
 from winnow.data.dataset import load_dataset
+from winnow.data.file_rows import FileRows
 from winnow.data.prepare import prepare
 from winnow.data.stored import ChosenRows, StoredRows
 from winnow.errors import WinnowError
@@ -80,12 +81,12 @@ def test_an_error_ahead_comes_in_its_turn_and_ends_the_work():
 def rows(tmp_path):
     images = torch.randint(0, 256, (50, 3, 4, 6), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     (tmp_path / "images").write_bytes(b"header!" + images.numpy().tobytes())
-    return StoredRows(tmp_path / "images", 7, tuple(images.shape)), images
+    return StoredRows(FileRows(tmp_path / "images", 7, tuple(images.shape))), images
 
 
 def test_rows_of_a_file_are_those_of_a_tensor(rows, monkeypatch):
     stored, images = rows
-    monkeypatch.setattr("winnow.data.stored._MOST_AT_ONCE", 100)
+    monkeypatch.setattr("winnow.data.file_rows._MOST_AT_ONCE", 100)
     assert (len(stored), stored.shape) == (50, images.shape)
     random = torch.Generator().manual_seed(1)
     chosen = torch.randperm(50, generator=random)[:30]

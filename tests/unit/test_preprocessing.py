@@ -15,7 +15,7 @@ from samples import colored_squares, dataset_settings, model_settings, normaliza
 from winnow.config.choices import INTERPOLATIONS
 from winnow.config.resolve import resolve
 from winnow.config.settings import ImportSettings, NormalizationSettings
-from winnow.data.batches import Split
+from winnow.data.batches import Normalizer, Split
 from winnow.data.dataset import load_dataset, read_fitting
 from winnow.data.decode import decode
 from winnow.data.fitting import Fitting
@@ -135,8 +135,11 @@ MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 def normalized(**settings):
-    known = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.4, 0.5, 0.6])
-    return normalization(normalization_settings(**settings), *known, "data set d")(IMAGES)
+    known = np.float32([0.1, 0.2, 0.3]), np.float32([0.4, 0.5, 0.6])
+    rule = normalization(normalization_settings(**settings), *known, "data set d")
+    images = Normalizer(rule, torch.device("cpu"))(IMAGES)
+    np.testing.assert_array_equal(rule(IMAGES.numpy()), images.numpy(), strict=True)  # without torch, the same
+    return images
 
 
 def test_pixels_are_normalized_as_torchvision_does_it():
@@ -164,7 +167,7 @@ def test_weights_of_torchvision_are_asked_before_the_data():
     torch.testing.assert_close(bgr, normalized(mean=MEAN, std=STD).flip(1))
     assert str(stated(name)) == "resize: 256, crop: 224, interpolation: bilinear"
     assert stated("EfficientNet_V2_L_Weights.IMAGENET1K_V1").mean == (0.5, 0.5, 0.5)
-    grey = normalization(normalization_settings(stated_by=name), torch.tensor([0.1]), torch.tensor([0.4]), "d")
+    grey = normalization(normalization_settings(stated_by=name), np.float32([0.1]), np.float32([0.4]), "d")
     assert grey.mean.tolist() == pytest.approx([0.1])
 
 
@@ -290,7 +293,7 @@ def test_the_code_of_a_model_card_gives_the_very_input(given, order, value_range
     exif[0x0112] = 6
     file = content(picture(70, 50), "JPEG", exif=exif)
     (tmp_path / "image.jpg").write_bytes(file)
-    mean, std = torch.tensor([0.4, 0.5, 0.25]) * value_range, torch.tensor([0.25, 0.5, 0.125]) * value_range
+    mean, std = (np.float32(value_range * np.array(numbers)) for numbers in ([0.4, 0.5, 0.25], [0.25, 0.5, 0.125]))
     rule = Normalization(mean, std, value_range, order)
     pixels = decode(file, "it", fitting=own, channels=3).pixels
     metadata = {**rule.facts, "fitting": own.facts}
@@ -298,12 +301,12 @@ def test_the_code_of_a_model_card_gives_the_very_input(given, order, value_range
     names = {}
     exec(code.text, names)
     assert names["images"].dtype == np.float32
-    np.testing.assert_allclose(names["images"], rule(torch.from_numpy(pixels.copy())[None]).numpy(), atol=2e-6)
+    np.testing.assert_allclose(names["images"], rule(pixels[None]), atol=2e-6)
 
 
 def test_a_split_normalizes_as_its_data_set_says():
     data = colored_squares(8, 2)
     split = Split.of(data, "test", torch.device("cpu"))
     ((images, labels),) = split.batches(10)
-    assert torch.equal(images, data.normalization(data.test_images))
+    assert np.array_equal(images.numpy(), data.normalization(data.test_images.numpy()))
     assert torch.equal(labels, data.test_labels)

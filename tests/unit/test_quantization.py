@@ -114,7 +114,7 @@ def test_one_file_serves_every_batch_size_and_both_runtimes_agree(data, tmp_path
 def test_calibration_images_are_training_images_without_augmentation(data):
     images = torch.cat(list(calibration_batches(data, 64)))
     known = {tuple(image.flatten()[:50].tolist()) for image in data.rows("train")[0][:]}
-    mean, std = data.normalization.mean[:, None, None], data.normalization.std[:, None, None]
+    mean, std = (torch.from_numpy(n)[:, None, None] for n in (data.normalization.mean, data.normalization.std))
     pixels = ((images * std + mean) * 255).round().to(torch.uint8)
     drawn = {tuple(image.flatten()[:50].tolist()) for image in pixels}
     assert len(drawn) == 64

@@ -2,7 +2,8 @@
 
 from adapter import Snakemake, job
 from winnow.config.settings import ImportSettings, ModelSettings
-from winnow.data.dataset import read_fitting, read_task
+from winnow.data.dataset import read_fitting
+from winnow.data.prepared import read_task
 from winnow.models.imported import import_weights, remark_on_images
 
 snakemake: Snakemake

@@ -150,6 +150,25 @@ def safetensors_metadata(path: str | Path) -> dict[str, str]:
     return metadata
 
 
+def ordered_metadata(content: bytes) -> bytes:
+    """Return the content of a safetensors file with its metadata sorted: it is written in an order that differs.
+
+    The same content is then the same bytes. The header keeps its length, and tensors their places.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    return b"".join((content[:8], _with_ordered_metadata(content[8:end]), memoryview(content)[end:]))
+
+
+def _with_ordered_metadata(text: bytes) -> bytes:
+    header = json.loads(text)
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(len(text))
+    if len(ordered) != len(text):
+        raise ValueError(f"a safetensors header of {len(text)} bytes became {len(ordered)}")
+    return ordered
+
+
 def safetensors_header(path: str | Path) -> dict[str, Any]:
     """Return what a safetensors file says about itself: by tensor `dtype` and `shape`, and `__metadata__`.
 

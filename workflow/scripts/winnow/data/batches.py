@@ -25,6 +25,23 @@ _LARGEST_BATCH = 2**26  # bytes as float32: 500 images of 105 x 105 pixels
 _WAITING = 2  # batches that are read ahead
 
 
+class Normalizer:
+    """Turns uint8 [N, C, H, W] into the float32 input of a network, on a device, channels last in memory."""
+
+    def __init__(self, normalization: Normalization, device: torch.device) -> None:
+        self._scale, self._shift = (
+            torch.from_numpy(numbers)[:, None, None].to(device)
+            for numbers in (normalization.scale, normalization.shift)
+        )
+        self._flipped = normalization.flipped
+
+    def __call__(self, images: Tensor) -> Tensor:
+        if self._flipped:
+            images = images.flip(1)
+        pixels = images.to(torch.float32, memory_format=torch.channels_last)
+        return torch.addcmul(self._shift, pixels, self._scale)
+
+
 @dataclass(frozen=True)
 class Split:
     """Images and labels of one split, given in batches on one device.
@@ -32,12 +49,12 @@ class Split:
     Attributes:
         images: uint8 [N, C, H, W], as a tensor on the device if they fit there, else where they are stored.
         labels: int64 [N], on the device.
-        normalization: on the device.
+        normalized: makes the network's input of images, on the device.
     """
 
     images: Rows
     labels: Tensor
-    normalization: Normalization
+    normalized: Normalizer
 
     @classmethod
     def of(cls, data: ImageDataset, name: str, device: torch.device) -> Split:
@@ -50,7 +67,7 @@ class Split:
         size = torch.Size(rows.shape).numel()
         room = _SHARE_OF_GPU * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _MOST_IN_MEMORY
         images = rows[:].to(device) if size <= room else rows
-        return cls(images, labels.to(device), data.normalization.to(device))
+        return cls(images, labels.to(device), Normalizer(data.normalization, device))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -78,10 +95,6 @@ class Split:
 
         for images, index in ahead(gathered, indices, threads=1, waiting=_WAITING):
             yield images.to(device, non_blocking=True), self.labels[index.to(device)]
-
-    def normalized(self, images: Tensor) -> Tensor:
-        """Turn uint8 [N, C, H, W] into the float32 input of the network, channels last in memory."""
-        return self.normalization(images)
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield normalized float32 [N, C, H, W] and labels int64 [N] in stored order.

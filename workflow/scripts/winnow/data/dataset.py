@@ -1,4 +1,4 @@
-"""A prepared data set: one safetensors file of uint8 images, labels, splits, class names and channel statistics."""
+"""A prepared data set in tensors."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from winnow.config.settings import NormalizationSettings
 from winnow.data.fitting import Fitting
-from winnow.data.normalization import Normalization, normalization
+from winnow.data.normalization import Normalization
+from winnow.data.prepared import no_dataset, read_prepared
 from winnow.data.stored import ChosenRows, Rows, StoredRows
-from winnow.errors import WinnowError
 from winnow.files import safetensors_header
 from winnow.study.task import Task
 
@@ -70,23 +69,6 @@ class ImageDataset:
         )
 
 
-_SMALL = ("train_labels", "test_labels", "train_index", "validation_index")
-
-
-def read_task(path: str | Path) -> Task:
-    """Return what a network for a prepared data set is built for, without reading its images.
-
-    Raises:
-        WinnowError: the file is damaged or is no data set.
-    """
-    header = safetensors_header(path)
-    try:
-        _, channels, height, width = header["train_images"]["shape"]
-        return Task.of((channels, height, width), len(json.loads(header["__metadata__"]["classes"])))
-    except KeyError as error:
-        raise _no_dataset(path, f"no {error}") from error
-
-
 def read_fitting(path: str | Path) -> Fitting:
     """Return how the images of a prepared data set have come to their size.
 
@@ -96,7 +78,7 @@ def read_fitting(path: str | Path) -> Fitting:
     try:
         return Fitting.read(json.loads(safetensors_header(path)["__metadata__"]["fitting"]))
     except KeyError as error:
-        raise _no_dataset(path, f"no {error}") from error
+        raise no_dataset(path, f"no {error}") from error
 
 
 def load_dataset(path: str | Path, settings: NormalizationSettings) -> ImageDataset:
@@ -108,30 +90,13 @@ def load_dataset(path: str | Path, settings: NormalizationSettings) -> ImageData
     Raises:
         WinnowError: the file is damaged or is no data set, or the settings are of other channels.
     """
-    header = safetensors_header(path)
-    try:
-        metadata = header["__metadata__"]
-        with safe_open(path, "pt") as file:  # checks that the file is as long as its header says
-            small = {name: file.get_tensor(name).clone() for name in (*_SMALL, "mean", "std")}
-        return ImageDataset(
-            name=metadata["name"],
-            classes=tuple(json.loads(metadata["classes"])),
-            normalization=normalization(settings, small["mean"], small["std"], f"data set {metadata['name']}"),
-            fitting=Fitting.read(json.loads(metadata["fitting"])),
-            train_images=_rows(path, header["train_images"]),
-            test_images=_rows(path, header["test_images"]),
-            **{name: small[name] for name in _SMALL},
-        )
-    except (SafetensorError, OSError, KeyError) as error:
-        raise _no_dataset(path, str(error)) from error
-
-
-def _rows(path: str | Path, entry: dict[str, list[int]]) -> StoredRows:
-    """Return a tensor that stays in its file; the header counts from its own end."""
-    with Path(path).open("rb") as file:
-        begin = 8 + int.from_bytes(file.read(8), "little")
-    return StoredRows(path, begin + entry["data_offsets"][0], tuple(entry["shape"]))
-
-
-def _no_dataset(path: str | Path, reason: str) -> WinnowError:
-    return WinnowError(f"{path}: not a prepared data set ({reason}); delete it and run again")
+    prepared = read_prepared(path, settings)
+    return ImageDataset(
+        name=prepared.name,
+        classes=prepared.classes,
+        train_images=StoredRows(prepared.images["train"]),
+        test_images=StoredRows(prepared.images["test"]),
+        normalization=prepared.normalization,
+        fitting=Fitting.read(prepared.fitting),
+        **{name: torch.from_numpy(array) for name, array in prepared.arrays.items()},
+    )

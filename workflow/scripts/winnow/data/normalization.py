@@ -1,11 +1,10 @@
-"""From pixels to the input of a network: the arithmetic of preprocessing."""
+"""From pixels to the input of a network: the arithmetic of preprocessing. No torch: who scores files needs none."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from winnow.config.settings import NormalizationSettings
 from winnow.data.stated import stated
@@ -24,22 +23,41 @@ class Normalization:
         channel_order: `rgb`, as images are stored, or `bgr`.
     """
 
-    mean: Tensor
-    std: Tensor
+    mean: np.ndarray
+    std: np.ndarray
     value_range: int = 1
     channel_order: str = "rgb"
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Turn uint8 [N, C, H, W] into the float32 input of the network, channels last in memory."""
-        if self.channel_order == "bgr":
-            images = images.flip(1)
-        scale = (1 / (_HIGHEST / self.value_range * self.std))[:, None, None]
-        shift = (-self.mean / self.std)[:, None, None]
-        pixels = images.to(torch.float32, memory_format=torch.channels_last)
-        return torch.addcmul(shift, pixels, scale)
+    @property
+    def flipped(self) -> bool:
+        """Whether the network takes the channels in the opposite order."""
+        return self.channel_order == "bgr"
 
-    def to(self, device: torch.device) -> Normalization:
-        return replace(self, mean=self.mean.to(device), std=self.std.to(device))
+    @property
+    def scale(self) -> np.ndarray:
+        """Return what pixels of 0 to 255 are multiplied by, float32 [C]."""
+        scale: np.ndarray = 1 / (np.float32(_HIGHEST / self.value_range) * self.std)
+        return scale
+
+    @property
+    def shift(self) -> np.ndarray:
+        """Return what is then added to them, float32 [C]."""
+        shift: np.ndarray = -self.mean / self.std
+        return shift
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Turn uint8 [N, C, H, W] into the float32 input of the network: the bits of `batches.Normalizer`."""
+        channels = np.arange(len(self.mean))[:, None, None]
+        inputs: np.ndarray = self._inputs()[channels, images[:, ::-1] if self.flipped else images]
+        return inputs
+
+    def _inputs(self) -> np.ndarray:
+        """Return what each value of a pixel is for the network, float32 [C, 256].
+
+        Product and sum are rounded once, as by the fused operation of torch.
+        """
+        exact: np.ndarray = np.arange(_HIGHEST + 1) * self.scale[:, None].astype(np.float64) + self.shift[:, None]
+        return exact.astype(np.float32)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -48,7 +66,7 @@ class Normalization:
         return numbers | {"value_range": self.value_range, "channel_order": self.channel_order}
 
 
-def normalization(settings: NormalizationSettings, mean: Tensor, std: Tensor, where: str) -> Normalization:
+def normalization(settings: NormalizationSettings, mean: np.ndarray, std: np.ndarray, where: str) -> Normalization:
     """Return how a network gets the pixels of a data set: as configured, as its weights state, or by the data.
 
     Args:
@@ -63,15 +81,13 @@ def normalization(settings: NormalizationSettings, mean: Tensor, std: Tensor, wh
         mean, std = (_by_channel(numbers, len(mean), where) for numbers in (settings.mean, settings.std))
         return Normalization(mean, std, settings.value_range, settings.channel_order)
     if known and len(known.mean) == len(mean):  # of pixels of 0 to 1 in RGB, too
-        mean, std = torch.tensor(known.mean), torch.tensor(known.std)
-    if settings.channel_order == "bgr":
-        mean, std = mean.flip(0), std.flip(0)
-    return Normalization(
-        mean * settings.value_range, std * settings.value_range, settings.value_range, settings.channel_order
-    )
+        mean, std = np.array(known.mean, np.float32), np.array(known.std, np.float32)
+    scale = np.float32(settings.value_range)
+    found = Normalization(mean * scale, std * scale, settings.value_range, settings.channel_order)
+    return replace(found, mean=found.mean[::-1].copy(), std=found.std[::-1].copy()) if found.flipped else found
 
 
-def _by_channel(numbers: tuple[float, ...], channels: int, where: str) -> Tensor:
+def _by_channel(numbers: tuple[float, ...], channels: int, where: str) -> np.ndarray:
     if len(numbers) not in (1, channels):
         raise WinnowError(f"{where}: mean and std have {len(numbers)} numbers, its images {channels} channels")
-    return torch.tensor(numbers, dtype=torch.float32).expand(channels).clone()
+    return np.broadcast_to(np.array(numbers, np.float32), channels).copy()

@@ -15,9 +15,8 @@ from torch import Tensor, nn, optim
 from tqdm import tqdm
 
 from winnow.config.settings import TrainingSettings
-from winnow.data.batches import Split, augment, epoch_order, training_batches
+from winnow.data.batches import Normalizer, Split, augment, epoch_order, training_batches
 from winnow.data.dataset import ImageDataset
-from winnow.data.normalization import Normalization
 from winnow.errors import Interrupted, WinnowError
 from winnow.measure.energy import EnergyMeter
 from winnow.models.outputs import logits_of, training_loss
@@ -134,7 +133,7 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
     unset = _without_value(model)
     publish()
     with Interruption() as interruption:
-        clock = Clock(progress, EnergyMeter(device, job.tdp_watts))
+        clock = Clock(progress, EnergyMeter(job.tdp_watts, device.index))
         while progress.epoch < settings.epochs:
             trainee.before_epoch(progress.epoch)
             trainee.set_mode(model, True)
@@ -150,7 +149,7 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
                 progress.step = step + 1
                 failure = f"a training step of {len(batch[1])} images fails"
                 with _divergence_named(model, unset, diverged), user_code(job.label, failure, _ADVICE, model):
-                    sums += _step(forward, optimizer, batch, images.normalization, random, settings, precision)
+                    sums += _step(forward, optimizer, batch, images.normalized, random, settings, precision)
                 trainee.after_step()
                 due = interruption.came or clock.since_save() > _RESUME_SECONDS
                 if due or progress.step % _CHECK_STEPS == 0 or progress.step == len(batches):
@@ -205,7 +204,7 @@ def _step(
     forward: Callable[[Tensor], Any],
     optimizer: optim.Optimizer,
     batch: tuple[Tensor, Tensor],
-    normalization: Normalization,
+    normalized: Normalizer,
     random: torch.Generator,
     settings: TrainingSettings,
     precision: str,
@@ -219,7 +218,7 @@ def _step(
     images = augment(batch[0], padding=settings.crop_padding, flip=settings.flip, random=random)
     optimizer.zero_grad(set_to_none=True)
     with autocast(images.device, precision):
-        output = forward(normalization(images))
+        output = forward(normalized(images))
     loss = training_loss(output, labels, label_smoothing=settings.label_smoothing)
     loss.backward()
     optimizer.step()
