@@ -58,7 +58,7 @@ def _dataset(name: str, dataset: Dataset) -> Plain:
 
 
 def _model(name: str, model: Model) -> Plain:
-    kept = model.model_dump(include={"stem", "shortcut", "factory", "arguments"})
+    kept = model.model_dump(include={"stem", "shortcut", "factory", "arguments", "output"})
     return {"label": name, "name": None if model.factory else model.name or name, **kept}
 
 

@@ -36,6 +36,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
+        if type(value) in arguments:
+            return value
         return _convert(value, next(a for a in arguments if a is not type(None)), where)
     if isinstance(hint, type) and issubclass(hint, Settings):
         return hint.of(value)
