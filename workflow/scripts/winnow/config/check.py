@@ -97,7 +97,8 @@ def _model_conflicts(name: str, model: Model) -> Iterator[str]:
         yield f"models.{name}.arguments needs a factory; built-in networks take none"
     elif model.output is not None and not model.factory:
         yield f"models.{name}.output needs a factory; built-in networks have one output"
-    network = None if model.factory else NETWORKS.get(model.name or name)
+    builtin = "" if model.factory else model.name or name
+    network = NETWORKS[builtin] if builtin in NETWORKS else None
     for key in ("stem", "shortcut"):
         if getattr(model, key) != Model.model_fields[key].default and not getattr(network, f"{key}s", False):
             having = ", ".join(other for other, facts in NETWORKS.items() if getattr(facts, f"{key}s"))

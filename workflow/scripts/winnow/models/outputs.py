@@ -79,9 +79,7 @@ def _chosen(output: str | int, label: str, module: nn.Module, _: object, outputs
     chosen = dict(enumerate(parts)).get(output, output) if isinstance(output, int) else output
     if chosen not in parts:
         having = ", ".join(map(str, parts)) or "a single one"
-        raise WinnowError(
-            f"{label}: its output is to be {output}, and it returns {having}; correct models.<name>.output"
-        )
+        raise WinnowError(f"{label}: its output is to be {output}, and it returns {having}; correct its key output")
     if not module.training:
         return parts[chosen]
     return {_NAMES[0]: parts[chosen]} | {name: part for name, part in parts.items() if name not in (chosen, _NAMES[0])}
