@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 from winnow.config import catalog
 from winnow.config.check_request import check_request
 from winnow.config.extras import extras
-from winnow.config.imports import check_imports
 from winnow.config.read import read
-from winnow.config.resolve import check_own_files, check_prepared, resolve
+from winnow.config.resolve import check_prepared
+from winnow.config.runnable import runnable
 from winnow.config.settings import DistillSettings, TrainingSettings
 from winnow.data.identity import images_digest
 from winnow.errors import WinnowError
@@ -48,9 +48,7 @@ def study_of(configuration):
     try:
         for path in workflow.configfiles:  # Snakemake takes the last of keys that are given twice, and more
             read(path)
-        study = resolve(configuration)
-        check_imports(study)
-        check_own_files(study)
+        study = runnable(configuration)
         check_prepared(study, Path(DATA))
     except WinnowError as error:
         raise WorkflowError(str(error))
@@ -284,6 +282,11 @@ def raw_images(wildcards):
     """The user's own folder or archive is an input; downloads and embedded data are not."""
     dataset = STUDY.datasets[wildcards.dataset]
     return [dataset["path"]] if catalog.SOURCES[dataset["source"]].own_files else []
+
+
+def normalization_of(wildcards):
+    """How the pixels of a data set become the input of a network."""
+    return STUDY.normalization[wildcards.dataset][wildcards.model]
 
 
 def images_of(wildcards):

@@ -23,13 +23,36 @@ class DatasetSettings(Settings):
     name: str
     source: str
     path: str
-    image_size: int | None
+    image_size: tuple[int, ...] | None
+    resize: tuple[int, ...] | None
+    crop: tuple[int, ...] | None
+    interpolation: str
     channels: int | None
     background: str
+    upright: bool
+    classes: tuple[str, ...] | None
     validation_fraction: float
     split_seed: int
     max_train_samples: int | None
     max_test_samples: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NormalizationSettings(Settings):
+    """How the pixels of a data set become what a network takes.
+
+    Attributes:
+        mean, std: one number or one for each channel; None where weights or data say it.
+        value_range: 1 or 255.
+        channel_order: `rgb` or `bgr`.
+        stated_by: weights of torchvision that are asked first, `ResNet18_Weights.IMAGENET1K_V1`.
+    """
+
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    value_range: int
+    channel_order: str
+    stated_by: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ def build(settings: ModelSettings, task: Task) -> nn.Module:
     Raises:
         WinnowError: the images cannot be cut into patches.
     """
+    if isinstance(task.size, tuple):
+        raise WinnowError(f"model {settings.label} takes square images; set image_size of the data set")
     model = torchvision.models.VisionTransformer(
         image_size=task.size,
         patch_size=_patch(task.size, settings.label),

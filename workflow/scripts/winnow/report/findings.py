@@ -18,6 +18,7 @@ from winnow.results.wording import (
     disturbed_words,
     float_words,
     pruning_words,
+    twins_words,
     unlearned_words,
     unsteady_words,
 )
@@ -75,6 +76,7 @@ def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
     return [
         *unlearned_words(results),
         *_unsteady(means),
+        *twins_words(results),
         *disturbed_words(results),
         *_runtimes(results),
         *quantized,

@@ -167,6 +167,19 @@ TIMED = Words(
         cost=True,
         column="latency_{where}_ms",
     ),
+    *(
+        TimedMetric(
+            end,
+            f"{end} end of the median's interval",
+            "ms",
+            f"{end} end of the 95 % interval of the median latency of a batch",
+            DOWN,
+            decimals=3,
+            fine=4,
+            column=f"latency_{{where}}_{end}_ms",
+        )
+        for end in ("low", "high")
+    ),
     TimedMetric(
         "p95",
         "95th percentile of latency",
@@ -245,6 +258,8 @@ FACTS = Words(
     Fact("processor", "that was timed"),
     Fact("logical_cpus", "of the machine that was timed"),
     Fact("other_load", "cores that other programs kept busy while the network was timed, on average"),
+    Fact("clock_mhz", "of the CPUs, right after it was timed; empty where the system does not say"),
+    Fact("computation", "digest of what the file computes, whatever its weights: equal ones should take the same time"),
     Fact("runtime_versions", "versions of the runtimes"),
 )
 """Columns beside keys, axes and metrics."""

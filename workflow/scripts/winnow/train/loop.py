@@ -134,7 +134,7 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
     unset = without_value(model)
     publish()
     with Interruption() as interruption:
-        clock = Clock(progress, EnergyMeter(device, job.tdp_watts))
+        clock = Clock(progress, EnergyMeter(job.tdp_watts, device.index))
         while progress.epoch < settings.epochs:
             trainee.before_epoch(progress.epoch)
             trainee.set_mode(model, True)
