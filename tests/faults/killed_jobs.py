@@ -61,6 +61,7 @@ def study() -> Any:
     config["training"] |= {"epochs": EPOCHS, "warmup_epochs": 1, "rewind_epochs": [1]}
     config["quantization"]["qat"]["epochs"] = EPOCHS
     config["pruning"] = {"structure": ["channels"], "ratio": [0.5], "rounds": [1], "rewind": ["none"]}
+    config["pruning"]["retrain"] = {"distill": {"weight": 0.5}}
     return resolve(config)
 
 
@@ -99,7 +100,7 @@ def jobs() -> dict[str, SimpleNamespace]:
         ),
         "retrain": job(
             "retrain",
-            Files(data=data, **pruned, record=made["record"]),
+            Files(data=data, **pruned, record=made["record"], teacher=made["weights"]),
             Files(**trained(PRUNED)),
             {"model": model, "retraining": asked.retraining["lenet5"][strategy["rewind"]], "tdp_watts": 65.0},
             pruning=slug,
@@ -108,7 +109,11 @@ def jobs() -> dict[str, SimpleNamespace]:
         "train_quantized": job(
             "train_quantized",
             Files(
-                checked="check.json", data=data, weights=made["weights"], record=made["record"], masks=[], imported=[]
+                checked="check.json",
+                data=data,
+                weights=made["weights"],
+                record=made["record"],
+                **{name: [] for name in ("masks", "imported", "teacher")},
             ),
             Files(**qat),
             {
