@@ -76,4 +76,4 @@ class _Transforms(Augmentation):
             return inputs, labels
         mix = self._of_batch[int(torch.randint(len(self._of_batch), ()))]
         mixed, targets = mix(inputs, labels)
-        return mixed, targets
+        return mixed.contiguous(memory_format=torch.channels_last), targets
