@@ -90,6 +90,7 @@ def model_settings(label: str, **changes) -> ModelSettings:
         "shortcut": "identity",
         "factory": None,
         "arguments": {},
+        "output": None,
     }
     return ModelSettings.of(values | changes)
 

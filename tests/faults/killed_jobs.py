@@ -63,6 +63,7 @@ def study() -> Any:
     config["training"] |= {"epochs": EPOCHS, "warmup_epochs": 1, "rewind_epochs": [1]}
     config["quantization"]["qat"]["epochs"] = EPOCHS
     config["pruning"] = {"structure": ["channels"], "ratio": [0.5], "rounds": [1], "rewind": ["none"]}
+    config["pruning"]["retrain"] = {"distill": {"weight": 0.5}}
     return resolve(config)
 
 
@@ -101,7 +102,7 @@ def jobs() -> dict[str, SimpleNamespace]:
         ),
         "retrain": job(
             "retrain",
-            Files(data=data, **pruned, record=made["record"], teacher=[]),
+            Files(data=data, **pruned, record=made["record"], teacher=made["weights"]),
             Files(**trained(PRUNED)),
             {"model": model, "retraining": asked.retraining["lenet5"][strategy["rewind"]], "tdp_watts": 65.0},
             pruning=slug,

@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 
 from samples import REPOSITORY
+from winnow.config.extras import AUGMENTATION, AVERAGE, DISTILLATION
 from winnow.planning import provenance
 from winnow.planning.provenance import source_digest, user_digest
 from winnow.study.vocabulary import CRITERIA, PRECISIONS, RUNTIMES, STRUCTURES
@@ -89,6 +90,13 @@ def test_a_stage_depends_on_what_it_imports_and_nothing_else(scripts, module, ag
 def test_a_network_and_a_source_concern_only_those_who_use_them(scripts):
     assert changed(scripts, "winnow/models/lenet.py") == {f"train {LENET}"}
     assert changed(scripts, "winnow/data/image_folder.py") == {"prepare winnow.data.image_folder"}
+
+
+@pytest.mark.parametrize("module", [AUGMENTATION, AVERAGE, DISTILLATION])
+def test_what_training_does_on_request_concerns_only_who_asks_for_it(scripts, module):
+    before = source_digest("train", module)
+    assert not changed(scripts, f"{module.replace('.', '/')}.py")
+    assert source_digest("train", module) != before
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,14 @@ def _model_conflicts(name: str, model: Model) -> Iterator[str]:
         yield f"models.{name} is no built-in network{hint}; give it a name or a factory"
     elif model.arguments and not model.factory:
         yield f"models.{name}.arguments needs a factory; built-in networks take none"
+    elif model.output is not None and not model.factory:
+        yield f"models.{name}.output needs a factory; built-in networks have one output"
+    builtin = "" if model.factory else model.name or name
+    network = NETWORKS[builtin] if builtin in NETWORKS else None  # noqa: SIM401 - `get` raises, too
+    for key in ("stem", "shortcut"):
+        if getattr(model, key) != Model.model_fields[key].default and not getattr(network, f"{key}s", False):
+            having = ", ".join(other for other, facts in NETWORKS.items() if getattr(facts, f"{key}s"))
+            yield f"models.{name}.{key}: {getattr(model, key)} has no effect here; only {having} have it, remove it"
 
 
 def _schedule_conflicts(where: str, training: Training | Qat) -> Iterator[str]:

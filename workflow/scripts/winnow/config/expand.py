@@ -61,7 +61,7 @@ def _normalization(dataset: Dataset, config: Configuration) -> dict[str, Plain]:
 
 
 def _model(name: str, model: Model) -> Plain:
-    kept = model.model_dump(include={"stem", "shortcut", "factory", "arguments"})
+    kept = model.model_dump(include={"stem", "shortcut", "factory", "arguments", "output"})
     return {"label": name, "name": None if model.factory else model.name or name, **kept}
 
 

@@ -58,7 +58,7 @@ class NormalizationSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings(Settings):
-    """A network by `name`, or by the import path of the user's `factory`."""
+    """A network by `name`, or by the import path of the user's `factory`; `output` chooses its logits."""
 
     label: str
     name: str | None
@@ -66,6 +66,7 @@ class ModelSettings(Settings):
     shortcut: str
     factory: str | None
     arguments: Mapping[str, Any]
+    output: str | int | None
 
     @property
     def builtin(self) -> str:

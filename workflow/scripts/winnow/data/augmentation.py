@@ -36,7 +36,7 @@ def augmentation(settings: TrainingSettings, data: ImageDataset) -> Augmentation
 
 def _of_pixels(settings: TrainingSettings, data: ImageDataset) -> Iterator[v2.Transform]:
     if settings.resized_crop is not None:
-        yield v2.RandomResizedCrop(data.train_images.shape[-2:], scale=(settings.resized_crop, 1.0))
+        yield v2.RandomResizedCrop(data.task.shape[1:], scale=(settings.resized_crop, 1.0))
     if settings.policy != NONE:
         yield _POLICIES[settings.policy]()
     if jitter := settings.color_jitter:
@@ -69,4 +69,4 @@ class _Transforms(Augmentation):
             return inputs, labels
         mix = self._of_batch[int(torch.randint(len(self._of_batch), ()))]
         mixed, targets = mix(inputs, labels)
-        return mixed, targets
+        return mixed.contiguous(memory_format=torch.channels_last), targets
