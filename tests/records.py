@@ -107,6 +107,8 @@ def timing(runtime: str = "onnxruntime", batch_size: int = 1, threads: int = 2, 
         batch_size=batch_size,
         threads=threads,
         median_ms=median_ms,
+        low_ms=0.99 * median_ms,
+        high_ms=1.01 * median_ms,
         p95_ms=1.5 * median_ms,
         mean_ms=median_ms,
         repeats=10,
@@ -117,13 +119,8 @@ def timing(runtime: str = "onnxruntime", batch_size: int = 1, threads: int = 2, 
 
 def speed(*timings: Timing, **changes: Any) -> Speed:
     recipe = changes.get("precision", FP32)
-    return Speed(
-        **(
-            KEYS
-            | {"recipe": recipe, "machine": MACHINE, "other_load": 0.0, "timings": timings or (timing(),)}
-            | changes
-        )
-    )
+    values = {"recipe": recipe, "machine": MACHINE, "other_load": 0.0, "clock_mhz": 2400.0, "computation": "c0"}
+    return Speed(**(KEYS | values | {"timings": timings or (timing(),)} | changes))
 
 
 def sparsity(slug: str, number: int, axes: dict[str, Any], removed: float, **changes: Any) -> Sparsity:

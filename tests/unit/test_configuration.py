@@ -186,6 +186,20 @@ def test_the_result_does_not_depend_on_the_order_of_keys():
         ({"models": {"resnet19": {}}}, r"models.resnet19 is no built-in network \(did you mean 'resnet18'\?\)"),
         ({"models": {"a": {"name": "lenet5", "factory": "a:b"}}}, r"has both name and factory"),
         ({"models": {"lenet5": {"arguments": {"width": 2}}}}, r"arguments needs a factory"),
+        (
+            {"models": {"lenet5": {"output": "main"}}},
+            r"models.lenet5.output needs a factory; built-in networks have one",
+        ),
+        ({"models": {"a": {"factory": "a:b", "output": -1}}}, r"models.a.output: -1 is less than the minimum of 0"),
+        ({"models": {"a": {"factory": "a:b", "output": [1]}}}, r"models.a.output: \[1\] is not of type 'integer'"),
+        (
+            {"models": {"lenet5": {"stem": "cifar"}}},
+            r"models.lenet5.stem: cifar has no effect here; only resnet18, .* have it, remove it",
+        ),
+        (
+            {"models": {"resnet18": {"shortcut": "projection"}}},
+            r"models.resnet18.shortcut: projection has no effect here; only resnet20, resnet56 have it, remove it",
+        ),
         ({"models": {"a": {"factory": "no colon"}}}, r"models.a.factory: 'no colon' does not match"),
         (
             {"datasets": {"m": {"source": "mnist"}}, "models": {"vgg16_bn": {}}},
@@ -333,7 +347,7 @@ def test_what_is_prepared_of_own_images_depends_on_no_default_elsewhere():
     datasets = {"mine": own, "large": own | {"image_size": 64}, "digits": {"source": "digits"}}
     study = resolve(config(datasets=datasets))
     assert {name: dataset["image_size"] for name, dataset in study.datasets.items()} == {
-        "mine": 32,
-        "large": 64,
+        "mine": [32, 32],
+        "large": [64, 64],
         "digits": None,
     }

@@ -14,11 +14,11 @@ from onnxruntime.quantization import quantize_dynamic as onnx_quantize_dynamic
 from torch import nn
 
 import records
-from samples import REPOSITORY, colored_squares, model_settings
+from samples import REPOSITORY, colored_squares, model_settings, normalization_settings, write_dataset
 from winnow.config.settings import BenchmarkSettings, BoundsSettings
-from winnow.data.dataset import save_dataset
 from winnow.data.prepared import read_prepared
 from winnow.deploy.export import export_checked
+from winnow.deploy.graphs import computation
 from winnow.deploy.onnx_runtime import load as load_onnxruntime
 from winnow.deploy.openvino_runtime import failure as openvino_failure
 from winnow.deploy.openvino_runtime import load as load_openvino
@@ -62,7 +62,7 @@ def files(data, tmp_path_factory):
     quantized = quantize_static(model, calibration_batches(data, 64), Recipe("ptq"))
     export_checked(quantized, data, paths["ptq"], run="r", integer=True)
     save_weights(folder / "weights.safetensors", model)
-    save_dataset(folder / "data.safetensors", data, "made up")
+    write_dataset(folder / "data.safetensors", data)
     return paths | {"weights": folder / "weights.safetensors", "data": folder / "data.safetensors"}
 
 
@@ -74,7 +74,7 @@ def score(files, precision, path=None, training=None, **bounds):
     identity = Identity("d", "m", 0, "dense", precision, precision)
     origin = Origin(state_dict_bytes=1000, training=training or records.training(), pruning=None, recipe=recipe)
     found = Files(path, float_file, float_file)
-    data = read_prepared(files["data"])
+    data = read_prepared(files["data"], normalization_settings(mean=[0.5], std=[0.25]))
     return evaluate(found, data, identity, origin, settings, run="the/run", threads=1)
 
 
@@ -421,7 +421,8 @@ def test_every_configuration_is_timed(files, data):
     )
     for timing in speed.timings:
         assert 0 < timing.median_ms <= timing.p95_ms
-        assert timing.repeats >= 10
+        assert 0 < timing.low_ms <= timing.high_ms
+        assert timing.repeats >= 12
         assert timing.energy_per_image.joules > 0
         assert timing.energy_per_image.estimated == (timing.energy_per_image.source == "estimate")
     without = benchmark(files["ptq"], None, (3, 32, 32), settings, IDENTITY)
@@ -429,10 +430,60 @@ def test_every_configuration_is_timed(files, data):
     assert machine().versions["onnxruntime"]
 
 
+class Steady:
+    """A runtime whose calls take as long as they are told to."""
+
+    def __init__(self, monkeypatch, milliseconds):
+        self.seconds, self.milliseconds = 0.0, milliseconds
+        monkeypatch.setattr("winnow.measure.speed.time.perf_counter", lambda: self.seconds)
+        monkeypatch.setattr("winnow.measure.speed.shipping", lambda _: self)
+
+    def load(self, *_):
+        return self.call
+
+    def call(self, _):
+        self.seconds += self.milliseconds(self.seconds) / 1000
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "rounds", "interval"),
+    [
+        (lambda _: 1.0, 6, (1.0, 1.0)),  # as few rounds as an interval takes
+        (lambda now: 1.0 + now, 20, (1.32, 2.12)),  # a machine that gets slower is timed to the end
+    ],
+)
+def test_a_latency_is_timed_until_its_median_is_known(monkeypatch, files, milliseconds, rounds, interval):
+    Steady(monkeypatch, milliseconds)
+    settings = BenchmarkSettings(("onnxruntime",), (1,), (1,), 0.01, 1.0, 65.0)
+    (timing,) = benchmark(files["fp32"], None, (3, 32, 32), settings, IDENTITY).timings
+    assert timing.repeats == rounds * 50
+    assert (timing.low_ms, timing.high_ms) == pytest.approx(interval, rel=0.1)
+    assert timing.low_ms <= timing.median_ms <= timing.high_ms
+
+
+def test_networks_that_differ_in_their_weights_do_the_same_work(tmp_path, files):
+    """Not what a channel more, another operator or another type make of them."""
+    model = onnx.load(files["fp32"])
+    for constant in model.graph.initializer:
+        if constant.data_type == onnx.TensorProto.FLOAT:
+            constant.raw_data = (onnx.numpy_helper.to_array(constant) * 2).tobytes()
+        constant.name += " renamed"
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            if name in {constant.name.removesuffix(" renamed") for constant in model.graph.initializer}:
+                node.input[index] += " renamed"
+    onnx.save(model, tmp_path / "other.onnx")
+    assert computation(tmp_path / "other.onnx") == computation(files["fp32"])
+    assert computation(files["ptq"]) != computation(files["fp32"])
+    model.graph.node[-1].attribute.append(onnx.helper.make_attribute("another", 1))
+    onnx.save(model, tmp_path / "other.onnx")
+    assert computation(tmp_path / "other.onnx") != computation(files["fp32"])
+
+
 def test_what_is_exported_is_scored_and_timed_without_torch(files):
     program = (
         "import sys\n"
-        "from winnow.config.settings import BenchmarkSettings, BoundsSettings\n"
+        "from winnow.config.settings import BenchmarkSettings, BoundsSettings, NormalizationSettings\n"
         "from winnow.data.prepared import read_prepared\n"
         "from winnow.measure.quality import Files, Origin, evaluate\n"
         "from winnow.measure.speed import benchmark\n"
@@ -444,9 +495,8 @@ def test_what_is_exported_is_scored_and_timed_without_torch(files):
         "identity = Identity('d', 'm', 0, 'dense', 'dynamic')\n"
         "origin = Origin(1, Training.elsewhere(None, None), None)\n"
         "bounds = BoundsSettings(min_integer_macs=1.0, min_sqnr_db=6.0, min_agreement=0.8)\n"
-        "found = evaluate(\n"
-        "    Files(target, source, source), read_prepared(data), identity, origin, bounds, run='r', threads=1\n"
-        ")\n"
+        "data = read_prepared(data, NormalizationSettings((0.5,), (0.25,), 1, 'rgb', None))\n"
+        "found = evaluate(Files(target, source, source), data, identity, origin, bounds, run='r', threads=1)\n"
         "settings = BenchmarkSettings(('onnxruntime', 'openvino', 'torch'), (1,), (1,), 0.01, 0.02, 65.0)\n"
         "speed = benchmark(target, None, (3, 32, 32), settings, identity)\n"
         "print(found.test.samples, len(speed.timings), *sys.modules)\n"

@@ -23,7 +23,7 @@ from winnow.errors import WinnowError
 from winnow.files import safetensors_metadata
 from winnow.models.build import blank_image, build_model
 from winnow.models.imported import import_weights, load_imported
-from winnow.models.torchvision_weights import weights_file
+from winnow.models.torchvision_weights import names_of_today, weights_file
 from winnow.prune.step import Ancestors, prune
 from winnow.study.task import Task
 from winnow.study.training import Training
@@ -341,6 +341,15 @@ def test_torchvisions_weights_fit_its_networks_but_for_the_head(tmp_path, name):
     assert {own[name].shape[0] for name in other} == {4}
 
 
+def test_names_of_torchvisions_old_files_are_those_of_today():
+    """DenseNets' files have `norm.1` where a network has `norm1`."""
+    state = torchvision.models.densenet121().state_dict()
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", name): value for name, value in state.items()}
+    assert old.keys() != state.keys()
+    assert names_of_today(old).keys() == state.keys()
+    assert names_of_today(state).keys() == state.keys()
+
+
 def test_torchvisions_weights_are_verified_and_offline_say_which_file_to_put_where(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
@@ -398,7 +407,7 @@ FIRST = {"initial_weights": "init.pth"}
         ),
         (
             config({"weights": "torchvision:V1", "factory": "a:b"}),
-            r"torchvision has for resnet18, .*mobilenet_v2; give",
+            r"torchvision has for resnet18, .*mobilenet_v2, .*convnext_tiny; give",
         ),
         (
             config({"weights": "torchvision:V1", "name": "lenet5"}),

@@ -144,6 +144,26 @@ def test_latencies_of_a_busy_machine_are_called_unsure(made):
     assert "**Latencies are unsure**: in 25 of 90 the" in text
 
 
+def test_equal_work_in_unequal_times_is_told(made):
+    """Of networks that only differ in their weights, the two that took the most different times."""
+    root, study = made
+    page = outcome(root, study)
+    assert "Equal work" not in words(start_page(page))
+    results = page.results.copy()
+    dense = (results["run"] == "dense") & (results["seed"] == 0)
+    twins = dense & results["precision"].isin(["ptq", "qat"])
+    results.loc[twins, "computation"] = "the same"
+    results.loc[twins, [name for name in results if name.startswith("latency_")]] = 2.0
+    results.loc[twins & (results["precision"] == "qat"), "latency_openvino_b64_t1_high_ms"] = 3.0
+    results.loc[twins & (results["precision"] == "qat"), "latency_openvino_b64_t1_ms"] = 2.5
+    assert "Equal work" not in words(start_page(replace(page, results=results)))  # by chance
+    results.loc[twins & (results["precision"] == "qat"), "latency_openvino_b64_t1_low_ms"] = 2.4
+    text = words(start_page(replace(page, results=results)))
+    assert "**Equal work, unequal times**: `seed0/dense/ptq` 2.0000 ms and `seed0/dense/qat` 2.5000 ms run" in text
+    assert "(OpenVINO, batch 64, 1 thread)" in text
+    assert "differ by up to 25 %" in text
+
+
 def test_networks_that_were_not_timed_alone_are_told(made):
     """On the start page and in the model card."""
     root, study = made

@@ -7,7 +7,7 @@ import sys
 from samples import REPOSITORY
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
-SHARED = {"adapter", "training_adapter"}
+SHARED = {"adapter", "dataset_adapter", "training_adapter"}
 WITHOUT_TORCH = {
     *("benchmark", "check_configfiles", "collect", "evaluate", "live", "make_check_table", "make_figures"),
     *(

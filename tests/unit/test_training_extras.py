@@ -71,7 +71,11 @@ def flat(model: nn.Module) -> torch.Tensor:
 
 def batch(data, epoch=0, step=0, **changes) -> Batch:
     settings = training_settings(**{"crop_padding": 0} | changes)
-    return TrainingImages(data, settings, CPU, 0, "net").batch(epoch, step)
+    return taken(TrainingImages(data, settings, CPU, 0, "net"), epoch, step)
+
+
+def taken(images: TrainingImages, epoch=0, step=0) -> Batch:
+    return next(batch for _, batch in images.epoch(epoch, first=step))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -93,7 +97,7 @@ def test_images_are_changed_each_by_itself_and_the_same_again(changes, channels)
 def test_erased_rectangles_have_the_mean_colour():
     data = colored_squares(40, 4)
     images = TrainingImages(data, training_settings(erasing=1.0, crop_padding=0), CPU, 0, "net")
-    erased = images.batch(0, 0).inputs - batch(data).inputs
+    erased = taken(images).inputs - batch(data).inputs
     share = (erased != 0).any(1).float().mean()
     assert 0.02 < share < 0.33
     assert batch(data, erasing=1.0).inputs[(erased != 0)].abs().max() < 0.02  # 0 is the mean
@@ -260,7 +264,7 @@ def teacher(folder, data, weight=0.5, temperature=2.0):
 def test_the_loss_is_that_of_the_paper(tmp_path):
     data = colored_squares(40, 4)
     images = TrainingImages(data, training_settings(crop_padding=0), CPU, 0, "net")
-    part, wise = images.batch(0, 0), teacher(tmp_path, data, weight=0.3)
+    part, wise = taken(images), teacher(tmp_path, data, weight=0.3)
     wise.begin(images, CPU, "fp32")
     own = build_model(model_settings("lenet5"), data.task, seed=9).eval()
     load_weights(tmp_path / "teacher.safetensors", own)

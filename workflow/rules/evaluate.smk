@@ -21,6 +21,7 @@ rule evaluate:
         runtime=growing(30),
     params:
         recipe=recipe_of,
+        normalization=normalization_of,
         bounds=STUDY.bounds,
         source=source_of_scores,
     script:

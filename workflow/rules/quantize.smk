@@ -41,6 +41,7 @@ rule measure_sensitivity:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
+        normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
         recipe=recipe_of,
         source=lambda wildcards: source_digest("measure_sensitivity"),
@@ -68,6 +69,7 @@ rule choose_float:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
+        normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
         recipe=recipe_of,
         max_accuracy_drop=STUDY.recommend["max_accuracy_drop"],
@@ -96,6 +98,7 @@ rule calibrate:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
+        normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
         recipe=recipe_of,
         source=lambda wildcards: source_digest("calibrate"),
@@ -131,6 +134,7 @@ rule train_quantized:
         runtime=growing(480),
         gpu=GPUS,
     params:
+        normalization=normalization_of,
         request=lambda wildcards, input: request_of(
             wildcards, recipes={wildcards.recipe: recipe_of(wildcards)}, strategies={}
         ),

@@ -1,9 +1,9 @@
 """calibrate: trained weights + calibration images -> int8 model.onnx (post-training static)."""
 
 from adapter import Snakemake, job
+from dataset_adapter import open_dataset
 from winnow.config.settings import ModelSettings
 from winnow.config.typed import built
-from winnow.data.dataset import load_dataset
 from winnow.deploy.export import export_checked
 from winnow.models.build import load_model
 from winnow.quantize.spared import spared_layers
@@ -14,7 +14,7 @@ snakemake: Snakemake
 
 with job(snakemake) as run:
     recipe = built(Recipe, snakemake.params.recipe)
-    data = load_dataset(snakemake.input.data)
+    data = open_dataset(snakemake)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)
     spared = spared_layers(recipe, snakemake.input.spared or None, run)
     quantized = quantize_static(model, calibration_batches(data, recipe.calibration_samples), recipe, spared)

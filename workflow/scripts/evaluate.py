@@ -1,7 +1,7 @@
 """evaluate: model.onnx -> quality.json, in the runtimes that ship."""
 
 from adapter import Snakemake, identity, job
-from winnow.config.settings import BoundsSettings
+from winnow.config.settings import BoundsSettings, NormalizationSettings
 from winnow.config.typed import built
 from winnow.data.prepared import read_prepared
 from winnow.measure.quality import Files, Origin, evaluate
@@ -18,7 +18,7 @@ with job(snakemake) as run:
     recipe = built(Recipe, plain) if plain else None
     quality = evaluate(
         Files(files.onnx, files.source, files.counterpart),
-        read_prepared(files.data),
+        read_prepared(files.data, NormalizationSettings.of(snakemake.params.normalization)),
         identity(snakemake, recipe.method if recipe else FP32),
         Origin(
             state_dict_bytes=state_bytes(files.weights),

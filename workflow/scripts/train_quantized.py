@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from adapter import Snakemake, job
+from dataset_adapter import open_dataset
 from training_adapter import training_job
 from winnow.check.feasibility import ensure_checked
 from winnow.config.settings import CheckSettings, ModelSettings, QatSettings
 from winnow.config.typed import built
-from winnow.data.dataset import load_dataset
 from winnow.deploy.export import example_images, export_checked
 from winnow.models.build import load_model
 from winnow.prune.masks import load_masks
@@ -23,7 +23,7 @@ snakemake: Snakemake
 with job(snakemake) as label:
     files, results = snakemake.input, snakemake.output
     settings = QatSettings.of(snakemake.params.qat)
-    data = load_dataset(files.data)
+    data = open_dataset(snakemake)
     request = CheckSettings.of(snakemake.params.request)
     ensure_checked(files.checked, request, data, label, files.imported or None)
     network = ModelSettings.of(snakemake.params.model)

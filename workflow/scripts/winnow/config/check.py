@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from winnow.config.catalog import NETWORKS, SOURCES
+from winnow.config.check_images import image_conflicts
 from winnow.config.check_recipes import recipe_conflicts, wanted_images
 from winnow.config.check_size import size_conflicts
 from winnow.config.check_weights import weights_conflicts
+from winnow.config.images import size_of
 from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat
 from winnow.config.keys.study import Configuration, Dataset, Model
@@ -54,6 +56,7 @@ def _conflicts(config: Configuration) -> Iterator[str]:
             yield from _qat_conflicts(f"quantization.qat of {name}", qat_of(config, name))
     yield from weights_conflicts(config)
     for name, dataset in config.datasets.items():
+        yield from image_conflicts(name, dataset)
         yield from _size_conflicts(name, dataset, config)
         for key, wanted in wanted_images(config.quantization).items():
             yield from _calibration_conflicts(key, wanted, name, dataset)
@@ -78,6 +81,14 @@ def _model_conflicts(name: str, model: Model) -> Iterator[str]:
         yield f"models.{name} is no built-in network{hint}; give it a name or a factory"
     elif model.arguments and not model.factory:
         yield f"models.{name}.arguments needs a factory; built-in networks take none"
+    elif model.output is not None and not model.factory:
+        yield f"models.{name}.output needs a factory; built-in networks have one output"
+    builtin = "" if model.factory else model.name or name
+    network = NETWORKS[builtin] if builtin in NETWORKS else None  # noqa: SIM401 - `get` raises, too
+    for key in ("stem", "shortcut"):
+        if getattr(model, key) != Model.model_fields[key].default and not getattr(network, f"{key}s", False):
+            having = ", ".join(other for other, facts in NETWORKS.items() if getattr(facts, f"{key}s"))
+            yield f"models.{name}.{key}: {getattr(model, key)} has no effect here; only {having} have it, remove it"
 
 
 def _schedule_conflicts(where: str, training: Training | Qat) -> Iterator[str]:
@@ -120,14 +131,14 @@ def _late(where: str, key: str, listed: Sequence[float], epochs: int) -> Iterato
 
 
 def _size_conflicts(name: str, dataset: Dataset, config: Configuration) -> Iterator[str]:
-    size = dataset.image_size or SOURCES[dataset.source].image_size
+    size, key = min(size_of(dataset)), next((k for k in ("crop", "resize") if getattr(dataset, k)), "image_size")
     for label, model in config.models.items():
         builtin = model.name or label
         least = NETWORKS[builtin].smallest_image if builtin in NETWORKS and not model.factory else 0
         if size < least:
             yield (
                 f"models.{label} needs images of at least {least} pixels, datasets.{name} has {size}; "
-                f"set datasets.{name}.image_size: {least}"
+                f"set datasets.{name}.{key}: {least}"
             )
 
 

@@ -24,9 +24,14 @@ class DatasetSettings(Settings):
     name: str
     source: str
     path: str
-    image_size: int | None
+    image_size: tuple[int, ...] | None
+    resize: tuple[int, ...] | None
+    crop: tuple[int, ...] | None
+    interpolation: str
     channels: int | None
     background: str
+    upright: bool
+    classes: tuple[str, ...] | None
     validation_fraction: float
     split_seed: int
     max_train_samples: int | None
@@ -34,8 +39,26 @@ class DatasetSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class NormalizationSettings(Settings):
+    """How the pixels of a data set become what a network takes.
+
+    Attributes:
+        mean, std: one number or one for each channel; None where weights or data say it.
+        value_range: 1 or 255.
+        channel_order: `rgb` or `bgr`.
+        stated_by: weights of torchvision that are asked first, `ResNet18_Weights.IMAGENET1K_V1`.
+    """
+
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    value_range: int
+    channel_order: str
+    stated_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSettings(Settings):
-    """A network by `name`, or by the import path of the user's `factory`."""
+    """A network by `name`, or by the import path of the user's `factory`; `output` chooses its logits."""
 
     label: str
     name: str | None
@@ -43,6 +66,7 @@ class ModelSettings(Settings):
     shortcut: str
     factory: str | None
     arguments: Mapping[str, Any]
+    output: str | int | None
 
     @property
     def builtin(self) -> str:

@@ -20,6 +20,7 @@ class Study:
         datasets, models, training, qat: by name, each as the settings class of that stage takes it.
         imports: by model with weights, those it begins with, IMPORTED, and those its training began with, INITIAL.
         trained: by model with weights, what its training took.
+        normalization: by data set and model, as `NormalizationSettings` takes it.
         definitions: by data set, the digest of what it is made from.
         recipes, apply_to: ways of quantizing, by slug, as `Recipe` takes them, and which networks are quantized.
         plain_recipes: by method, the recipe in which nothing was chosen, whether the study asks for it or not.
@@ -38,6 +39,7 @@ class Study:
     models: dict[str, Plain]
     imports: dict[str, dict[str, Plain]]
     trained: dict[str, Plain]
+    normalization: dict[str, dict[str, Plain]]
     definitions: dict[str, str]
     training: dict[str, Plain]
     plain_recipes: dict[str, Plain]

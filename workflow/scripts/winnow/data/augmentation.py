@@ -15,6 +15,7 @@ from torchvision.transforms import v2
 
 from winnow.config.settings import TrainingSettings
 from winnow.data.dataset import ImageDataset
+from winnow.data.normalization import Normalization
 from winnow.data.training_images import Augmentation
 from winnow.study.words import NONE
 
@@ -36,13 +37,19 @@ def augmentation(settings: TrainingSettings, data: ImageDataset) -> Augmentation
 
 def _of_pixels(settings: TrainingSettings, data: ImageDataset) -> Iterator[v2.Transform]:
     if settings.resized_crop is not None:
-        yield v2.RandomResizedCrop(data.train_images.shape[-2:], scale=(settings.resized_crop, 1.0))
+        yield v2.RandomResizedCrop(data.task.shape[1:], scale=(settings.resized_crop, 1.0))
     if settings.policy != NONE:
         yield _POLICIES[settings.policy]()
     if jitter := settings.color_jitter:
         yield v2.ColorJitter(brightness=jitter, contrast=jitter, saturation=jitter, hue=_HUE * jitter)
     if settings.erasing:
-        yield v2.RandomErasing(settings.erasing, value=[round(255 * mean) for mean in data.mean.tolist()])
+        yield v2.RandomErasing(settings.erasing, value=_mean_pixel(data.normalization))
+
+
+def _mean_pixel(normalization: Normalization) -> list[int]:
+    """Return the pixel, of 0 to 255 as it is stored, that the network gets as 0."""
+    pixel = [round(value) for value in (-normalization.shift / normalization.scale).tolist()]
+    return pixel[::-1] if normalization.flipped else pixel
 
 
 def _of_batch(settings: TrainingSettings, classes: int) -> Iterator[v2.Transform]:

@@ -75,13 +75,12 @@ class TrainingImages:
         self._split = Split.of(data, "train", device)
         self._settings, self._seed = settings, seed
         self._augmentation = Augmentation()
-        self._order: tuple[int, Tensor] = -1, torch.empty(0)
         count = len(self._split)
         if count < 2:
             raise WinnowError(f"{label}: the training split has {count} image; training needs at least 2: add images")
         if settings.augmented:
             self._augmentation = importlib.import_module(AUGMENTATION).augmentation(settings, data)
-        self._places = training_batches(count, settings.batch_size)
+        self._batches = training_batches(count, settings.batch_size)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -90,7 +89,7 @@ class TrainingImages:
     @property
     def steps(self) -> int:
         """Return the number of batches in an epoch."""
-        return len(self._places)
+        return len(self._batches)
 
     @property
     def always_the_same(self) -> bool:
@@ -99,28 +98,24 @@ class TrainingImages:
         return not (settings.crop_padding or settings.flip or settings.augmented)
 
     def epoch(self, number: int, first: int) -> Iterator[tuple[int, Batch]]:
-        """Yield the steps of an epoch, all counted from 0, from a first one on, with their batches."""
-        for step in range(first, self.steps):
-            yield step, self.batch(number, step)
-
-    def batch(self, epoch: int, step: int) -> Batch:
-        """Return the batch of a step, augmented."""
-        settings, split, random = self._settings, self._split, generator(self._seed, epoch, step)
-        places = self._order_of(epoch)[self._places[step]]
-        padding = 0 if settings.resized_crop else settings.crop_padding
-        images = augment(split.images[places], padding=padding, flip=settings.flip, random=random)
-        if not settings.augmented:
-            return Batch(split.normalized(images), split.labels[places], places)
-        with seeded(int(torch.randint(2**62, (), generator=random))):
-            images = self._augmentation.of_pixels(images)
-            return Batch(*self._augmentation.of_batch(split.normalized(images), split.labels[places]), places)
+        """Yield the steps of an epoch, all counted from 0, from a first one on, with their batches, augmented."""
+        order = epoch_order(len(self), self._seed, number)
+        places = [order[batch] for batch in self._batches[first:]]
+        for step, (images, labels) in enumerate(self._split.ahead(places), first):
+            random = generator(self._seed, number, step)
+            yield step, self._augmented(images, labels, places[step - first].to(labels.device), random)
 
     def plain(self, size: int) -> Iterator[Tensor]:
-        """Yield the images as they are, normalized, in stored order: float32 [N, C, H, W]; N is `size` but at last."""
+        """Yield the images as they are, normalized, in stored order: float32 [N, C, H, W], N at most `size`."""
         for inputs, _ in self._split.batches(size):
             yield inputs
 
-    def _order_of(self, epoch: int) -> Tensor:
-        if self._order[0] != epoch:
-            self._order = epoch, epoch_order(len(self), self._seed, epoch).to(self._split.labels.device)
-        return self._order[1]
+    def _augmented(self, images: Tensor, labels: Tensor, places: Tensor, random: torch.Generator) -> Batch:
+        settings, normalized = self._settings, self._split.normalized
+        padding = 0 if settings.resized_crop else settings.crop_padding
+        images = augment(images, padding=padding, flip=settings.flip, random=random)
+        if not settings.augmented:
+            return Batch(normalized(images), labels, places)
+        with seeded(int(torch.randint(2**62, (), generator=random))):
+            inputs = normalized(self._augmentation.of_pixels(images))
+            return Batch(*self._augmentation.of_batch(inputs, labels), places)

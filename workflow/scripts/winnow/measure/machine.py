@@ -7,6 +7,8 @@ import os
 import platform
 from pathlib import Path
 
+import psutil
+
 from winnow.study.speed import Machine
 from winnow.study.vocabulary import RUNTIMES
 
@@ -33,6 +35,12 @@ def machine() -> Machine:
         python=platform.python_version(),
         versions={package: importlib.metadata.version(package) for package in packages},
     )
+
+
+def clock_mhz() -> float | None:
+    """Return the mean clock of all CPUs at this moment, where the system tells it; a virtual machine may not."""
+    clocks = psutil.cpu_freq()
+    return float(clocks.current) if clocks and clocks.current else None
 
 
 def _processor() -> tuple[str, frozenset[str]]:

@@ -34,8 +34,9 @@ _BATCH = 250
 _LAYER_IMAGES = 128
 _USUAL_CAUSES = (
     ", although it was trained before. The usual causes: its classes were in another order than the folders' "
-    "alphabetical one; its images were resized or cropped otherwise; their channels were in another order, or their "
-    "values in another range; or they were normalized by another mean and standard deviation"
+    "alphabetical one (`classes`); its images were resized or cropped otherwise (`resize`, `crop`, `interpolation`); "
+    "their channels were in another order, or their values in another range (`channel_order`, `value_range`); or they "
+    "were normalized by another mean and standard deviation (`mean`, `std`). Each is a key of the data set"
 )
 
 

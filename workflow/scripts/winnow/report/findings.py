@@ -21,6 +21,7 @@ from winnow.results.wording import (
     float_words,
     pruning_words,
     saturation_words,
+    twins_words,
     unlearned_words,
     unsteady_words,
 )
@@ -78,6 +79,7 @@ def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
     return [
         *unlearned_words(results),
         *_unsteady(means),
+        *twins_words(results),
         *disturbed_words(results),
         *_runtimes(results),
         *saturation_words(results[results["run"] == DENSE]),

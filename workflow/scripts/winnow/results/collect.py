@@ -175,6 +175,7 @@ def _speed(path: str | Path) -> dict[str, Any]:
     for timing in record.timings:
         timed = Timed(timing.runtime, timing.batch_size, timing.threads)
         columns[timed.column("latency")] = timing.median_ms
+        columns[timed.column("low")], columns[timed.column("high")] = timing.low_ms, timing.high_ms
         columns[timed.column("p95")] = timing.p95_ms
         columns[timed.column("energy")] = timing.energy_per_image.joules * 1000
         columns[timed.column("power")] = timing.energy_per_image.watts
@@ -184,6 +185,8 @@ def _speed(path: str | Path) -> dict[str, Any]:
         "processor": machine.processor,
         "logical_cpus": machine.logical_cpus,
         "other_load": record.other_load,
+        "clock_mhz": record.clock_mhz,
+        "computation": record.computation,
         "runtime_versions": ", ".join(
             f"{name} {machine.versions[name]}" for name in packages if name in machine.versions
         ),

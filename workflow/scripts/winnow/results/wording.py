@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from winnow.results.numbers import counted, listed, plain
-from winnow.results.timed import UNEVEN, UNSTEADY
+from winnow.results.timed import UNEVEN, UNSTEADY, timed_configurations, unequal_twins
 from winnow.study.speed import NOTICEABLE_LOAD
 from winnow.study.vocabulary import DENSE, RUNTIMES, SCOPES, SCORED, SHUFFLES, STRUCTURES, criterion, rewinding
 
@@ -91,6 +91,22 @@ def disturbed_words(results: pd.DataFrame) -> list[str]:
         f"**Not timed alone**: while {len(disturbed)} of {len(results)} networks were timed, other programs kept "
         f"{disturbed.min():.1f} to {disturbed.max():.1f} cores busy (`other_load` in results.csv), and their latencies "
         "may be too high. Measure again on a quiet machine (`snakemake -R benchmark`) before you compare them."
+    ]
+
+
+def twins_words(results: pd.DataFrame) -> list[str]:
+    """Warn of networks, rows of results.csv, that do the same work in different times: none or one sentence."""
+    twins = unequal_twins(results, timed_configurations(results)) if "computation" in results else None
+    if twins is None:
+        return []
+    latency = twins.timed.metric("latency")
+    fast, slow = (
+        f"`seed{row['seed']}/{row['run']}/{row['recipe']}` {latency.exactly(row[latency.name])}"
+        for row in (twins.fast, twins.slow)
+    )
+    return [
+        f"**Equal work, unequal times**: {fast} and {slow} run the same operators on the same shapes ({twins.timed}). "
+        f"Do not read more into other latencies that differ by up to {100 * (twins.ratio - 1):.0f} %."
     ]
 
 
