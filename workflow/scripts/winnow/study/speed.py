@@ -57,7 +57,7 @@ class Speed(Identity, Record):
         computation: digest of what the file computes, whatever its weights; equal ones take the same time.
     """
 
-    schema: ClassVar[int] = 3
+    schema: ClassVar[int] = 2
 
     machine: Machine
     other_load: float
