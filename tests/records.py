@@ -118,13 +118,8 @@ def timing(runtime: str = "onnxruntime", batch_size: int = 1, threads: int = 2, 
 
 
 def speed(*timings: Timing, **changes: Any) -> Speed:
-    values = {
-        "recipe": changes.get("precision", FP32),
-        "machine": MACHINE,
-        "other_load": 0.0,
-        "clock_mhz": 2400.0,
-        "computation": "c0",
-    }
+    recipe = changes.get("precision", FP32)
+    values = {"recipe": recipe, "machine": MACHINE, "other_load": 0.0, "clock_mhz": 2400.0, "computation": "c0"}
     return Speed(**(KEYS | values | {"timings": timings or (timing(),)} | changes))
 
 

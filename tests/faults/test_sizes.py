@@ -168,10 +168,10 @@ def test_any_number_of_images_is_scored(monkeypatch, tmp_path, test):
         quantize_static(model, calibration_batches(data, 2), Recipe("ptq")), data, path, run="r", integer=True
     )
     bounds = BoundsSettings(min_integer_macs=0.9, min_sqnr_db=-100.0, min_agreement=0.0)
-    samples.write_dataset(tmp_path / "data", data)
-    stored = read_prepared(tmp_path / "data", samples.normalization_settings())
     identity = Identity("d", "m", 0, "dense", "ptq", "ptq")
     origin = Origin(state_dict_bytes=1000, training=records.training(), pruning=None, recipe=Recipe("ptq"))
+    samples.write_dataset(tmp_path / "data", data)
+    stored = read_prepared(tmp_path / "data", samples.normalization_settings())
     found = evaluate(Files(path, float_file, float_file), stored, identity, origin, bounds, run="r", threads=1)
     assert found.test.samples == sum(map(sum, found.confusion)) == 2 * test
     assert found.validation.samples == 2

@@ -5,7 +5,8 @@ import pytest
 
 from studies import configuration, tables, write_study
 from winnow.results import guide
-from winnow.results.columns import FACTS, METRICS
+from winnow.results.columns import METRICS
+from winnow.results.facts import FACTS
 from winnow.results.metric import DOWN, UP, Metric
 from winnow.results.timed import Timed, timed_configurations
 from winnow.results.timed_columns import TIMED

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from winnow.files import write_text
-from winnow.results.columns import FACTS, METRICS
+from winnow.results.columns import METRICS
+from winnow.results.facts import FACTS
 from winnow.results.metric import Metric
 from winnow.results.timed_columns import TIMED
 from winnow.study.recipe_axes import RECIPE_AXES

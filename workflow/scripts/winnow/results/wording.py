@@ -101,7 +101,7 @@ def twins_words(results: pd.DataFrame) -> list[str]:
         return []
     latency = twins.timed.metric("latency")
     fast, slow = (
-        f"`seed{row['seed']}/{row['run']}/{row['precision']}` {latency.exactly(row[latency.name])}"
+        f"`seed{row['seed']}/{row['run']}/{row['recipe']}` {latency.exactly(row[latency.name])}"
         for row in (twins.fast, twins.slow)
     )
     return [
