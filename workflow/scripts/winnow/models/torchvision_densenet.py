@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torchvision
 from torch import nn
 
@@ -11,7 +13,7 @@ from winnow.study.task import Task
 
 def build(settings: ModelSettings, task: Task) -> nn.Module:
     """Build the network of this name with fresh weights."""
-    model: nn.Module = getattr(torchvision.models, settings.builtin)(num_classes=task.classes)
+    model = getattr(torchvision.models, settings.builtin)(num_classes=task.classes)
     features, width = model.features, model.features.conv0.out_channels
     if settings.stem == "cifar":
         features.conv0 = nn.Conv2d(task.channels, width, 3, padding=1, bias=False)
@@ -19,4 +21,4 @@ def build(settings: ModelSettings, task: Task) -> nn.Module:
     elif task.channels != 3:
         features.conv0 = nn.Conv2d(task.channels, width, 7, stride=2, padding=3, bias=False)
     nn.init.kaiming_normal_(features.conv0.weight)  # as torchvision does
-    return model
+    return cast(nn.Module, model)
