@@ -443,7 +443,7 @@ def test_gradients_are_those_of_an_exact_multiplier():
         values = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)).mul(4).round().requires_grad_()
         weight = torch.randn(8, 3, 3, 3, generator=torch.Generator().manual_seed(1)).requires_grad_()
         layer = aware.model.get_submodule(stem.target)
-        result = layer(values, weight, weight, torch.ones(1), torch.full((1,), 100), None, None)
+        result = layer(values, weight, torch.ones(1), torch.full((1,), 100), None, None)
         result.square().sum().backward()
         gradients.append((result.detach(), values.grad, weight.grad))
     (exact, *_), (rounded, values, weights) = gradients

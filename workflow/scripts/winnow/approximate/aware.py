@@ -22,6 +22,7 @@ from winnow.capture.fx_graphs import node_argument
 from winnow.config.settings import QatSettings
 from winnow.prune.masks import Masks
 from winnow.quantize.aware import AwareTraining
+from winnow.quantize.int8 import Layer
 from winnow.quantize.ranges import weight_scales
 
 _PREFIX = "multiply_"
@@ -45,28 +46,32 @@ class ApproximateTraining(AwareTraining):
         super().__init__(model, example, settings, masks)
         self._circuit_of = circuit_of
         names = [layer.name for _, _, layer in integer_layers(super().convert())]
-        nodes = {node.name: node for node in self.model.graph.nodes}
-        for layer, name in zip(self.plan.layers, names, strict=True):
-            node = nodes[layer.operator]
-            rounded = node_argument(node, 1)
-            norm = nodes[layer.norm] if layer.norm else None
-            gain = norm.args[1] if norm else None
-            bias = node.args[2] if len(node.args) > 2 else None
-            with node.graph.inserting_before(node):
-                quantizer = self.quantizer_of(layer)
-                scale = [node.graph.get_attr(f"{quantizer}.{part}") for part in ("factor", "zero_point")]
-                arguments = (node.args[0], rounded, node_argument(rounded, 0), *scale, gain, bias)
-                self.model.add_submodule(f"{_PREFIX}{node.name}", _Multiplying(circuit_of(name), Geometry.of(node)))
-                replaced = node.graph.call_module(f"{_PREFIX}{node.name}", arguments)
-            replaced.meta = dict(node.meta)
-            node.replace_all_uses_with(replaced)
-            node.graph.erase_node(node)
+        for layer, name in zip(self._plan.layers, names, strict=True):
+            _multiply_with(self.model, layer, circuit_of(name))
         self.model.graph.lint()
         self.model.recompile()
 
     def convert(self) -> GraphModule:
         """Return the approximate network, on the CPU."""
         return approximate(super().convert(), self._circuit_of)
+
+
+def _multiply_with(model: GraphModule, layer: Layer, circuit: Circuit) -> None:
+    """Let a layer of a graph with fake quantizers multiply with a circuit."""
+    nodes = {node.name: node for node in model.graph.nodes}
+    node, norm = nodes[layer.operator], nodes[layer.norm] if layer.norm else None
+    name = f"{_PREFIX}{node.name}"
+    model.add_submodule(name, _Multiplying(circuit, Geometry.of(node)))
+    quantizer = node_argument(node, 0)
+    while quantizer.op != "call_module":  # what lies between a rounded value and its reader moves or selects
+        quantizer = node_argument(quantizer, 0)
+    with model.graph.inserting_before(node):
+        code = [model.graph.get_attr(f"{quantizer.target}.{part}") for part in ("factor", "zero_point")]
+        gain, bias = norm and norm.args[1], node.args[2] if len(node.args) > 2 else None
+        multiplied = model.graph.call_module(name, (*node.args[:2], *code, gain, bias))
+    multiplied.meta = dict(node.meta)
+    node.replace_all_uses_with(multiplied)
+    model.graph.erase_node(node)
 
 
 class _Multiplying(nn.Module):
@@ -79,7 +84,6 @@ class _Multiplying(nn.Module):
     def forward(
         self,
         values: Tensor,
-        rounded: Tensor,
         weight: Tensor,
         factor: Tensor,
         zero_point: Tensor,
@@ -90,13 +94,12 @@ class _Multiplying(nn.Module):
 
         Args:
             values: rounded activations, float32 [N, in, ...], with step `factor` and `zero_point`.
-            rounded: weights rounded to int8 and back, [out, ...].
-            weight: the same before rounding.
+            weight: rounded to int8 and back, [out, ...].
             gain: of the batch norm that is folded in later, [out]: where it is negative, the weights that ship have
                 the other sign, and few circuits are symmetric.
         """
-        exact = self._geometry.contract(values, rounded)
-        found = self._through_circuit(values, rounded, weight, factor, zero_point, gain)
+        exact = self._geometry.contract(values, weight)
+        found = self._through_circuit(values, weight, factor, zero_point, gain)
         result = exact + (found - exact).detach()
         return result if bias is None else result + self._geometry.by_output(bias)
 
@@ -105,17 +108,16 @@ class _Multiplying(nn.Module):
     def _through_circuit(
         self,
         values: Tensor,
-        rounded: Tensor,
         weight: Tensor,
         factor: Tensor,
         zero_point: Tensor,
         gain: Tensor | None,
     ) -> Tensor:
-        scales = weight_scales(weight)
+        scales = weight_scales(weight)  # the largest weight of a channel is its last level, rounded or not
         sign = torch.ones_like(scales) if gain is None else torch.where(gain < 0, -1.0, 1.0)
         shape = (-1, *[1] * (weight.dim() - 1))
         codes = ((values / factor).round() + zero_point).clamp(0, 255).to(torch.uint8)
-        integers = (rounded / scales.view(shape)).round() * sign.view(shape)
+        integers = (weight / scales.view(shape)).round() * sign.view(shape)
         source = IntegerLayer(
             name="",
             constant="",

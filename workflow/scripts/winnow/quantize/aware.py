@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from winnow.capture.exported import captured, set_training
-from winnow.capture.fx_graphs import calls, node_argument
 from winnow.config.settings import QatSettings
 from winnow.prune.masks import Masks
-from winnow.quantize.int8 import Layer, Plan, plan_of
-from winnow.quantize.lowering import lowered, root_of
+from winnow.quantize.int8 import Plan, plan_of
+from winnow.quantize.lowering import lowered
 from winnow.quantize.ranges import ActivationQuantizer, fake_quantized_weight
 from winnow.train.loop import Trainee
 
@@ -32,16 +31,12 @@ class AwareTraining:
         example: float32 [N, C, H, W], N >= 2.
         settings: from which epoch on (1-based) ranges, and the statistics of batch norm, stay as they are.
         masks: weights that stay zero, by the names they have in `model`; capturing keeps the names.
-
-    Attributes:
-        model: what is trained.
-        plan: where int8 goes in it.
     """
 
     def __init__(self, model: nn.Module, example: Tensor, settings: QatSettings, masks: Masks | None = None) -> None:
         self._captured = captured(model, example)
-        self.plan = plan_of(self._captured)
-        self.model, self._quantizers = _with_quantizers(self._captured, self.plan)
+        self._plan = plan_of(self._captured)
+        self.model, self._quantizers = _with_quantizers(self._captured, self._plan)
         self._settings = settings
         self._masks = masks or Masks({})
         self._ranges_frozen = self._norms_frozen = False
@@ -63,7 +58,7 @@ class AwareTraining:
     def convert(self) -> GraphModule:
         """Return the int8 module, on the CPU."""
         scales = {root: quantizer.scale() for root, quantizer in self._quantizers.items()}
-        return lowered(self.float_model(), self.plan, scales)
+        return lowered(self.float_model(), self._plan, scales)
 
     def float_model(self) -> GraphModule:
         """Return the network with the trained weights in float, on the CPU: what the int8 module stands for."""
@@ -71,11 +66,6 @@ class AwareTraining:
         trained = self.model.state_dict()
         model.load_state_dict({name: trained[name] for name in model.state_dict()})
         return model
-
-    def quantizer_of(self, layer: Layer) -> str:
-        """Return the name of the submodule of `model` that rounds the input of a layer."""
-        operator = next(node for node in calls(self._captured) if node.name == layer.operator)
-        return f"{_PREFIX}{root_of(self.plan, node_argument(operator, 0))}"
 
     def _before_epoch(self, epoch: int) -> None:
         self._ranges_frozen = epoch + 1 >= self._settings.freeze_observers_epoch

@@ -19,10 +19,8 @@ from torch.fx.node import Argument, map_arg
 
 from winnow.capture.fx_graphs import (
     BATCH_NORM,
-    attribute,
     attribute_of,
     calls,
-    drop_unread,
     node_argument,
     number_argument,
     optional_argument,
@@ -57,7 +55,7 @@ def lowered(graph_module: GraphModule, plan: Plan, scales: Mapping[str, Scale]) 
     module = copy.deepcopy(graph_module)
     nodes = {node.name: node for node in module.graph.nodes}
     input_scales = {
-        nodes[layer.operator]: scales[root_of(plan, node_argument(nodes[layer.operator], 0))] for layer in plan.layers
+        nodes[layer.operator]: scales[_root(plan, node_argument(nodes[layer.operator], 0))] for layer in plan.layers
     }
     constants = _Constants(module)
     folded = {layer: _fold(module, nodes, layer) for layer in plan.layers}
@@ -80,14 +78,13 @@ def lowered(graph_module: GraphModule, plan: Plan, scales: Mapping[str, Scale]) 
         elif folds(node):  # in inference an instance norm is one, too, and exporters would read the batch size for it
             node.target = BATCH_NORM
     module.graph.eliminate_dead_code()
-    drop_unread(module)
+    constants.drop_unread()
     module.graph.lint()
     module.recompile()
     return module
 
 
-def root_of(plan: Plan, node: Node) -> str:
-    """Return the value whose range a rounded value shares."""
+def _root(plan: Plan, node: Node) -> str:
     return next(point.root for point in plan.points if point.value == node.name)
 
 
@@ -161,7 +158,8 @@ def _evaluated_if_given(module: GraphModule, node: Node, place: int) -> Tensor |
 def _value(module: GraphModule, node: Node) -> Any:
     """Compute a constant, or the several tensors that an operator on the way to one returns."""
     if isinstance(node.target, str):  # it reads an attribute
-        return attribute(module, node.target).detach()
+        owner, _, name = node.target.rpartition(".")
+        return getattr(module.get_submodule(owner), name).detach()
     compute = partial(_value, module)
     return node.target(*map_arg(node.args, compute), **map_arg(node.kwargs, compute))
 
@@ -197,6 +195,14 @@ class _Constants:
             for node in self.module.graph.find_nodes(op="get_attr", target=target):
                 node.target = f"{target}_float"
         module.register_buffer(name, value.contiguous())
+
+    def drop_unread(self) -> None:
+        """Remove parameters and buffers that no node reads."""
+        read = {node.target for node in self.module.graph.nodes if node.op == "get_attr"}
+        for name in [*dict(self.module.named_parameters()), *dict(self.module.named_buffers())]:
+            if name not in read:
+                owner, _, attribute = name.rpartition(".")
+                delattr(self.module.get_submodule(owner), attribute)
 
 
 def _set_weights(node: Node, folded: _Folded, input_scale: float, constants: _Constants) -> None:
