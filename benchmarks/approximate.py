@@ -2,10 +2,10 @@
 
     .venv/bin/python benchmarks/approximate.py data/cifar10-images.zip
 
-Trains a resnet20 for a few epochs on part of CIFAR-10 (class folders or an archive of them), quantizes it with the
-calibration images of `ptq`, and times and scores it with every circuit: with the mean error of each channel left in
-and taken out. Each round times every network once, in random order, so that a slow spell of the machine falls on all
-of them. What was prepared and trained is kept in the folder of `--out`.
+Trains a resnet20 for a few epochs on part of CIFAR-10 (class folders or an archive of them), quantizes it with
+calibration images, and times and scores it with every circuit: with the mean error of each channel left in and taken
+out, and trained through some of them. Each round times every network once, in random order, so that a slow spell of
+the machine falls on all of them. What was prepared and trained is kept in the folder of `--out`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from torch.fx import GraphModule
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
+from winnow.approximate.aware import ApproximateTraining
 from winnow.approximate.circuit import Circuit
 from winnow.approximate.circuit_error import circuit_error
 from winnow.approximate.circuits import circuit
 from winnow.approximate.correction import correct
 from winnow.approximate.network import approximate
 from winnow.approximate.operands import network_pairs, operands
-from winnow.config.settings import DatasetSettings, ModelSettings, TrainingSettings
+from winnow.config.settings import DatasetSettings, ModelSettings, QatSettings, TrainingSettings
 from winnow.data.batches import Split
 from winnow.data.dataset import ImageDataset, load_dataset, save_dataset
 from winnow.data.prepare import prepare
@@ -53,9 +54,39 @@ def dataset(images: str, folder: Path, samples: int, tests: int) -> ImageDataset
     """Return a part of the images, decoded once."""
     path = folder / f"cifar10-{samples}-{tests}.safetensors"
     if not path.exists():
-        settings = DatasetSettings("cifar10", "image_folder", images, 32, 3, "white", 0.1, 0, samples, tests)
-        save_dataset(path, prepare(settings), "")
+        source = DatasetSettings("cifar10", "image_folder", images, 32, 3, "white", 0.1, 0, samples, tests)
+        save_dataset(path, prepare(source), "")
     return load_dataset(path)
+
+
+def settings(epochs: int, rate: float) -> TrainingSettings:
+    return TrainingSettings(
+        epochs=epochs,
+        batch_size=128,
+        optimizer="sgd",
+        lr=rate,
+        head_lr=None,
+        freeze=(),
+        momentum=0.9,
+        weight_decay=5e-4,
+        decay_norm_and_bias=False,
+        schedule="one_cycle",
+        warmup_epochs=1,
+        milestones=(),
+        gamma=0.1,
+        label_smoothing=0.0,
+        crop_padding=2,
+        flip=True,
+        precision="auto",
+        compile=False,
+        device="cpu",
+        rewind_epochs=(),
+    )
+
+
+def run(trainee: Trainee, data: ImageDataset, path: Path, how: TrainingSettings) -> None:
+    resume = ResumeFile(path.with_suffix(".resume"), str(how.epochs))
+    train(trainee, data, how, Job(path.stem, 0, resume, path.with_suffix(".csv"), {}, 65.0))
 
 
 def trained(data: ImageDataset, folder: Path, epochs: int) -> torch.nn.Module:
@@ -63,32 +94,18 @@ def trained(data: ImageDataset, folder: Path, epochs: int) -> torch.nn.Module:
     path = folder / f"resnet20-{len(data.train_index)}-{epochs}.safetensors"
     if not path.exists():
         model = build_model(MODEL, data.task, seed=0)
-        settings = TrainingSettings(
-            epochs=epochs,
-            batch_size=128,
-            optimizer="sgd",
-            lr=0.1,
-            head_lr=None,
-            freeze=(),
-            momentum=0.9,
-            weight_decay=5e-4,
-            decay_norm_and_bias=False,
-            schedule="one_cycle",
-            warmup_epochs=1,
-            milestones=(),
-            gamma=0.1,
-            label_smoothing=0.0,
-            crop_padding=2,
-            flip=True,
-            precision="auto",
-            compile=False,
-            device="cpu",
-            rewind_epochs=(),
-        )
-        job = Job("resnet20", 0, ResumeFile(path.with_suffix(".resume"), str(epochs)), folder / "history.csv", {}, 65.0)
-        train(Trainee(model), data, settings, job)
+        run(Trainee(model), data, path, settings(epochs, 0.1))
         save_weights(path, model)
     return load_model(MODEL, data.task, path)
+
+
+def retrained(model: torch.nn.Module, data: ImageDataset, folder: Path, name: str, epochs: int) -> GraphModule:
+    """Train the network through a circuit."""
+    how, made = settings(epochs, 0.02), everywhere(name)
+    qat = QatSettings(how, freeze_observers_epoch=epochs, freeze_batchnorm_epoch=epochs + 1)
+    aware = ApproximateTraining(model, next(calibration_batches(data, 64)), qat, lambda _: made)
+    run(aware.trainee, data, folder / f"{name}-{epochs}", how)
+    return aware.convert()
 
 
 def everywhere(name: str) -> Circuit:
@@ -161,12 +178,30 @@ def accuracy(int8: GraphModule, data: ImageDataset) -> dict[str, dict[str, float
     return found
 
 
+def retraining(
+    model: torch.nn.Module, data: ImageDataset, folder: Path, names: list[str], epochs: int
+) -> dict[str, float]:
+    """Train through some circuits, print a table line by line, and return top-1 in percent."""
+    test = Split.of(data, "test", torch.device("cpu"))
+    print(f"\n| multiplier | top-1 after {epochs} epochs through it (%) | seconds |\n|---|---|---|")
+    found = {}
+    for name in names:
+        start = time.perf_counter()
+        network = retrained(model, data, folder, name, epochs)
+        seconds = time.perf_counter() - start
+        found[name] = 100 * (logits(network, test).argmax(1) == test.labels).double().mean().item()
+        print(f"| {name} | {found[name]:.1f} | {seconds:.0f} |", flush=True)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", help="CIFAR-10 as class folders: a directory or an archive")
     parser.add_argument("--samples", type=int, default=10000, help="training images (default: %(default)s)")
     parser.add_argument("--tests", type=int, default=1000, help="test images (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=4, help="of training (default: %(default)s)")
+    parser.add_argument("--retrain", nargs="*", default=[], help="circuits to train through as well")
+    parser.add_argument("--retrain-epochs", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=10, help="calls of each network that are timed")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/approximate"))
@@ -182,6 +217,7 @@ def main() -> None:
     result = {"machine": asdict(machine()), "threads": options.threads}
     result["timing"] = timing(int8, images, options.rounds)
     result["accuracy"] = accuracy(int8, data)
+    result["retrained"] = retraining(model, data, options.out, options.retrain, options.retrain_epochs)
     (options.out / "result.json").write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result["machine"]))
 

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from samples import Network, colored_squares, model_settings, train_in, training_settings
+from winnow.approximate.assignment import assign, noise, saving_steps, with_assignment
 from winnow.approximate.aware import ApproximateTraining
 from winnow.approximate.circuit import OPERANDS, Circuit, of_terms
 from winnow.approximate.circuit_error import circuit_error
@@ -30,6 +31,7 @@ from winnow.errors import Interrupted, WinnowError
 from winnow.models.build import build_model
 from winnow.prune.masks import Masks
 from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.study.multiplier_cost import network_cost
 from winnow.study.multipliers import multiplier
 
 LINEAR = Geometry()
@@ -389,6 +391,80 @@ def test_the_error_that_a_network_sees_is_that_of_its_own_operands(int8, batches
     taps = layer.source.weight[0].numel()
     # borders, where padding adds nothing, are the difference
     assert float((layer.sums(codes[0]) - exact).mean()) == pytest.approx(taps * (bias - shift), rel=0.2)
+
+
+CHEAP = [multiplier(name) for name in ("bam-1-1-0", "bam-2-2-0", "bam-3-3-0")]
+
+
+def test_power_is_saved_first_where_it_disturbs_least():
+    known = {found.name: found for found in (multiplier("exact"), *CHEAP[:2])}
+    noise = {
+        "small": {"exact": 0.0, "bam-1-1-0": 0.01, "bam-2-2-0": 0.02},  # 29 or 53 saved
+        "large": {"exact": 0.0, "bam-1-1-0": 0.01, "bam-2-2-0": 0.90},  # 292 or 529
+    }
+    steps = list(saving_steps(noise, {"small": 100, "large": 1000}, known))
+    named = [tuple(step[layer].name for layer in ("small", "large")) for step in steps]
+    assert named == [
+        ("exact", "exact"),
+        ("exact", "bam-1-1-0"),
+        ("bam-1-1-0", "bam-1-1-0"),
+        ("bam-2-2-0", "bam-1-1-0"),
+        ("bam-2-2-0", "bam-2-2-0"),
+    ]
+
+
+def test_a_step_that_disturbs_nothing_comes_first():
+    known = {found.name: found for found in (multiplier("exact"), CHEAP[0])}
+    noise = {"a": {"exact": 0.0, "bam-1-1-0": 1e-3}, "b": {"exact": 0.1, "bam-1-1-0": 0.05}}
+    steps = [(step["a"].name, step["b"].name) for step in saving_steps(noise, {"a": 10**6, "b": 1}, known)]
+    assert steps == [("exact", "exact"), ("exact", "bam-1-1-0"), ("bam-1-1-0", "bam-1-1-0")]
+
+
+def test_circuits_of_unknown_power_cannot_be_assigned():
+    known = {name: multiplier(name) for name in ("exact", "drum-4")}
+    with pytest.raises(WinnowError, match="drum-4: its power is not known"):
+        list(saving_steps({"a": {"exact": 0.0}}, {"a": 1}, known))
+
+
+def test_the_cheapest_accepted_assignment_is_found():
+    data = colored_squares(80, 4)
+    model, images = small(data), [batch.contiguous() for batch in calibration_batches(data, 48)]
+    module = quantize_static(model, images, "minmax")
+    reference = torch.cat([logits(module, batch) for batch in images])
+    asked = []
+
+    def off(network):
+        asked.append(distance(torch.cat([logits(network, batch) for batch in images]), reference))
+        return asked[-1]
+
+    found = assign(module, images, CHEAP, lambda network: off(network) < 0.1)
+    assert len(asked) <= 5  # of up to ten steps
+    assert off(with_assignment(module, images, found)) < 0.1
+    assert "exact" not in {chosen.name for chosen in found.values()} or max(asked) > 0.1
+    everything = assign(module, images, CHEAP, lambda _: True)
+    assert {chosen.name for chosen in everything.values()} == {"bam-3-3-0"}
+    nothing = assign(module, images, CHEAP, lambda _: False)
+    assert {chosen.name for chosen in nothing.values()} == {"exact"}
+    macs = {layer.layer: layer.macs for layer in operands(with_assignment(module, images, nothing), images)}
+    powers = [network_cost(macs, chosen).power for chosen in (nothing, found, everything)]
+    assert powers == sorted(powers, reverse=True)
+    assert powers[0] == 1
+    assert powers[2] == pytest.approx(0.296)
+
+
+def test_what_a_circuit_does_to_the_logits_is_measured_in_one_layer_alone():
+    data = colored_squares(80, 4)
+    model, images = small(data), [batch.contiguous() for batch in calibration_batches(data, 48)]
+    module = quantize_static(model, images, "minmax")
+    measured = noise(module, images, [multiplier("exact"), *CHEAP])
+    assert sorted(measured) == ["a", "b", "head"]
+    assert all(by_circuit["exact"] == 0 for by_circuit in measured.values())
+    network = approximate(module, lambda name: circuit(multiplier("bam-3-3-0" if name == "b" else "exact")))
+    correct(network, images)
+    exact = approximate(module, everywhere("exact"))
+    found, reference = (torch.cat([logits(one, batch) for batch in images]) for one in (network, exact))
+    expected = float((found - reference).double().square().mean() / reference.double().var())
+    assert measured["b"]["bam-3-3-0"] == pytest.approx(expected, rel=1e-6)
 
 
 def qat_settings(**changes) -> QatSettings:

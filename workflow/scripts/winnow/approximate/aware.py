@@ -100,10 +100,10 @@ class _Multiplying(nn.Module):
         """
         exact = self._geometry.contract(values, weight)
         found = self._through_circuit(values, weight, factor, zero_point, gain)
-        result = exact + (found - exact).detach()
+        result: Tensor = exact + (found - exact).detach()
         return result if bias is None else result + self._geometry.by_output(bias)
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # how sums are cut into portions depends on the weights
     @torch.no_grad()
     def _through_circuit(
         self,

@@ -22,7 +22,9 @@ def factorized(table: np.ndarray) -> Terms | None:
     Returns:
         None where it takes more than `MOST_TERMS`, or none of its entries serves.
     """
-    rest, left, right = table.astype(np.int64), [], []
+    rest = table.astype(np.int64)
+    left: list[np.ndarray] = []
+    right: list[np.ndarray] = []
     while rest.any():
         if len(left) == MOST_TERMS:
             return None

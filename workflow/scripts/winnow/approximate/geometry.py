@@ -34,8 +34,10 @@ class Geometry:
             return cls()
         values = arguments(node)
         dimensions = CONVOLUTIONS.index(node.target) + 1
-        steps = (_by_dimension(values[name], dimensions) for name in ("stride", "padding", "dilation"))
-        return cls(*steps, groups=int(str(values["groups"])))
+        stride, padding, dilation = (
+            _by_dimension(values[name], dimensions) for name in ("stride", "padding", "dilation")
+        )
+        return cls(stride, padding, dilation, int(str(values["groups"])))
 
     @property
     def spatial(self) -> int:

@@ -12,7 +12,15 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 
 from winnow.approximate.geometry import Geometry
-from winnow.capture.fx_graphs import WEIGHTED, attribute, attribute_of, calls
+from winnow.capture.fx_graphs import (
+    WEIGHTED,
+    attribute,
+    attribute_of,
+    calls,
+    node_argument,
+    number_argument,
+    optional_argument,
+)
 from winnow.deploy.graphs import base_name
 from winnow.deploy.operations import layer_name
 
@@ -52,40 +60,33 @@ def integer_layers(module: GraphModule) -> Iterator[tuple[Node, Node, IntegerLay
     for node in calls(module):
         if node.target not in WEIGHTED:
             continue
-        read, weight, bias = (*node.args[:3], None)[:3]
-        if not _is(read, _BY_TENSOR) or not _is(weight, _BY_CHANNEL, _BY_TENSOR):
+        read, weight, bias = node_argument(node, 0), node_argument(node, 1), optional_argument(node, 2)
+        if read.target != _BY_TENSOR or weight.target not in (_BY_CHANNEL, _BY_TENSOR):
             continue
-        codes, scale, zero = read.args[:3]
-        constant, weight_scale = weight.args[:2]
-        name = attribute_of(constant)
-        integers = _tensor(module, name)
+        scale, zero = number_argument(read, 1), int(number_argument(read, 2))
+        name, integers = attribute_of(node_argument(weight, 0)), _constant(module, weight)
         uses[base_name(name)] += 1
-        step = _numbers(module, weight_scale).expand(len(integers)).double() * float(scale)
+        step = _scales(module, weight).double().expand(len(integers)) * scale
         layer = IntegerLayer(
             name=layer_name(base_name(name), uses[base_name(name)]),
             constant=name,
-            zero=int(zero),
+            zero=zero,
             weight=integers,
-            bias=torch.zeros_like(step) if bias is None else _bias(module, bias, step),
+            bias=torch.zeros_like(step) if bias is None else _constant(module, bias).double(),
             step=step,
             geometry=Geometry.of(node),
         )
-        yield node, codes, layer
+        yield node, node_argument(read, 0), layer
 
 
-def _is(node: object, *targets: object) -> bool:
-    return isinstance(node, Node) and node.target in targets
-
-
-def _tensor(module: GraphModule, name: str) -> Tensor:
-    value: Tensor = attribute(module, name)
+def _constant(module: GraphModule, dequantized: Node, place: int = 0) -> Tensor:
+    """Return the integers of dequantized weights or of a bias, or what else they are dequantized with."""
+    value: Tensor = attribute(module, attribute_of(node_argument(dequantized, place)))
     return value.detach()
 
 
-def _numbers(module: GraphModule, value: object) -> Tensor:
-    return _tensor(module, attribute_of(value)) if isinstance(value, Node) else torch.tensor(value)
-
-
-def _bias(module: GraphModule, bias: Node, step: Tensor) -> Tensor:
-    """Return the integers of a bias, whose scale is the product of those of activations and weights."""
-    return _tensor(module, attribute_of(bias.args[0])).double().expand_as(step)
+def _scales(module: GraphModule, weight: Node) -> Tensor:
+    """Return the scales of dequantized weights: [out], or one for all, [1]."""
+    if weight.target == _BY_TENSOR:
+        return torch.tensor([number_argument(weight, 1)])
+    return _constant(module, weight, 1)

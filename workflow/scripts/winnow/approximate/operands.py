@@ -53,16 +53,14 @@ def operands(module: GraphModule, batches: Sequence[Tensor]) -> list[Operands]:
 
 def network_pairs(layers: Sequence[Operands]) -> np.ndarray:
     """Return the share of each pair among all multiplications of a network, float64 [256, 256]."""
-    total: np.ndarray = sum((layer.macs * layer.pairs for layer in layers), np.zeros((_CODES, _CODES)))
-    return total / max(total.sum(), 1)
+    shares: np.ndarray = np.average([layer.pairs for layer in layers], axis=0, weights=[layer.macs for layer in layers])
+    return shares
 
 
 def _by_channel(codes: Sequence[Tensor]) -> np.ndarray:
     """Count activations, float64 [in, 256]; a code is the activation plus 128."""
-    return sum(
-        (_counts(some.transpose(0, 1).flatten(1), some.shape[1]) for some in codes),
-        np.zeros((codes[0].shape[1], _CODES)),
-    )
+    together = torch.cat([some.transpose(0, 1).flatten(1) for some in codes], 1)
+    return _counts(together, len(together))
 
 
 def _weights_by_channel(source: IntegerLayer) -> np.ndarray:
