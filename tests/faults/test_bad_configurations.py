@@ -13,7 +13,8 @@ from bad_configurations import FILES, MODULES, SETTINGS, whole
 from projects import copy_project
 from winnow.config.imports import check_imports
 from winnow.config.read import read
-from winnow.config.resolve import check_own_files, resolve
+from winnow.config.resolve import resolve
+from winnow.config.runnable import runnable
 from winnow.errors import WinnowError
 
 
@@ -26,16 +27,10 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def load(path: Path) -> None:
-    study = resolve(read(path))
-    check_imports(study)
-    check_own_files(study)
-
-
 def refused(path: Path) -> str:
     """Return the line that refuses a configuration before anything runs."""
     with pytest.raises(WinnowError) as caught:
-        load(path)
+        runnable(read(path))
     (line,) = str(caught.value).splitlines()
     assert line.isprintable()
     assert len(line) < 500

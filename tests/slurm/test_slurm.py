@@ -55,6 +55,7 @@ def diverging(channels, size, classes):
 AWAY = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
 NOT_TAKEN = "sbatch: error: Batch job submission failed: "
 EPOCHS = 60
+PRUNING = {"structure": ["channels"], "ratio": [0.5], "rounds": [2], "rewind": ["none"], "retrain": {"epochs": 1}}
 # what is measured once more is never the same; everything else is
 MEASURED = ("latency_", "energy_", "power_", "training_seconds", "training_joules", "other_load")
 
@@ -184,6 +185,8 @@ def studies(tmp_path_factory):
                     "training": {"epochs": EPOCHS, "warmup_epochs": 1},
                     "quantization": {"methods": []},
                 }
+                if name == "cancelled":
+                    changes["pruning"] = PRUNING
                 faults.project.configure(**({} if name == "undisturbed" else changes))
                 further = ("--default-resources", "slurm_partition=gpu") if name == "orphaned" else ()
                 running[name] = Running(faults.project, faults, faults.project.start(*ONE_THREAD, *further))
@@ -220,6 +223,11 @@ def test_a_training_whose_job_is_cancelled_goes_on(studies):
     assert f"train of digits/lenet5/seed0: Slurm job {study.job} ended as CANCELLED" in study.output
     assert "stopped by SIGTERM" in study.log_of(study.job)
     assert len(jobs_of(study.project, "train")) == 2
+    # and what is made of it: a job for each round, and its network measured
+    assert (study.project.root / "results/tiny/tables/pruning.md").exists()
+    rounds = re.findall(r"tiny: prune\+retrain of digits/lenet5/seed0/\S+/round(\d)", str(jobs(study.project)))
+    assert sorted(rounds) == ["1", "2"]
+    assert len(list(study.project.root.glob("results/tiny/digits/lenet5/seed0/*/round?/fp32/speed.json"))) == 2
 
 
 def test_a_training_beyond_its_time_limit_goes_on(studies):

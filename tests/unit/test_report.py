@@ -168,6 +168,12 @@ def test_networks_that_learned_nothing_are_told(made):
     assert "`dense/fp32`" in text.partition("**Nothing learned**")[2].partition(" and others)")[0]
     (entry,) = recommend(results, page.settings)
     assert any(reason.startswith("**Nothing learned**: This network is no better") for reason in reasons(entry))
+    assert "Look at the labels" in text
+    results = page.results.assign(learned=(page.results["criterion"] != "random").astype(int))
+    assert results["learned"].min() == 0
+    text = words(start_page(replace(page, results=results)))
+    assert "Only controls, which remove at random" in text
+    assert "Look at the labels" not in text
 
 
 def test_latencies_that_differ_from_seed_to_seed_are_unsure(made):

@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from winnow.config import catalog
 from winnow.config.check_request import check_request
-from winnow.config.imports import check_imports
 from winnow.config.read import read
-from winnow.config.resolve import check_own_files, check_prepared, resolve
+from winnow.config.resolve import check_prepared
+from winnow.config.runnable import runnable
 from winnow.data.identity import images_digest
 from winnow.errors import WinnowError
 from winnow.figures.catalog import figures_of
@@ -46,9 +46,7 @@ def study_of(configuration):
     try:
         for path in workflow.configfiles:  # Snakemake takes the last of keys that are given twice, and more
             read(path)
-        study = resolve(configuration)
-        check_imports(study)
-        check_own_files(study)
+        study = runnable(configuration)
         check_prepared(study, Path(DATA))
     except WinnowError as error:
         raise WorkflowError(str(error))

@@ -53,10 +53,16 @@ def unlearned_words(results: pd.DataFrame) -> list[str]:
         f"`{run}/{precision}`" for run, precision in unlearned[["run", "precision"]].drop_duplicates().to_numpy()[:3]
     ]
     which = "This network is" if len(results) == 1 else f"{len(unlearned)} of {len(results)} networks are"
+    controls = [pd.notna(name) and criterion(name).control for name in unlearned["criterion"]]
+    advice = (
+        "Only controls, which remove at random: they have lost what the others kept."
+        if all(controls)
+        else "Look at the labels and images, the learning rate, and how much was removed."
+    )
     named = "" if len(results) == 1 else f" ({listed(names)}{' and others' if len(unlearned) > len(names) else ''})"
     return [
         f"**Nothing learned**: {which} no better than always answering the most frequent class, which {share:.1f} % of "
-        f"the test images are of{named}. Look at the labels and images, the learning rate, and how much was removed."
+        f"the test images are of{named}. {advice}"
     ]
 
 
@@ -69,7 +75,7 @@ def disturbed_words(results: pd.DataFrame) -> list[str]:
     return [
         f"**Not timed alone**: while {len(disturbed)} of {len(results)} networks were timed, other programs kept "
         f"{disturbed.min():.1f} to {disturbed.max():.1f} cores busy (`other_load` in results.csv), and their latencies "
-        "are too high. Measure again on a quiet machine (`snakemake -R benchmark`) before you compare them."
+        "may be too high. Measure again on a quiet machine (`snakemake -R benchmark`) before you compare them."
     ]
 
 
