@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 import records
 from winnow.config.resolve import resolve
+from winnow.data.fitting import Fitting
 from winnow.figures.draw import Tables
 from winnow.results.collect import collect
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
@@ -25,6 +26,9 @@ from winnow.study.sparsity import Group, LeftAlone, Sparsity
 from winnow.study.speed import Timing
 from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
 
+FED = {"mean": [0.5], "std": [0.25], "value_range": 1, "channel_order": "rgb"}
+FED["fitting"] = Fitting((2, 2), None, None, "bicubic", upright=True, background="white").facts
+"""What a file says of how it is fed."""
 CLASSES = [f"class {letter}" for letter in "abcd"]
 LAYERS = ["conv1", "conv2", "fc"]
 GRID = {
@@ -210,7 +214,7 @@ def _graph() -> onnx.ModelProto:
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 4])
     node = helper.make_node("Flatten", ["images"], ["logits"])
     model = helper.make_model(helper.make_graph([node], "g", [images], [logits]), ir_version=10)
-    metadata = {"classes": CLASSES, "mean": [0.5], "std": [0.25], "run": "made up"}
+    metadata = {"classes": CLASSES, **FED, "run": "made up"}
     ours = {key: json.dumps(value) for key, value in metadata.items()}
     helper.set_model_props(model, ours | {"onnx.infer": "onnxruntime.quant"})  # libraries add their own
     return model

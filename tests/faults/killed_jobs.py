@@ -30,10 +30,9 @@ import winnow.deploy.export
 import winnow.quantize.aware
 import winnow.train.loop  # noqa: F401 (loaded once, before any fork)
 from projects import TINY
-from samples import REPOSITORY, colored_squares
+from samples import REPOSITORY, colored_squares, write_dataset
 from winnow.config.check_request import check_request
 from winnow.config.resolve import resolve
-from winnow.data.dataset import save_dataset
 from winnow.study.check import Check, Finding
 from winnow.study.training_state import STATE
 
@@ -43,6 +42,7 @@ EPOCHS = 2
 CHECKSUM = 32  # bytes of SHA-256 in front of a state
 WILDCARDS = {"dataset": "squares", "model": "lenet5", "seed": "0"}
 PRUNED = "pruned/round1"
+NORMALIZATION = {"mean": None, "std": None, "value_range": 1, "channel_order": "rgb", "stated_by": None}
 
 
 class Files(list):
@@ -124,6 +124,7 @@ def jobs() -> dict[str, SimpleNamespace]:
 
 def job(rule: str, inputs: Files, outputs: Files, params: dict[str, Any], **wildcards: str) -> SimpleNamespace:
     values = WILDCARDS | wildcards
+    params = params | {"normalization": NORMALIZATION}
     return SimpleNamespace(
         rule=rule,
         threads=1,
@@ -247,7 +248,7 @@ def others(folder: Path) -> set[str]:
 def main(folder: str, rule: str, stride: str) -> None:
     os.chdir(folder)
     torch.set_num_threads(1)
-    save_dataset("data.safetensors", replace(colored_squares(60, 4), name="squares"), "made up")
+    write_dataset(Path("data.safetensors"), replace(colored_squares(60, 4), name="squares"))
     findings = tuple(Finding(what, True, None, 0.1, {}) for what in ("fp32", "dynamic", "ptq", "qat"))
     Check(dataset="squares", model="lenet5", works=True, checks=findings).write("check.json")
     for snakemake in jobs().values():

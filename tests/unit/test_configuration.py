@@ -270,7 +270,7 @@ def test_what_is_prepared_of_own_images_depends_on_no_default_elsewhere():
     datasets = {"mine": own, "large": own | {"image_size": 64}, "digits": {"source": "digits"}}
     study = resolve(config(datasets=datasets))
     assert {name: dataset["image_size"] for name, dataset in study.datasets.items()} == {
-        "mine": 32,
-        "large": 64,
+        "mine": [32, 32],
+        "large": [64, 64],
         "digits": None,
     }

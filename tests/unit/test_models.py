@@ -8,7 +8,8 @@ import torch
 from samples import colored_squares, model_settings
 from winnow.errors import WinnowError
 from winnow.models.build import build_model, load_model
-from winnow.models.weights import load_weights, save_weights, state_bytes
+from winnow.models.weights import load_weights, read_state, save_weights
+from winnow.study.state_bytes import state_bytes
 from winnow.study.task import Task
 
 MB = 2**20
@@ -38,7 +39,10 @@ def parameters(name, **changes):
 def test_resnet18_has_the_size_of_the_2023_study(classes, megabytes, tmp_path):
     model = build_model(model_settings("resnet18"), data(classes).task, seed=0)
     save_weights(tmp_path / "weights.safetensors", model)
-    assert round(state_bytes(tmp_path / "weights.safetensors") / MB, 2) == megabytes
+    said = state_bytes(tmp_path / "weights.safetensors")
+    assert round(said / MB, 2) == megabytes
+    torch.save(read_state(tmp_path / "weights.safetensors"), tmp_path / "weights.pt")
+    assert said == (tmp_path / "weights.pt").stat().st_size
 
 
 def test_published_parameter_counts():

@@ -113,8 +113,9 @@ def test_one_file_serves_every_batch_size_and_both_runtimes_agree(data, tmp_path
 
 def test_calibration_images_are_training_images_without_augmentation(data):
     images = torch.cat(list(calibration_batches(data, 64)))
-    known = {tuple(image.flatten()[:50].tolist()) for image in data.split("train")[0]}
-    pixels = ((images * data.std[:, None, None] + data.mean[:, None, None]) * 255).round().to(torch.uint8)
+    known = {tuple(image.flatten()[:50].tolist()) for image in data.rows("train")[0][:]}
+    mean, std = (torch.from_numpy(n)[:, None, None] for n in (data.normalization.mean, data.normalization.std))
+    pixels = ((images * std + mean) * 255).round().to(torch.uint8)
     drawn = {tuple(image.flatten()[:50].tolist()) for image in pixels}
     assert len(drawn) == 64
     assert drawn <= known

@@ -187,7 +187,7 @@ def test_a_state_from_elsewhere_says_so(tmp_path, squares, caplog, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 12)
     _, record, _ = run(tmp_path, squares, training_settings())
     (change,) = record.resumed_elsewhere
-    assert re.fullmatch(r"torch \S+, 1 threads, CPU with \S+, from epoch 3 on torch \S+, 12 threads, CPU .*", change)
+    assert re.fullmatch(r"torch \S+, \d+ threads, CPU with \S+, from epoch 3 on torch \S+, 12 threads, CPU .*", change)
     assert f"a: not to the bit what an uninterrupted run gives: {change}" in caplog.text
     monkeypatch.undo()
     _, again, _ = run(tmp_path, squares, training_settings())

@@ -280,6 +280,11 @@ def raw_images(wildcards):
     return [dataset["path"]] if catalog.SOURCES[dataset["source"]].own_files else []
 
 
+def normalization_of(wildcards):
+    """How the pixels of a data set become the input of a network."""
+    return STUDY.normalization[wildcards.dataset][wildcards.model]
+
+
 def images_of(wildcards):
     """What the user's own images are. A function: only who plans the preparation of a data set lists its images."""
     return "".join(map(images_digest, raw_images(wildcards)))

@@ -20,6 +20,7 @@ rule evaluate:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
+        normalization=normalization_of,
         bounds=STUDY.bounds,
         source=source_of_scores,
     script:

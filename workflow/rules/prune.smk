@@ -21,6 +21,7 @@ rule prune:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
+        normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
         strategy=strategy_of,
         pruning=STUDY.pruning,
@@ -51,6 +52,7 @@ rule retrain:
         runtime=growing(720),
         gpu=lambda wildcards: gpus_for(retraining_of(wildcards)["training"]),
     params:
+        normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
         retraining=retraining_of,
         tdp_watts=STUDY.benchmark["tdp_watts"],

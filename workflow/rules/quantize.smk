@@ -36,6 +36,7 @@ rule calibrate:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
+        normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
         ptq=STUDY.ptq,
         source=lambda wildcards: source_digest("calibrate"),
@@ -68,6 +69,7 @@ rule train_quantized:
         runtime=growing(480),
         gpu=GPUS,
     params:
+        normalization=normalization_of,
         request=lambda wildcards, input: request_of(wildcards, methods=[QAT], strategies={}),
         model=lookup(dpath="{model}", within=STUDY.models),
         qat=lookup(dpath="{model}", within=STUDY.qat),

@@ -1,11 +1,11 @@
 """evaluate: model.onnx -> quality.json, in the runtimes that ship."""
 
 from adapter import Snakemake, identity, job
-from winnow.config.settings import BoundsSettings
-from winnow.data.dataset import load_dataset
+from winnow.config.settings import BoundsSettings, NormalizationSettings
+from winnow.data.prepared import read_prepared
 from winnow.measure.quality import Files, Origin, evaluate
-from winnow.models.weights import state_bytes
 from winnow.study.sparsity import Sparsity
+from winnow.study.state_bytes import state_bytes
 from winnow.study.training import Training
 
 snakemake: Snakemake
@@ -14,7 +14,7 @@ with job(snakemake) as run:
     files = snakemake.input
     quality = evaluate(
         Files(files.onnx, files.source, files.counterpart),
-        load_dataset(files.data),
+        read_prepared(files.data, NormalizationSettings.of(snakemake.params.normalization)),
         identity(snakemake),
         Origin(
             state_dict_bytes=state_bytes(files.weights),

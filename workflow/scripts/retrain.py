@@ -1,9 +1,9 @@
 """retrain: a pruned network at the weights to train from -> trained weights, with every pruned weight still zero."""
 
 from adapter import Snakemake, job
+from dataset_adapter import open_dataset
 from training_adapter import training_job
 from winnow.config.settings import ModelSettings, RetrainingSettings
-from winnow.data.dataset import load_dataset
 from winnow.models.build import load_model
 from winnow.models.narrowing import cut_metadata, read_cut
 from winnow.models.weights import save_weights
@@ -16,7 +16,7 @@ snakemake: Snakemake
 with job(snakemake) as label:
     files = snakemake.input
     settings = RetrainingSettings.of(snakemake.params.retraining)
-    data = load_dataset(files.data)
+    data = open_dataset(snakemake)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, files.start)
     masks = load_masks(files.masks)
     inputs = [files.data, files.start, files.masks]

@@ -1,10 +1,10 @@
 """train_quantized: trained weights -> quantization-aware training -> int8 model.onnx and its float counterpart."""
 
 from adapter import Snakemake, job
+from dataset_adapter import open_dataset
 from training_adapter import training_job
 from winnow.check.feasibility import ensure_checked
 from winnow.config.settings import CheckSettings, ModelSettings, QatSettings
-from winnow.data.dataset import load_dataset
 from winnow.deploy.export import example_images, export_checked
 from winnow.models.build import load_model
 from winnow.prune.masks import load_masks
@@ -17,7 +17,7 @@ snakemake: Snakemake
 with job(snakemake) as label:
     files, results = snakemake.input, snakemake.output
     settings = QatSettings.of(snakemake.params.qat)
-    data = load_dataset(files.data)
+    data = open_dataset(snakemake)
     request = CheckSettings.of(snakemake.params.request)
     ensure_checked(files.checked, request, data, label, files.imported or None)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, files.weights)

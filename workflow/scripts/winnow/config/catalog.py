@@ -17,6 +17,7 @@ class Source:
     Attributes:
         module: with `read`; see `winnow.data.sources`.
         image_size: pixels of a side where the configuration names none.
+        channels: of the images where the configuration names none.
         training_samples: images of the training split before validation images are set aside; None if only reading
             them tells.
         own_files: the user's own, which must exist before anything starts.
@@ -26,6 +27,7 @@ class Source:
     meaning: str
     module: str
     image_size: int
+    channels: int
     training_samples: int | None
     own_files: bool = False
 
@@ -35,14 +37,16 @@ DOWNLOADS = "data"
 TORCHVISION = "torchvision:"
 """Begins the name of weights that torchvision has."""
 _SETS = "winnow.data.torchvision_sets"
+CHANNELS_OF = {3: "RGB", 1: "grey"}
+"""What images of so many channels are."""
 SOURCES = Words(
     "source",
-    Source("digits", "1,797 handwritten digits, embedded", "winnow.data.digits", 32, 1437),
-    Source("cifar10", "downloaded on first use", _SETS, 32, 50_000),
-    Source("cifar100", "downloaded on first use", _SETS, 32, 50_000),
-    Source("mnist", "downloaded on first use", _SETS, 28, 60_000),
-    Source("fashion_mnist", "downloaded on first use", _SETS, 28, 60_000),
-    Source("image_folder", "your own images", "winnow.data.image_folder", 32, None, own_files=True),
+    Source("digits", "1,797 handwritten digits, embedded", "winnow.data.digits", 32, 3, 1437),
+    Source("cifar10", "downloaded on first use", _SETS, 32, 3, 50_000),
+    Source("cifar100", "downloaded on first use", _SETS, 32, 3, 50_000),
+    Source("mnist", "downloaded on first use", _SETS, 28, 1, 60_000),
+    Source("fashion_mnist", "downloaded on first use", _SETS, 28, 1, 60_000),
+    Source("image_folder", "your own images", "winnow.data.image_folder", 32, 3, None, own_files=True),
 )
 
 

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from winnow.config.catalog import NETWORKS, SOURCES
+from winnow.config.check_images import image_conflicts
 from winnow.config.check_weights import weights_conflicts
+from winnow.config.images import size_of
 from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat
 from winnow.config.keys.study import Configuration, Dataset, Model
@@ -69,6 +71,7 @@ def _conflicts(config: Configuration) -> Iterator[str]:
             yield from _schedule_conflicts(f"quantization.qat of {name}", qat_of(config, name))
     yield from weights_conflicts(config)
     for name, dataset in config.datasets.items():
+        yield from image_conflicts(name, dataset)
         yield from _size_conflicts(name, dataset, config)
         if PTQ in config.quantization.methods:
             wanted = config.quantization.ptq.calibration_samples
@@ -114,14 +117,14 @@ def _late(where: str, key: str, listed: Sequence[float], epochs: int) -> Iterato
 
 
 def _size_conflicts(name: str, dataset: Dataset, config: Configuration) -> Iterator[str]:
-    size = dataset.image_size or SOURCES[dataset.source].image_size
+    size, key = min(size_of(dataset)), next((k for k in ("crop", "resize") if getattr(dataset, k)), "image_size")
     for label, model in config.models.items():
         builtin = model.name or label
         least = NETWORKS[builtin].smallest_image if builtin in NETWORKS and not model.factory else 0
         if size < least:
             yield (
                 f"models.{label} needs images of at least {least} pixels, datasets.{name} has {size}; "
-                f"set datasets.{name}.image_size: {least}"
+                f"set datasets.{name}.{key}: {least}"
             )
 
 

@@ -49,4 +49,20 @@ BACKGROUNDS = Words(
     "background",
     Choice("white", "for drawings in dark ink"),
     Choice("black", "for drawings in light ink"),
+    Choice("dropped", 'the colours that transparent pixels store, as by `convert("RGB")` of Pillow'),
 )
+INTERPOLATIONS = Words(
+    "interpolation",
+    Choice("nearest", "one pixel"),
+    Choice("box", "the mean of those covered"),
+    Choice("bilinear", "the default of `resize`, and torchvision's"),
+    Choice("hamming", "sharper than bilinear"),
+    Choice("bicubic", "the default of `image_size`"),
+    Choice("lanczos", "the sharpest"),
+)
+CHANNEL_ORDERS = Words(
+    "order of channels",
+    Choice("rgb", "red, green, blue"),
+    Choice("bgr", "blue, green, red, as OpenCV reads images"),
+)
+VALUE_RANGES = {1: "pixels as 0 to 1", 255: "pixels as 0 to 255"}

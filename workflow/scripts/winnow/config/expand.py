@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from winnow.config.catalog import NETWORKS, SOURCES, TORCHVISION
+from winnow.config.catalog import NETWORKS, TORCHVISION
+from winnow.config.images import normalized_by, prepared_from
 from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat
 from winnow.config.keys.study import Configuration, Dataset, Model
@@ -22,7 +23,7 @@ _SMOOTH_FINAL = 0.01  # of the peak: the last rate of one_cycle and cosine is pr
 def expand(config: Configuration) -> Study:
     """Return the study that a configuration without conflicts describes."""
     quantization, pruning = config.quantization, config.pruning
-    datasets = {name: _dataset(name, dataset) for name, dataset in config.datasets.items()}
+    datasets = {name: prepared_from(name, dataset) for name, dataset in config.datasets.items()}
     training = {name: training_of(config, name).model_dump(mode="json") for name in config.models}
     strategies = strategies_of(pruning.grid()) if pruning else {}
     values = {
@@ -32,6 +33,7 @@ def expand(config: Configuration) -> Study:
         "models": {name: _model(name, model) for name, model in config.models.items()},
         "imports": {name: _imports(name, model) for name, model in config.models.items() if model.weights},
         "trained": {name: model.trained.model_dump() for name, model in config.models.items() if model.weights},
+        "normalization": {name: _normalization(dataset, config) for name, dataset in config.datasets.items()},
         "definitions": {name: digest(dataset) for name, dataset in datasets.items()},
         "training": training,
         "methods": list(quantization.methods),
@@ -49,11 +51,9 @@ def expand(config: Configuration) -> Study:
     return Study(**{key: _sorted(value) for key, value in values.items()})
 
 
-def _dataset(name: str, dataset: Dataset) -> Plain:
-    """Images of the user's own have no size of their own to keep: what is prepared depends on no default elsewhere."""
-    source = SOURCES[dataset.source]
-    size = dataset.image_size or (source.image_size if source.own_files else None)
-    return {"name": name, **dataset.model_dump(), "image_size": size}
+def _normalization(dataset: Dataset, config: Configuration) -> dict[str, Plain]:
+    """Return by model how it gets the pixels of a data set."""
+    return {name: normalized_by(dataset, _torchvision_weights(name, model)) for name, model in config.models.items()}
 
 
 def _model(name: str, model: Model) -> Plain:
@@ -65,14 +65,21 @@ def _imports(label: str, model: Model) -> dict[str, Plain]:
     """Return which weights a network begins with, and which its training began with, as `ImportSettings` takes them."""
 
     def settings(entry: str, weights: str, **more: Any) -> Plain:
-        kind = weights.removeprefix(TORCHVISION)
-        if kind != weights and "." not in kind:  # short for those of a built-in network
-            weights = f"{TORCHVISION}{NETWORKS[model.name or label].weights}.{kind}"
         return {"label": label, "entry": entry, "weights": weights, "key": None, "new_head": False} | more
 
     initial = {INITIAL: settings("initial_weights", model.initial_weights)} if model.initial_weights else {}
-    imported = settings("weights", model.weights or "", key=model.weights_key, new_head=model.new_head)
+    name = _torchvision_weights(label, model)
+    weights = f"{TORCHVISION}{name}" if name else model.weights or ""
+    imported = settings("weights", weights, key=model.weights_key, new_head=model.new_head)
     return {IMPORTED: imported} | initial
+
+
+def _torchvision_weights(label: str, model: Model) -> str | None:
+    """Return the full name of the weights of torchvision that a network begins with."""
+    kind = (model.weights or "").removeprefix(TORCHVISION)
+    if kind == (model.weights or ""):
+        return None
+    return kind if "." in kind else f"{NETWORKS[model.name or label].weights}.{kind}"
 
 
 def _qat(qat: Qat, training: Plain) -> Plain:

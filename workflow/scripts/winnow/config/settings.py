@@ -7,52 +7,12 @@ of a key, and a job need not import it.
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
+from winnow.config.typed import Settings
 from winnow.errors import WinnowError
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Values that a stage takes, each of a type that is checked."""
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """Build from a plain mapping, nested settings included.
-
-        Raises:
-            WinnowError: a key is missing, unknown or of the wrong type.
-        """
-        hints = typing.get_type_hints(cls)
-        names = {field.name for field in dataclasses.fields(cls)}
-        if names != set(values):
-            wrong = ", ".join(sorted(names ^ set(values)))
-            raise WinnowError(f"{cls.__name__}: missing or unknown settings: {wrong}")
-        return cls(**{name: _convert(values[name], hints[name], f"{cls.__name__}.{name}") for name in names})
-
-
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        return _convert(value, next(a for a in arguments if a is not type(None)), where)
-    if isinstance(hint, type) and issubclass(hint, Settings):
-        return hint.of(value)
-    if origin is tuple:
-        return tuple(_convert(item, arguments[0], where) for item in value)
-    if origin is not None and issubclass(origin, Mapping):
-        return types.MappingProxyType(dict(value))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise WinnowError(f"{where}: {value!r} is not of type {hint.__name__}")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +22,36 @@ class DatasetSettings(Settings):
     name: str
     source: str
     path: str
-    image_size: int | None
+    image_size: tuple[int, ...] | None
+    resize: tuple[int, ...] | None
+    crop: tuple[int, ...] | None
+    interpolation: str
     channels: int | None
     background: str
+    upright: bool
+    classes: tuple[str, ...] | None
     validation_fraction: float
     split_seed: int
     max_train_samples: int | None
     max_test_samples: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NormalizationSettings(Settings):
+    """How the pixels of a data set become what a network takes.
+
+    Attributes:
+        mean, std: one number or one for each channel; None where weights or data say it.
+        value_range: 1 or 255.
+        channel_order: `rgb` or `bgr`.
+        stated_by: weights of torchvision that are asked first, `ResNet18_Weights.IMAGENET1K_V1`.
+    """
+
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    value_range: int
+    channel_order: str
+    stated_by: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ class Study:
         datasets, models, training, qat: by name, each as the settings class of that stage takes it.
         imports: by model with weights, those it begins with, IMPORTED, and those its training began with, INITIAL.
         trained: by model with weights, what its training took.
+        normalization: by data set and model, as `NormalizationSettings` takes it.
         definitions: by data set, the digest of what it is made from.
         methods, apply_to: quantized forms, and which networks get them.
         bounds, ptq, benchmark, recommend: as their settings classes take them.
@@ -33,6 +34,7 @@ class Study:
     models: dict[str, Plain]
     imports: dict[str, dict[str, Plain]]
     trained: dict[str, Plain]
+    normalization: dict[str, dict[str, Plain]]
     definitions: dict[str, str]
     training: dict[str, Plain]
     methods: list[str]

@@ -38,16 +38,16 @@ def read_task(path: str | Path) -> Task:
     """Return what the network in a file is built for, from the shapes of its input and output.
 
     Raises:
-        WinnowError: it is damaged, or does not map square images to logits.
+        WinnowError: it is damaged, or does not map images to logits.
     """
     graph = read_model(path).graph
     sizes = [
         [size.dim_value for size in value.type.tensor_type.shape.dim] for value in (graph.input[0], graph.output[0])
     ]
     match sizes:
-        case [[_, channels, height, width], [_, classes]] if height == width and channels and height and classes:
-            return Task(channels, height, classes)
-    raise WinnowError(f"{path}: maps {sizes[0]} to {sizes[1]}, not square images to logits; delete it and run again")
+        case [[_, channels, height, width], [_, classes]] if all((channels, height, width, classes)):
+            return Task.of((channels, height, width), classes)
+    raise WinnowError(f"{path}: maps {sizes[0]} to {sizes[1]}, not images to logits; delete it and run again")
 
 
 def every_node(model: ModelProto) -> Iterator[NodeProto]:

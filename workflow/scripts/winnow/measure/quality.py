@@ -9,11 +9,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from winnow.config.settings import BoundsSettings
-from winnow.data.batches import Split
-from winnow.data.dataset import ImageDataset
+from winnow.data.prepared import Prepared, Samples
 from winnow.deploy.agreement import FLOAT, INT8_RUNTIMES, as_near, compared
 from winnow.deploy.coverage import check_coverage, coverage_record, measure_coverage
 from winnow.deploy.graphs import Graph, read_model
@@ -34,8 +32,9 @@ _BATCH = 250
 _LAYER_IMAGES = 128
 _USUAL_CAUSES = (
     ", although it was trained before. The usual causes: its classes were in another order than the folders' "
-    "alphabetical one; its images were resized or cropped otherwise; their channels were in another order, or their "
-    "values in another range; or they were normalized by another mean and standard deviation"
+    "alphabetical one (`classes`); its images were resized or cropped otherwise (`resize`, `crop`, `interpolation`); "
+    "their channels were in another order, or their values in another range (`channel_order`, `value_range`); or they "
+    "were normalized by another mean and standard deviation (`mean`, `std`). Each is a key of the data set"
 )
 
 
@@ -65,7 +64,7 @@ class Origin:
 
 def evaluate(
     files: Files,
-    data: ImageDataset,
+    data: Prepared,
     identity: Identity,
     origin: Origin,
     bounds: BoundsSettings,
@@ -86,7 +85,7 @@ def evaluate(
     runs = [name for name in SCORED if name not in failed]
     coverage = _coverage(files, data.task.shape, run, identity.precision, bounds, runs)
     network = shipping(SCORED[0]).load(files.path, threads)
-    test, validation = (Split.of(data, name, torch.device("cpu")) for name in ("test", "validation"))
+    test, validation = (data.split(name) for name in ("test", "validation"))
     logits, validated = _logits(network, test, run), _logits(network, validation, run)
     quantization = truth = None
     if identity.precision != FP32:
@@ -102,7 +101,7 @@ def evaluate(
             else _in_runtime(name, files.path, threads, reference)
         )
         _report(name, runtimes[name], files.path, run)
-    scores = metrics.classification(logits, test.labels.numpy())
+    scores = metrics.classification(logits, test.labels)
     if not scores.learned:
         as_imported = not origin.training.trained_here and origin.pruning is None
         log.warning(
@@ -113,8 +112,8 @@ def evaluate(
     return Quality(
         **asdict(identity),
         test=scores,
-        confusion=metrics.confusion_matrix(logits, test.labels.numpy()),
-        validation=metrics.classification(validated, validation.labels.numpy()),
+        confusion=metrics.confusion_matrix(logits, test.labels),
+        validation=metrics.classification(validated, validation.labels),
         quantization=quantization,
         runtimes=runtimes,
         coverage=coverage,
@@ -126,9 +125,9 @@ def evaluate(
 
 def _quantization(
     files: Files,
-    test: Split,
+    test: Samples,
     logits: np.ndarray,
-    validation: Split,
+    validation: Samples,
     validated: np.ndarray,
     bounds: BoundsSettings,
     *,
@@ -155,15 +154,15 @@ def _quantization(
     return quantization, truth
 
 
-def _first(split: Split) -> np.ndarray:
-    return split.normalized(split.images[:_LAYER_IMAGES]).contiguous().numpy()
+def _first(split: Samples) -> np.ndarray:
+    return split.normalized(0, _LAYER_IMAGES)
 
 
 @dataclass(frozen=True)
 class _Reference:
     """What logits are held against: those of the first runtime, [N, classes], and those of the float counterpart."""
 
-    split: Split
+    split: Samples
     logits: np.ndarray
     truth: np.ndarray | None
 
@@ -192,7 +191,7 @@ def _compared(logits: np.ndarray, reference: _Reference) -> InRuntime:
     return InRuntime(
         runs=True,
         agrees=agrees,
-        scores=metrics.classification(logits, reference.split.labels.numpy()),
+        scores=metrics.classification(logits, reference.split.labels),
         difference=found.difference,
         predictions=found.predictions,
         tolerance=Tolerance(tolerance.difference, tolerance.predictions),
@@ -211,11 +210,11 @@ def _report(name: str, found: InRuntime, path: str | Path, run: str) -> None:
         )
 
 
-def _run(network: Network, split: Split) -> np.ndarray:
-    return np.concatenate([network(images.contiguous().numpy()) for images, _ in split.batches(_BATCH)])
+def _run(network: Network, split: Samples) -> np.ndarray:
+    return np.concatenate([network(images) for images in split.batches(_BATCH)])
 
 
-def _logits(network: Network, split: Split, run: str) -> np.ndarray:
+def _logits(network: Network, split: Samples, run: str) -> np.ndarray:
     logits = _run(network, split)
     if not np.isfinite(logits).all():
         raise WinnowError(

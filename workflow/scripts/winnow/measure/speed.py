@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
 
 from winnow.config.settings import BenchmarkSettings
-from winnow.deploy.runtimes import Network, failures, load_module, shipping
+from winnow.deploy.runtimes import Network, Trained, failures, load_module, shipping
 from winnow.measure.energy import EnergyMeter
 from winnow.measure.machine import machine
 from winnow.measure.neighbours import Neighbours
@@ -22,7 +20,6 @@ from winnow.study.speed import NOTICEABLE_LOAD, Speed, Timing
 from winnow.study.vocabulary import RUNTIMES
 
 log = logging.getLogger(__name__)
-_Builder = Callable[[], nn.Module]
 _ROUNDS = 5
 _MIN_REPEATS = 10  # over all rounds, however slow the network
 
@@ -51,7 +48,7 @@ class _Timing:
 
 def benchmark(
     path: str | Path,
-    model: _Builder | None,
+    trained: Trained | None,
     shape: tuple[int, int, int],
     settings: BenchmarkSettings,
     identity: Identity,
@@ -62,11 +59,11 @@ def benchmark(
     is left out where it does not load the file.
 
     Args:
-        model: builds the trained module for torch eager; None leaves it out.
+        trained: what the file was exported from, for torch eager; None leaves it out.
         shape: (C, H, W).
     """
-    timings = list(_configurations(path, model, shape, settings))
-    meter = EnergyMeter(torch.device("cpu"), settings.tdp_watts)
+    timings = list(_configurations(path, trained, shape, settings))
+    meter = EnergyMeter(settings.tdp_watts)
     for timing in timings:
         timing.run(settings.warmup_seconds, repeats=3)
         timing.milliseconds.clear()
@@ -85,27 +82,27 @@ def benchmark(
 
 
 def _configurations(
-    path: str | Path, model: _Builder | None, shape: tuple[int, int, int], settings: BenchmarkSettings
+    path: str | Path, trained: Trained | None, shape: tuple[int, int, int], settings: BenchmarkSettings
 ) -> Iterator[_Timing]:
     random = np.random.default_rng(0)
     failed = failures(path, settings.runtimes)
     for name, reason in failed.items():
         log.warning("%s: not timed in %s, which does not load it: %s", path, RUNTIMES[name].label, reason)
-    runtimes = [name for name in settings.runtimes if name not in failed and (model or RUNTIMES[name].ships)]
+    runtimes = [name for name in settings.runtimes if name not in failed and (trained or RUNTIMES[name].ships)]
     for threads in settings.threads:
         for runtime in runtimes:
-            network = _load(runtime, path, model, threads)
+            network = _load(runtime, path, trained, threads)
             for size in settings.batch_sizes:
                 images = random.standard_normal((size, *shape), dtype=np.float32)
                 yield _Timing(runtime, threads, images, network)
 
 
-def _load(runtime: str, path: str | Path, model: _Builder | None, threads: int) -> Network:
+def _load(runtime: str, path: str | Path, trained: Trained | None, threads: int) -> Network:
     if RUNTIMES[runtime].ships:
         return shipping(runtime).load(path, threads)
-    if model is None:
+    if trained is None:
         raise ValueError(f"{path}: {RUNTIMES[runtime].label} runs the trained module, and none is given")
-    return load_module(runtime, model(), threads)
+    return load_module(runtime, trained, threads)
 
 
 def _summary(timing: _Timing, meter: EnergyMeter) -> Timing:

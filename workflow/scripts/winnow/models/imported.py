@@ -11,6 +11,8 @@ from torch import nn
 
 from winnow.config.catalog import TORCHVISION
 from winnow.config.settings import ImportSettings, ModelSettings
+from winnow.data.fitting import Fitting
+from winnow.data.stated import stated
 from winnow.errors import WinnowError
 from winnow.files import safetensors_metadata, write_bytes
 from winnow.models.build import blank_image, build_model
@@ -41,6 +43,22 @@ def import_weights(path: str | Path, settings: ImportSettings, network: ModelSet
     fresh = sorted(target.state.keys() - state.keys())
     log.info("%s: %d tensors fit the network; fresh: %s", where, len(state), ", ".join(fresh) or "none")
     write_bytes(path, save({name: value.clone() for name, value in state.items()}, {_FRESH: json.dumps(fresh)}))
+
+
+def remark_on_images(settings: ImportSettings, fitting: Fitting) -> None:
+    """Log if images come to their size in another way than torchvision states for its weights.
+
+    Args:
+        fitting: how those of the data set do.
+    """
+    name = settings.weights.removeprefix(TORCHVISION)
+    known = stated(name) if name != settings.weights else None
+    found = fitting.resize, fitting.size, fitting.interpolation
+    if known and found != (known.resize, known.crop, known.interpolation):
+        log.warning(
+            "models.%s.%s: torchvision scores %s on images with %s; those of the data set come to their size otherwise",
+            *(settings.label, settings.entry, name, known),
+        )
 
 
 def load_imported(path: str | Path, model: nn.Module) -> None:

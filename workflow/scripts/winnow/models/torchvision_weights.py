@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from enum import EnumMeta
 from pathlib import Path
-from typing import Any
 
-import torchvision
 from torch.hub import download_url_to_file
 
 from winnow.config.catalog import DOWNLOADS
+from winnow.data.stated import weights_entry
 from winnow.errors import WinnowError
 from winnow.files import content_digest
 
@@ -25,7 +23,7 @@ def weights_file(name: str, where: str) -> Path:
         WinnowError: torchvision has none of this name, or the file cannot be downloaded or is damaged; says which file
             to put where.
     """
-    url = str(_weights(name, where).url)
+    url = str(weights_entry(name, where).url)
     path = Path(DOWNLOADS) / url.rpartition("/")[2]
     checksum = path.stem.rpartition("-")[2]  # the first digits of its SHA-256
     try:
@@ -40,14 +38,3 @@ def weights_file(name: str, where: str) -> Path:
     if not content_digest(path).startswith(checksum):
         raise WinnowError(f"{where}: {path} is damaged (its SHA-256 does not begin with {checksum}); delete it")
     return path
-
-
-def _weights(name: str, where: str) -> Any:
-    """Return the entry of torchvision."""
-    kind, _, entry = name.partition(".")
-    found = getattr(torchvision.models, kind, None)
-    if not isinstance(found, EnumMeta):
-        raise WinnowError(f"{where}: torchvision.models has no {kind}; write e.g. ResNet18_Weights.IMAGENET1K_V1")
-    if entry not in found.__members__:
-        raise WinnowError(f"{where}: torchvision's {kind} has no {entry!r}, but {', '.join(found.__members__)}")
-    return found[entry]

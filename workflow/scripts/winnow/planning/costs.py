@@ -177,7 +177,9 @@ class Costs:
 
     def _dataset_bytes(self, dataset: str) -> int:
         settings = self.study.datasets[dataset]
-        pixels = (settings["channels"] or 3) * (settings["image_size"] or 32) ** 2
+        own = [SOURCES[settings["source"]].image_size]
+        size: list[int] = settings["crop"] or settings["resize"] or settings["image_size"] or own
+        pixels: int = (settings["channels"] or 3) * size[0] * size[-1]
         return round(self.training_images(dataset) * 1.3 * pixels)  # with validation and test images
 
     def _header(self, dataset: str) -> dict[str, Any] | None:

@@ -47,7 +47,7 @@ def calibration_batches(data: ImageDataset, count: int) -> Iterator[Tensor]:
     split = Split.of(data, "train", torch.device("cpu"))
     chosen = torch.randperm(len(split), generator=generator(0))[:count]
     for index in chosen.split(_BATCH):
-        yield split.normalized(split.images[index]).contiguous()
+        yield split.normalized(split.take(index)).contiguous()
 
 
 def quantize_static(model: nn.Module, batches: Iterable[Tensor], observer: str) -> GraphModule:

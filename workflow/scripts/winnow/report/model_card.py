@@ -17,6 +17,7 @@ from winnow.config.choices import OBJECTIVES
 from winnow.errors import WinnowError
 from winnow.files import replacing, write_text
 from winnow.report.blocks import Block, Bullets, Code, Heading, Table, Text, to_markdown
+from winnow.report.feeding import METADATA, feeding
 from winnow.report.html import to_html
 from winnow.results.columns import METRICS, TIMED
 from winnow.results.numbers import counted, percent, times
@@ -32,7 +33,6 @@ from winnow.results.wording import (
 from winnow.study.artifacts import Network
 from winnow.study.vocabulary import DENSE, FP32, PRECISIONS, RUNTIMES
 
-_METADATA = ("classes", "mean", "std")
 _TIMED = ("latency", "energy")  # what a card tells of each timed configuration
 
 
@@ -74,9 +74,9 @@ def _read(path: Path) -> tuple[onnx.GraphProto, dict[str, Any]]:
     try:
         model = onnx.load(path)
         entries = {entry.key: entry.value for entry in model.metadata_props}  # some are those of libraries
-        if missing := [key for key in _METADATA if key not in entries]:
+        if missing := [key for key in METADATA if key not in entries]:
             raise ValueError(f"no {', '.join(missing)} in its metadata")
-        metadata = {key: json.loads(entries[key]) for key in _METADATA}
+        metadata = {key: json.loads(entries[key]) for key in METADATA}
     except Exception as error:  # protobuf's own exception is no ValueError
         raise WinnowError(f"{path}: not a network of this study ({error}); delete it and run again") from error
     return model.graph, metadata
@@ -167,11 +167,8 @@ def _card(
         measured += " Energy is an estimate, from CPU seconds."
     yield Text(measured)
     yield Heading("How to use it")
-    yield Text(
-        f"Input `{images}`: float32 [{', '.join(map(str, shape))}], pixels scaled to 0..1, then normalized by channel: "
-        f"`(pixels - mean) / std` with mean {_numbers(metadata['mean'])} and std {_numbers(metadata['std'])}. "
-        f"Output `{logits}`: one logit per class; the largest is the answer. In ONNX Runtime:"
-    )
+    yield from feeding(images, shape, metadata)
+    yield Text(f"Output `{logits}`: one logit per class; the largest is the answer. In ONNX Runtime:")
     yield Code(
         "import onnxruntime\n"
         'session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])\n'
@@ -205,10 +202,6 @@ def _metrics(row: pd.Series, dense: pd.Series | None) -> pd.DataFrame:
                 line["gain"] = times(base / value)
         lines.append(line)
     return pd.DataFrame(lines).fillna("")
-
-
-def _numbers(values: list[float]) -> str:
-    return "[" + ", ".join(f"{value:.4f}" for value in values) + "]"
 
 
 def write_all(recommendations: list[Recommendation], results: pd.DataFrame, study: Path, folder: Path) -> None:

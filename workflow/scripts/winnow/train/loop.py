@@ -15,7 +15,7 @@ from torch import Tensor, nn, optim
 from tqdm import tqdm
 
 from winnow.config.settings import TrainingSettings
-from winnow.data.batches import Split, augment, epoch_order, training_batches
+from winnow.data.batches import Normalizer, Split, augment, epoch_order, training_batches
 from winnow.data.dataset import ImageDataset
 from winnow.errors import Interrupted, WinnowError
 from winnow.measure.energy import EnergyMeter
@@ -133,21 +133,23 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
     unset = _without_value(model)
     publish()
     with Interruption() as interruption:
-        clock = Clock(progress, EnergyMeter(device, job.tdp_watts))
+        clock = Clock(progress, EnergyMeter(job.tdp_watts, device.index))
         while progress.epoch < settings.epochs:
             trainee.before_epoch(progress.epoch)
             trainee.set_mode(model, True)
-            order = epoch_order(len(images), job.seed, progress.epoch).to(device)
+            order = epoch_order(len(images), job.seed, progress.epoch)
             sums = torch.tensor([progress.loss_sum, progress.correct], dtype=torch.float64, device=device)
             name = f"{job.label} {progress.epoch + 1}/{settings.epochs}"
-            for step in tqdm(range(progress.step, len(batches)), desc=name, leave=False, disable=None):
-                index, random = order[batches[step]], generator(job.seed, progress.epoch, step)
+            steps = range(progress.step, len(batches))
+            read = images.ahead(order[batches[step]] for step in steps)
+            for step, batch in zip(tqdm(steps, desc=name, leave=False, disable=None), read, strict=True):
+                random = generator(job.seed, progress.epoch, step)
                 seed_all(random.initial_seed())  # dropout takes no generator, and a network may draw from others
                 set_rate(optimizer, rate_at(step))
                 progress.step = step + 1
-                failure = f"a training step of {len(index)} images fails"
+                failure = f"a training step of {len(batch[1])} images fails"
                 with _divergence_named(model, unset, diverged), user_code(job.label, failure, _ADVICE, model):
-                    sums += _step(forward, optimizer, images, index, random, settings, precision)
+                    sums += _step(forward, optimizer, batch, images.normalized, random, settings, precision)
                 trainee.after_step()
                 due = interruption.came or clock.since_save() > _RESUME_SECONDS
                 if due or progress.step % _CHECK_STEPS == 0 or progress.step == len(batches):
@@ -201,27 +203,27 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
 def _step(
     forward: Callable[[Tensor], Any],
     optimizer: optim.Optimizer,
-    split: Split,
-    index: Tensor,
+    batch: tuple[Tensor, Tensor],
+    normalized: Normalizer,
     random: torch.Generator,
     settings: TrainingSettings,
     precision: str,
 ) -> Tensor:
-    """Take one optimizer step on the images of `index`, int64 [N].
+    """Take one optimizer step on a batch: uint8 images [N, C, H, W] and int64 labels [N], on the device.
 
     Returns:
         float64 [2]: the sum of the losses, and the number of correct predictions.
     """
-    images = augment(split.images[index], padding=settings.crop_padding, flip=settings.flip, random=random)
-    labels = split.labels[index]
+    labels = batch[1]
+    images = augment(batch[0], padding=settings.crop_padding, flip=settings.flip, random=random)
     optimizer.zero_grad(set_to_none=True)
     with autocast(images.device, precision):
-        output = forward(split.normalized(images))
+        output = forward(normalized(images))
     loss = training_loss(output, labels, label_smoothing=settings.label_smoothing)
     loss.backward()
     optimizer.step()
     correct = (logits_of(output).detach().argmax(1) == labels).sum()
-    return torch.stack((loss.detach().double() * len(index), correct.double()))
+    return torch.stack((loss.detach().double() * len(labels), correct.double()))
 
 
 def _without_value(model: nn.Module) -> set[str]:

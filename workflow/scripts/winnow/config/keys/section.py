@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from typing import Any, TypeGuard, get_args, get_origin
+from typing import Any, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,8 +41,8 @@ def without_null(annotation: Any) -> Any:
     """Return a type without the None that stands beside it."""
     if types.NoneType not in get_args(annotation):
         return annotation
-    (kind,) = (other for other in get_args(annotation) if other is not types.NoneType)
-    return kind
+    kinds = [other for other in get_args(annotation) if other is not types.NoneType]
+    return kinds[0] if len(kinds) == 1 else Union[tuple(kinds)]  # noqa: UP007 - made at run time
 
 
 def item_of(annotation: Any) -> Any:
