@@ -32,12 +32,13 @@ from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.identity import Identity
 from winnow.study.quality import InRuntime, RuntimeCoverage
+from winnow.study.recipe import Recipe
 from winnow.study.training import Training
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")}
 
 
-IDENTITY = Identity("d", "m", 0, "dense", "fp32")
+IDENTITY = Identity("d", "m", 0, "dense", "fp32", "fp32")
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +53,8 @@ def files(data, tmp_path_factory):
     model = build_model(model_settings("lenet5"), data.task, seed=0).eval()
     paths = {kind: folder / f"{kind}.onnx" for kind in ("fp32", "dynamic", "ptq")}
     export_checked(model, data, paths["fp32"], run="r", integer=False)
-    quantize_dynamic(paths["fp32"], paths["dynamic"])
-    quantized = quantize_static(model, calibration_batches(data, 64), "histogram")
+    quantize_dynamic(paths["fp32"], paths["dynamic"], Recipe("dynamic"))
+    quantized = quantize_static(model, calibration_batches(data, 64), Recipe("ptq"))
     export_checked(quantized, data, paths["ptq"], run="r", integer=True)
     return paths
 
@@ -61,10 +62,10 @@ def files(data, tmp_path_factory):
 def score(files, data, precision, path=None, training=None, **bounds):
     """Evaluate with bounds that all pass; a keyword sets one."""
     settings = BoundsSettings(**{"min_integer_macs": 1.0, "min_sqnr_db": 6.0, "min_agreement": 0.8} | bounds)
-    float_file = files["fp32"]
+    float_file, recipe = files["fp32"], None if precision == "fp32" else Recipe(precision)
     path = path or files[precision]
-    identity = Identity("d", "m", 0, "dense", precision)
-    origin = Origin(state_dict_bytes=1000, training=training or records.training(), pruning=None)
+    identity = Identity("d", "m", 0, "dense", precision, precision)
+    origin = Origin(state_dict_bytes=1000, training=training or records.training(), pruning=None, recipe=recipe)
     found = Files(path, float_file, float_file)
     return evaluate(found, data, identity, origin, settings, run="the/run", threads=1)
 
@@ -264,7 +265,7 @@ def operators(path):
 def test_the_memory_format_of_training_does_not_reach_a_file(network, tmp_path):
     data = colored()
     model = network().eval()
-    quantized = quantize_static(model, calibration_batches(data, 32), "minmax")
+    quantized = quantize_static(model, calibration_batches(data, 32), Recipe("ptq", "minmax"))
     for kind, module in (("fp32", model), ("ptq", quantized)):
         export_checked(module, data, tmp_path / "contiguous.onnx", run="r", integer=kind == "ptq")
         module.to(memory_format=torch.channels_last)

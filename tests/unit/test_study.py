@@ -45,11 +45,11 @@ def test_a_damaged_file_is_named(tmp_path):
     with pytest.raises(WinnowError, match=r"quality.json: not readable as JSON .*delete it"):
         collect([path], [])
     path.write_text("{}")
-    with pytest.raises(WinnowError, match=r"quality.json: has schema None, not 3; delete it"):
+    with pytest.raises(WinnowError, match=r"quality.json: has schema None, not 4; delete it"):
         collect([path], [])
     content = json.loads(quality(tmp_path).read_text())
     path.write_text(json.dumps(content | {"schema": "2", "dataset": 1}))
-    with pytest.raises(WinnowError, match=r"quality.json: has schema '2', not 3; delete it"):
+    with pytest.raises(WinnowError, match=r"quality.json: has schema '2', not 4; delete it"):
         collect([path], [])
     path.write_text("[]")
     with pytest.raises(WinnowError, match=r"quality.json: Input should be an object; delete it"):
@@ -83,7 +83,15 @@ def test_the_table_shows_mean_and_spread_over_seeds(tmp_path):
     assert "over 1 to 2 seeds" in text
     assert "top-5" not in text
     table.write(tmp_path / "t.csv", tmp_path / "t.md")
-    assert set(pd.read_csv(tmp_path / "t.csv").columns) == {"dataset", "model", "metric", "method", "mean", "std", "n"}
+    columns = set(pd.read_csv(tmp_path / "t.csv").columns)
+    assert columns == {
+        "dataset",
+        "model",
+        "metric",
+        "method",
+        "recipe",
+        *("mean", "std", "n"),
+    }
     assert (tmp_path / "t.md").read_text() == text
 
 

@@ -81,6 +81,13 @@ def test_a_page_in_a_browser_fits_and_asks_for_nothing(reported, name, size):
             assert page.evaluate(lines) == 4
             page.evaluate("document.querySelector('[data-view=\"lowest accuracy\"]').click()")
             assert page.evaluate(lines) == 1
+        if name.endswith("model_card"):
+            box = "document.querySelector('input.filter')"
+            page.evaluate(f"{box}.value = 'latency -percentile'; {box}.dispatchEvent(new Event('input'))")
+            shown = "[...document.querySelectorAll('tr')].filter(row => !row.hidden)"
+            rows = page.evaluate(f"{shown}.map(row => row.innerText)")
+            assert len(rows) > 1
+            assert all("latency" in row and "percentile" not in row for row in rows[1:])
         assert page.errors == []
         assert [url[:100] for url in page.requests if not url.startswith(("file:", "data:", "blob:"))] == []
 
@@ -105,7 +112,7 @@ def test_the_live_view_says_that_a_network_failed_and_why(study):
     study.configure(quantization={"ptq": {"calibration_samples": 32}, "qat": {"epochs": 1, "lr": 1e30}})
     output = study.run(*ONE_THREAD, fails=True)
     text = live(study)
-    log = (study.root / STUDY / "logs/train_quantized/digits/lenet5/seed0/dense.log").read_text()
+    log = (study.root / STUDY / "logs/train_quantized/digits/lenet5/seed0/dense/qat.log").read_text()
     error = log.splitlines()[-1]
     assert error in output
     assert "1 network failed:" in text

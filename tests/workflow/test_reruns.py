@@ -45,6 +45,37 @@ def test_a_new_ratio_plans_its_networks_only(study):
     assert study.planned() == expected
 
 
+def test_a_new_recipe_plans_its_networks_only(study):
+    more = [{"method": "ptq", "observer": "minmax", "weight_bits": [8, 4]}]
+    study.configure(pruning=GRID, **SHORT | {"quantization": {"methods": ["ptq"], "recipes": more}})
+    assert study.planned() == {"calibrate": 2, "evaluate": 2, "benchmark": 2} | ALL
+
+
+def test_24_recipes_of_3_strategies_can_be_planned(study):
+    more = [
+        {
+            "method": "ptq",
+            "observer": ["histogram", "minmax"],
+            "weight_bits": [8, 6, 5, 4],
+            "correction": ["none", "bias"],
+        },
+        {"method": ["dynamic", "ptq", "qat"], "weight_bits": [7, 3, 2]},
+    ]
+    study.configure(
+        pruning=GRID | {"ratio": [0.5, 0.8, 0.9]},
+        training=SHORT["training"],
+        quantization={"methods": ["qat"], "recipes": more, "apply_to": "last"},
+    )
+    ptq, qat = 16 + 3, 1 + 3  # dense, ptq and two networks in fp32 are there
+    every = {"quantize_dynamic": 4, "calibrate": 4 * ptq - 1, "train_quantized": 4 * qat, "export": 2}
+    networks = 4 * (1 + 1 + ptq + qat) - 3
+    assert study.planned() == {"prune": 2, "retrain": 2} | every | {"evaluate": networks, "benchmark": networks} | ALL
+    slug = "ptq-minmax-w4-biass"
+    assert f"{slug} is no quantization recipe of study tiny; near it: ptq-minmax-w4-bias" in study.run(
+        "-n", f"{RUN}/{slug}/quality.json", fails=True
+    )
+
+
 def test_a_new_seed_plans_its_networks_only(study):
     study.configure(pruning=GRID, seeds=[0, 1], **SHORT)
     dense = {"train": 1, "export": 1, "calibrate": 1, "evaluate": 2, "benchmark": 2}

@@ -151,17 +151,26 @@ def test_the_default_study_is_planned_from_its_configuration_alone(project):
 
 def test_a_precision_more_is_checked_before_it_is_trained_and_trains_nothing_again(project):
     few = {"methods": ["ptq"], "ptq": {"calibration_samples": 32}, "qat": {"epochs": 1, "lr": 0.001}}
+    few |= {"recipes": [{"method": "ptq", "observer": "minmax", "weight_bits": [8, 4]}]}
     small = {"epochs": 2, "warmup_epochs": 1}
     project.configure(quantization=few, training=small)
     project.run()
     report = json.loads((project.root / "results/tiny/digits/lenet5/check.json").read_text())
     assert report["works"]
+    table = pd.read_csv(project.root / "results/tiny/results.csv").set_index("recipe")
+    assert list(table.index) == ["fp32", "ptq", "ptq-minmax", "ptq-minmax-w4"]
+    assert list(table["precision"]) == ["fp32", "ptq", "ptq", "ptq"]
+    assert table["observer"].dropna().to_dict() == {"ptq": "histogram"} | dict.fromkeys(table.index[2:], "minmax")
+    assert table["quantization_error"].dropna().is_unique
+    assert table["quantization_error"].idxmax() == "ptq-minmax-w4"
+    assert table["packed_mb"].dropna().index.to_list() == ["ptq-minmax-w4"]
+    assert table.loc["ptq-minmax-w4", "packed_mb"] < 0.6 * table.loc["ptq", "size_mb"]
     assert [entry["what"] for entry in report["checks"]] == ["weights", "inference", "training", "fp32", "ptq"]
     project.configure(quantization=few | {"methods": ["ptq", "qat"]}, training=small)
     assert project.planned() == {"train_quantized": 1, "evaluate": 1, "benchmark": 1} | REPORT
     project.run(f"{RUN}/qat/model.onnx")
-    log = (project.root / "results/tiny/logs/train_quantized/digits/lenet5/seed0/dense.log").read_text()
-    assert "digits/lenet5/seed0/dense, qat: works" in log
+    log = (project.root / "results/tiny/logs/train_quantized/digits/lenet5/seed0/dense/qat.log").read_text()
+    assert "digits/lenet5/seed0/dense/qat, qat: works" in log
 
 
 def test_what_will_not_work_stops_a_study_before_it_trains(project):

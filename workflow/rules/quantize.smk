@@ -2,11 +2,13 @@ rule quantize_dynamic:
     input:
         onnx=f"{RUN}/fp32/model.onnx",
     output:
-        onnx=f"{RUN}/dynamic/model.onnx",
+        onnx=f"{RUN}/{{recipe}}/model.onnx",
     log:
-        f"{LOGS}/quantize_dynamic/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.log",
+        f"{LOGS}/quantize_dynamic/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
     benchmark:
-        f"{LOGS}/quantize_dynamic/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.tsv"
+        f"{LOGS}/quantize_dynamic/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
+    wildcard_constraints:
+        recipe=among(recipes_by("quantize_dynamic")),
     conda:
         "../envs/winnow.yaml"
     threads: 1
@@ -14,6 +16,7 @@ rule quantize_dynamic:
         mem_mb=growing(4000),
         runtime=growing(15),
     params:
+        recipe=recipe_of,
         source=lambda wildcards: source_digest("quantize_dynamic"),
     script:
         "../scripts/quantize_dynamic.py"
@@ -24,11 +27,13 @@ rule calibrate:
         data=rules.prepare_dataset.output.data,
         weights=f"{RUN}/weights.safetensors",
     output:
-        onnx=f"{RUN}/ptq/model.onnx",
+        onnx=f"{RUN}/{{recipe}}/model.onnx",
     log:
-        f"{LOGS}/calibrate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.log",
+        f"{LOGS}/calibrate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
     benchmark:
-        f"{LOGS}/calibrate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.tsv"
+        f"{LOGS}/calibrate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
+    wildcard_constraints:
+        recipe=among(recipes_by("calibrate")),
     conda:
         "../envs/winnow.yaml"
     threads: 1
@@ -37,7 +42,7 @@ rule calibrate:
         runtime=growing(30),
     params:
         model=lookup(dpath="{model}", within=STUDY.models),
-        ptq=STUDY.ptq,
+        recipe=recipe_of,
         source=lambda wildcards: source_digest("calibrate"),
     script:
         "../scripts/calibrate.py"
@@ -51,15 +56,18 @@ rule train_quantized:
         record=f"{RUN}/training.json",
         masks=masks_of,
         imported=imported,
+        teacher=teacher_of(qat_of),
     output:
-        onnx=f"{RUN}/qat/model.onnx",
-        float=f"{RUN}/qat/float.onnx",
-        history=f"{RUN}/qat/history.csv",
-        record=f"{RUN}/qat/training.json",
+        onnx=f"{RUN}/{{recipe}}/model.onnx",
+        float=f"{RUN}/{{recipe}}/float.onnx",
+        history=f"{RUN}/{{recipe}}/history.csv",
+        record=f"{RUN}/{{recipe}}/training.json",
     log:
-        f"{LOGS}/train_quantized/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.log",
+        f"{LOGS}/train_quantized/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
     benchmark:
-        f"{LOGS}/train_quantized/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.tsv"
+        f"{LOGS}/train_quantized/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
+    wildcard_constraints:
+        recipe=among(recipes_by("train_quantized")),
     conda:
         "../envs/winnow.yaml"
     threads: 4
@@ -68,10 +76,13 @@ rule train_quantized:
         runtime=growing(480),
         gpu=GPUS,
     params:
-        request=lambda wildcards, input: request_of(wildcards, methods=[QAT], strategies={}),
+        request=lambda wildcards, input: request_of(
+            wildcards, recipes={wildcards.recipe: recipe_of(wildcards)}, strategies={}
+        ),
         model=lookup(dpath="{model}", within=STUDY.models),
-        qat=lookup(dpath="{model}", within=STUDY.qat),
+        qat=qat_of,
+        recipe=recipe_of,
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=lambda wildcards: source_digest("train_quantized"),
+        source=source_of_later_training("train_quantized", qat_of),
     script:
         "../scripts/train_quantized.py"

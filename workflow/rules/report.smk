@@ -20,6 +20,7 @@ rule collect:
         mem_mb=growing(2000),
         runtime=growing(15),
     params:
+        precisions=precisions(STUDY.recipes),
         source=lambda wildcards: source_digest("collect"),
     script:
         "../scripts/collect.py"

@@ -97,7 +97,7 @@ rule train:
         factory=lookup(dpath="{model}", within=FACTORIES),
         training=lookup(dpath="{model}", within=STUDY.training),
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=source_of_network("train"),
+        source=source_of_training("train"),
     script:
         "../scripts/train.py"
 
@@ -130,7 +130,7 @@ rule tune:
         training=lookup(dpath="{model}", within=STUDY.training),
         trained=lookup(dpath="{model}", within=STUDY.trained),
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=source_of_network("tune"),
+        source=source_of_training("tune"),
     script:
         "../scripts/tune.py"
 

@@ -14,8 +14,9 @@ snakemake: Snakemake
 with job(snakemake, alone=True):
     task = read_task(snakemake.input.onnx)
     eager = None
-    if snakemake.wildcards.precision == FP32:
+    precision = snakemake.params.precision
+    if precision == FP32:
         eager = partial(load_model, ModelSettings.of(snakemake.params.model), task, snakemake.input.weights)
     settings = BenchmarkSettings.of(snakemake.params.benchmark)
-    speed = benchmark(snakemake.input.onnx, eager, task.shape, settings, identity(snakemake))
+    speed = benchmark(snakemake.input.onnx, eager, task.shape, settings, identity(snakemake, precision))
     speed.write(snakemake.output.speed)

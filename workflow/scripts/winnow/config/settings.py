@@ -7,52 +7,14 @@ of a key, and a job need not import it.
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
+from winnow.config.typed import Settings
 from winnow.errors import WinnowError
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Values that a stage takes, each of a type that is checked."""
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """Build from a plain mapping, nested settings included.
-
-        Raises:
-            WinnowError: a key is missing, unknown or of the wrong type.
-        """
-        hints = typing.get_type_hints(cls)
-        names = {field.name for field in dataclasses.fields(cls)}
-        if names != set(values):
-            wrong = ", ".join(sorted(names ^ set(values)))
-            raise WinnowError(f"{cls.__name__}: missing or unknown settings: {wrong}")
-        return cls(**{name: _convert(values[name], hints[name], f"{cls.__name__}.{name}") for name in names})
-
-
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        return _convert(value, next(a for a in arguments if a is not type(None)), where)
-    if isinstance(hint, type) and issubclass(hint, Settings):
-        return hint.of(value)
-    if origin is tuple:
-        return tuple(_convert(item, arguments[0], where) for item in value)
-    if origin is not None and issubclass(origin, Mapping):
-        return types.MappingProxyType(dict(value))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise WinnowError(f"{where}: {value!r} is not of type {hint.__name__}")
-    return value
+from winnow.study.recipe import Recipe
+from winnow.study.words import NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +88,7 @@ class TrainingSettings(Settings):
 
     epochs: int
     batch_size: int
+    accumulate: int
     optimizer: str
     lr: float
     head_lr: float | None
@@ -137,13 +100,35 @@ class TrainingSettings(Settings):
     warmup_epochs: float
     milestones: tuple[float, ...]
     gamma: float
+    clip_norm: float | None
+    ema_decay: float | None
     label_smoothing: float
     crop_padding: int
     flip: bool
+    resized_crop: float | None
+    color_jitter: float
+    policy: str
+    erasing: float
+    mixup: float
+    cutmix: float
     precision: str
     compile: bool
     device: str
     rewind_epochs: tuple[int, ...]
+
+    @property
+    def augmented(self) -> bool:
+        """Whether images are changed by more than `crop_padding` and `flip`."""
+        amounts = (self.resized_crop is not None, self.color_jitter, self.erasing, self.mixup, self.cutmix)
+        return any(amounts) or self.policy != NONE
+
+
+@dataclass(frozen=True, slots=True)
+class DistillSettings(Settings):
+    """What a training run learns from the logits of the dense network; `weight` is above 0."""
+
+    temperature: float
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +163,7 @@ class RetrainingSettings(Settings):
 
     first_epoch: int
     training: TrainingSettings
-
-
-@dataclass(frozen=True, slots=True)
-class PtqSettings(Settings):
-    """Post-training static quantization."""
-
-    observer: str
-    calibration_samples: int
+    distill: DistillSettings | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +183,7 @@ class QatSettings(Settings):
     freeze_observers_epoch: int
     freeze_batchnorm_epoch: int
     training: TrainingSettings
+    distill: DistillSettings | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +193,8 @@ class CheckSettings(Settings):
     model: ModelSettings
     seed: int
     training: TrainingSettings
-    methods: tuple[str, ...]
+    recipes: tuple[Recipe, ...]
     min_integer_macs: float
-    ptq: PtqSettings
     qat: QatSettings | None
     strategies: tuple[StrategySettings, ...]
     pruning: PruningSettings | None

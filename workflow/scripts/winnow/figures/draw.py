@@ -91,7 +91,7 @@ def draw_figures(
 
     Args:
         networks, pruned: [dataset, model] pairs: all, and those that the study prunes.
-        shipped: (run, precision) of what is recommended, by (dataset, model).
+        shipped: (run, recipe) of what is recommended, by (dataset, model).
 
     Returns:
         What is missing, by `<dataset>/<model>/<name>`.

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from winnow.figures.style import GREY
+from winnow.results.recipes import by_method, recipes_of
 from winnow.study.vocabulary import PRECISIONS
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#000000")
@@ -48,6 +51,26 @@ def precision_looks(names: Iterable[str]) -> Looks:
         {word.name: word.marker for word in words},
         {word.name: word.dashes for word in words},
     )
+
+
+def recipe_looks(table: pd.DataFrame) -> Looks:
+    """Return how the recipes of a table look: as their precisions do; further ones of a method have other markers and
+    dashes.
+
+    Raises:
+        WinnowError: a precision is none.
+    """
+    recipes = recipes_of(table)
+    looks = Looks({}, {}, {})
+    for precision, names in by_method(recipes).items():
+        word = PRECISIONS[precision]
+        others = series_looks(names)
+        for name in names:
+            first = name == names[0]
+            looks.colors[name] = word.color
+            looks.markers[name] = word.marker if first else others.markers[name]
+            looks.dashes[name] = word.dashes if first else others.dashes[name]
+    return looks
 
 
 def series_looks(names: Sequence[str], controls: Iterable[str] = ()) -> Looks:

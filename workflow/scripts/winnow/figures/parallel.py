@@ -51,7 +51,7 @@ def parallel_static(results: pd.DataFrame, settings: RecommendSettings) -> Figur
     without = f" No network was evaluated of: {listed(empty)}." if empty else ""
     style.note(
         figure,
-        "Means over seeds; a line is a combination of pruning and precision. Lowest, highest: a quarter of all. Line "
+        "Means over seeds; a line is a combination of pruning and recipe. Lowest, highest: a quarter of all. Line "
         f"style: precision, solid for fp32.{without}",
     )
     return figure

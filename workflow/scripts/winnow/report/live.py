@@ -17,6 +17,7 @@ from winnow.results.csv_files import write_csv
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 from winnow.study.artifacts import Network, networks
 from winnow.study.check import Check
+from winnow.study.recipes import precisions
 from winnow.study.status import absent, failures
 
 
@@ -70,7 +71,7 @@ def gather(study: Mapping[str, Any], results: Path, without: Collection[Network]
     data = [path for name in study["datasets"] if (path := results / "data" / f"{name}.safetensors").exists()]
     if not quality:
         raise _nothing_yet(folder)
-    table, histories = collect(quality, speed), collect_histories(history, folder)
+    table, histories = collect(quality, speed), collect_histories(history, folder, precisions(study["recipes"]))
     return Tables(table, collect_layers(quality), collect_confusion(quality, data), histories)
 
 

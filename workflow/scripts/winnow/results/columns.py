@@ -30,6 +30,10 @@ def _of_runtimes(metric: Metric) -> list[Metric]:
     ]
 
 
+def _size(name: str, label: str, meaning: str, short: str = "", cost: bool = False) -> Metric:
+    return Metric(name, label, "MB", meaning, DOWN, decimals=3, short=short, cost=cost)
+
+
 METRICS = Words(
     "metric",
     *_of_runtimes(share("top1", "top-1 accuracy", "top-1 accuracy, test split", UP, short="top-1")),
@@ -49,26 +53,20 @@ METRICS = Words(
         "top1_change",
         "change of accuracy",
         "points",
-        "change of top-1 accuracy from the dense network of the same seed and precision",
+        "change of top-1 accuracy from the dense network of the same seed and recipe",
         UP,
         factor=100,
         short="change",
     ),
-    Metric("size_mb", "model size", "MB", "model.onnx", DOWN, decimals=3, short="size", cost=True),
-    Metric("gzip_mb", "model size, gzip", "MB", "model.onnx, gzip", DOWN, decimals=3, short="gzip", cost=True),
-    Metric(
-        "sparse_mb",
-        "model size, sparse encoding",
-        "MB",
-        "model.onnx, zeros stored as a bit mask",
-        DOWN,
-        decimals=3,
-        short="sparse encoding",
-        cost=True,
+    _size("size_mb", "model size", "model.onnx", short="size", cost=True),
+    _size("gzip_mb", "model size, gzip", "model.onnx, gzip", short="gzip", cost=True),
+    _size(
+        "sparse_mb", "model size, sparse encoding", "model.onnx, zeros stored as a bit mask", "sparse encoding", True
     ),
-    Metric(
-        "state_dict_mb", "trained weights", "MB", "the trained weights in float, as torch saves them", DOWN, decimals=3
+    _size(
+        "packed_mb", "model size, packed", "model.onnx, if weights of fewer than 8 bits took no more", short="packed"
     ),
+    _size("state_dict_mb", "trained weights", "the trained weights in float, as torch saves them"),
     Metric("parameters", "parameters", "", "parameters", DOWN, decimals=0),
     Metric("nonzero_parameters", "non-zero parameters", "", "parameters that are not zero", DOWN, decimals=0),
     Metric("macs", "MACs", "M", "multiply-accumulates for one image", DOWN, factor=1e-6, fine=6),
@@ -91,6 +89,7 @@ METRICS = Words(
     ),
     *_of_runtimes(share("integer_macs", "integer MACs", "multiply-accumulates executed on integers", UP, decimals=1)),
     *_of_runtimes(Metric("integer_layers", "integer layers", "", "layers executed on integers", UP, decimals=0)),
+    Metric("saturating_layers", "saturating layers", "", "layers that can saturate without VNNI", DOWN, decimals=0),
     share("integer_parameters", "integer parameters", "parameters stored as integers", UP, decimals=1),
     *(
         Metric(
@@ -202,7 +201,7 @@ TIMED = Words(
         "speedup",
         "measured speedup",
         "",
-        "measured speedup, the dense network's median latency over this one's, in the same precision",
+        "measured speedup, the dense network's median latency over this one's, by the same recipe",
         UP,
         short="speedup",
         column="speedup_{where}",

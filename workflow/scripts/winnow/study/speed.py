@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from winnow.study.energy import Energy
 from winnow.study.identity import Identity
@@ -47,6 +48,8 @@ class Speed(Identity, Record):
     Attributes:
         other_load: cores that other programs kept busy meanwhile, on average.
     """
+
+    schema: ClassVar[int] = 2
 
     machine: Machine
     other_load: float
