@@ -1,10 +1,11 @@
 """calibrate: trained weights + calibration images -> int8 model.onnx (post-training static)."""
 
 from adapter import Snakemake, job
+from winnow.approximate.export import export_approximate
+from winnow.approximate.recipe import multiplied
 from winnow.config.settings import ModelSettings
 from winnow.config.typed import built
 from winnow.data.dataset import load_dataset
-from winnow.deploy.export import export_checked
 from winnow.models.build import load_model
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.recipe import Recipe
@@ -16,4 +17,5 @@ with job(snakemake) as run:
     data = load_dataset(snakemake.input.data)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)
     quantized = quantize_static(model, calibration_batches(data, recipe.calibration_samples), recipe)
-    export_checked(quantized, data, snakemake.output.onnx, run=run, integer=True)
+    network = multiplied(quantized, calibration_batches(data, recipe.calibration_samples), recipe)
+    export_approximate(network, data, snakemake.output.onnx, run=run)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from winnow.results.columns import TIMED, in_runtime
 from winnow.results.layer_names import left_alone, left_in_float, together
+from winnow.results.simulated import simulated
 from winnow.results.timed import Timed, timed_configurations
 from winnow.study.identity import Identity
 from winnow.study.quality import Quality
@@ -33,7 +34,7 @@ def collect(quality: Iterable[str | Path], speed: Iterable[str | Path]) -> pd.Da
     Raises:
         WinnowError: a file is damaged or lacks a value.
     """
-    left = pd.DataFrame([_quality(path) for path in quality])
+    left = pd.DataFrame([simulated(_quality(path)) for path in quality])
     right = pd.DataFrame([_speed(path) for path in speed])
     table = left.merge(right, on=list(KEYS), how="left", validate="one_to_one") if len(right) else left
     return _compared(_agreeing(table)).sort_values(list(KEYS), ignore_index=True)
