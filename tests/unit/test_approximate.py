@@ -28,6 +28,7 @@ from winnow.deploy.export import export_checked
 from winnow.deploy.onnx_runtime import load as load_onnxruntime
 from winnow.deploy.operations import count_operations
 from winnow.errors import Interrupted, WinnowError
+from winnow.measure.layer_noise import layer_sqnr
 from winnow.models.build import build_model
 from winnow.prune.masks import Masks
 from winnow.quantize.static import calibration_batches, quantize_static
@@ -277,6 +278,9 @@ def test_the_exported_file_computes_the_same_numbers(int8, resnet, data, batches
     export_checked(resnet, data, tmp_path / "fp32.onnx", run="net", integer=False)
     layers = [operation.layer for operation in count_operations(tmp_path / "model.onnx", data.task.shape)]
     assert layers == [operation.layer for operation in count_operations(tmp_path / "fp32.onnx", data.task.shape)]
+    noise_of = layer_sqnr(tmp_path / "fp32.onnx", tmp_path / "model.onnx", batches[0].contiguous().numpy())
+    assert [layer.layer for layer in noise_of] == layers
+    assert min(layer.sqnr_db for layer in noise_of) > 0  # in the unit of the layer, not in that of its sums
     model = onnx.load(tmp_path / "model.onnx")
     assert {node.op_type for node in model.graph.node} >= {"Gather", "Conv"}
     weights = {constant.name: to_array(constant) for constant in model.graph.initializer}
