@@ -8,6 +8,7 @@ import pytest
 import records
 from winnow.config.settings import BoundsSettings
 from winnow.measure.counterpart import demands
+from winnow.report.multiplier_words import multiplier_words
 from winnow.results.collect import collect
 from winnow.study.multiplier_cost import exact_cost
 from winnow.study.recipe import Recipe
@@ -46,3 +47,27 @@ def test_what_a_circuit_costs_is_measured_and_no_mistake():
     assert demands(BOUNDS, Recipe("ptq", multiplier="bam-3-3-0")) == BoundsSettings(
         min_integer_macs=0.0, min_sqnr_db=float("-inf"), min_agreement=0.0
     )
+
+
+def told(*rows):
+    columns = ["recipe", "multiplier", "multiplier_power", "top1"]
+    return multiplier_words(pd.DataFrame(rows, columns=columns))
+
+
+INT8 = ("ptq", "exact", 1.0, 0.90)
+CIRCUIT = ("ptq-bam-2-2-0", "bam-2-2-0", 0.471, 0.80)
+
+
+def test_the_report_says_whether_plain_low_bits_do_as_well():
+    assert told(INT8) == []
+    (alone,) = told(INT8, CIRCUIT)
+    assert alone.startswith(
+        "**Approximate multipliers**: the most accurate circuit, `ptq-bam-2-2-0`, has 80.00 % at 47 %"
+    )
+    assert alone.endswith("recipes with `weight_bits` and `activation_bits` would tell.")
+    (beaten,) = told(INT8, CIRCUIT, ("ptq-w6a6", "exact", 0.471, 0.85), ("ptq-w4a4", "exact", 0.2, 0.81))
+    assert "Of 1 circuit, 1 is no better than exact multipliers of fewer bits" in beaten
+    assert beaten.endswith("for no more power: `ptq-bam-2-2-0` by `ptq-w6a6`.")
+    (ahead,) = told(INT8, CIRCUIT, ("ptq-w7a7", "exact", 0.708, 0.89), ("ptq-w4a4", "exact", 0.2, 0.7))
+    assert ahead.endswith("No exact multiplier of fewer bits is as accurate for as little power.")
+    assert told(INT8, ("qat-drum-4", "drum-4", float("nan"), 0.9)) == []
