@@ -18,7 +18,8 @@ from winnow.study.quality import LayerNoise
 log = logging.getLogger(__name__)
 _CLIPPING = {"Relu", "Clip"}
 _SAME_ORDER = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"}  # of the values
-_FOLLOWED = _CLIPPING | _SAME_ORDER | {"Cast", "BatchNormalization", "QuantizeLinear", "DequantizeLinear"}
+_ROUNDING = {"QuantizeLinear", "DequantizeLinear"}
+_FOLLOWED = _CLIPPING | _SAME_ORDER | _ROUNDING | {"Cast", "BatchNormalization"}
 _INTEGER_PRODUCTS = {"ConvInteger", "MatMulInteger"}
 Key = tuple[str, int]
 """A weight by its name, and which of the nodes that read it (from 1)."""
@@ -83,14 +84,16 @@ def _outputs(graph: Graph, reference: dict[Key, str] | None = None) -> dict[Key,
 def _end(graph: Graph, node: NodeProto) -> str:
     """Follow the output of a layer through bias, batch norm, clipping and rounding, while it has one reader."""
     value: str = node.output[0]
-    end = value
+    end, codes = value, False
     while readers := graph.readers(value):
         reader = readers[0]
         rounded = all(reader.op_type == "DequantizeLinear" for reader in readers)
         if not rounded and (len(readers) > 1 or not _belongs(graph, reader, value)):
             return end
         value = reader.output[0]
-        if reader.op_type != "QuantizeLinear":  # integers are no output to compare
+        if reader.op_type in _ROUNDING:
+            codes = reader.op_type == "QuantizeLinear"
+        if not codes:  # integers, clipped or not, are no output to compare
             end = value
     return end
 
