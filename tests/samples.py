@@ -34,6 +34,7 @@ def training_settings(**changes) -> TrainingSettings:
     values = {
         "epochs": 2,
         "batch_size": 16,
+        "accumulate": 1,
         "optimizer": "sgd",
         "lr": 0.05,
         "head_lr": None,
@@ -45,9 +46,17 @@ def training_settings(**changes) -> TrainingSettings:
         "warmup_epochs": 1,
         "milestones": [],
         "gamma": 0.1,
+        "clip_norm": None,
+        "ema_decay": None,
         "label_smoothing": 0.0,
         "crop_padding": 2,
         "flip": False,
+        "resized_crop": None,
+        "color_jitter": 0.0,
+        "policy": "none",
+        "erasing": 0.0,
+        "mixup": 0.0,
+        "cutmix": 0.0,
         "precision": "fp32",
         "compile": False,
         "device": "cpu",
@@ -81,6 +90,7 @@ def model_settings(label: str, **changes) -> ModelSettings:
         "shortcut": "identity",
         "factory": None,
         "arguments": {},
+        "output": None,
     }
     return ModelSettings.of(values | changes)
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import trained_elsewhere
-from projects import copy_project
+from projects import REPORT, copy_project
 from samples import normalization_settings
 from winnow.data.batches import Split
 from winnow.data.dataset import load_dataset
@@ -104,7 +104,12 @@ def test_it_is_pruned_quantized_and_recommended_without_an_epoch(imported):
     histories = [imported.root / f"{run}/history.csv" for run in (f"{FOLDER}/seed0/dense", PRUNED)]
     assert [len(path.read_text().splitlines()) for path in histories] == [1, 1]
     record = json.loads((imported.root / f"{PRUNED}/training.json").read_text())
-    assert (record["trained_here"], record["seconds"], record["energy"]["source"]) == (False, None, "stated")
+    assert (record["trained_here"], record["imported"], record["seconds"], record["energy"]) == (
+        False,
+        True,
+        None,
+        None,
+    )
     card = (imported.root / "results/tiny/best/shapes/plain/model_card.md").read_text()
     assert "not trained here: weights as they were imported" in card
     page = (imported.root / "results/tiny/overview.html").read_text()
@@ -133,6 +138,16 @@ def test_other_weights_are_noticed_even_if_older_and_a_touch_is_not(imported, tm
     planned = project.planned()
     assert planned["import_network"] == planned["check_network"] == planned["tune"] == planned["prune"] == 1
     assert "prepare_dataset" not in planned
+
+
+def test_what_its_training_took_trains_nothing_again(imported, tmp_path):
+    project = imported.copy_to(tmp_path / "a project")
+    stated = NET | {"training": {"epochs": 0}, "trained": {"joules": 6000, "seconds": 70}}
+    project.configure(**STUDY | {"models": {"plain": stated}})
+    assert project.planned() == REPORT | {"make_pruning_table": 1}
+    project.run("results/tiny/results.csv")
+    results = pd.read_csv(project.root / "results/tiny/results.csv")
+    assert (results[["training_joules", "training_seconds"]] == (6000, 70)).all(axis=None)
 
 
 def test_a_network_to_be_tuned_and_one_with_initial_weights_are_planned(imported, tmp_path):

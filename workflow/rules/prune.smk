@@ -36,6 +36,7 @@ rule retrain:
         start=rules.prune.output.start,
         masks=rules.prune.output.masks,
         record=last_record,
+        teacher=teacher_of(retraining_of),
     output:
         weights=f"{PRUNED}/weights.safetensors",
         history=f"{PRUNED}/history.csv",
@@ -56,6 +57,6 @@ rule retrain:
         model=lookup(dpath="{model}", within=STUDY.models),
         retraining=retraining_of,
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=lambda wildcards: source_digest("retrain"),
+        source=source_of_later_training("retrain", retraining_of),
     script:
         "../scripts/retrain.py"

@@ -99,7 +99,7 @@ rule train:
         factory=lookup(dpath="{model}", within=FACTORIES),
         training=lookup(dpath="{model}", within=STUDY.training),
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=source_of_network("train"),
+        source=source_of_training("train"),
     script:
         "../scripts/train.py"
 
@@ -131,9 +131,8 @@ rule tune:
         model=lookup(dpath="{model}", within=STUDY.models),
         factory=lookup(dpath="{model}", within=FACTORIES),
         training=lookup(dpath="{model}", within=STUDY.training),
-        trained=lookup(dpath="{model}", within=STUDY.trained),
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=source_of_network("tune"),
+        source=source_of_training("tune"),
     script:
         "../scripts/tune.py"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from winnow.study.vocabulary import FP32
-from winnow.study.words import Choice, Words
+from winnow.study.words import NONE, Choice, Words
 
 OBJECTIVES = Words(
     "objective",
@@ -32,13 +32,18 @@ ARITHMETIC = Words(
     Choice(FP32, "32-bit floating point"),
     Choice("bf16", "bf16 autocast"),
 )
+POLICIES = Words(
+    "policy",
+    Choice(NONE, "nothing"),
+    Choice("randaugment", "two changes at a fixed strength (Cubuk et al. 2020)"),
+    Choice("trivialaugment", "one change at a random strength (Müller and Hutter 2021)"),
+)
 DEVICES = Words(
     "device",
     Choice("auto", "takes a GPU where it finds one"),
     Choice("cpu", "never uses a GPU"),
     Choice("cuda", "asks the scheduler for a GPU"),
 )
-OBSERVERS = Words("observer", Choice("histogram", "least expected error"), Choice("minmax", "all that was seen"))
 STEMS = Words(
     "stem",
     Choice("imagenet", "as published"),

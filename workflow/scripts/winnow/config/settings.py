@@ -13,6 +13,8 @@ from typing import Any
 
 from winnow.config.typed import Settings
 from winnow.errors import WinnowError
+from winnow.study.recipe import Recipe
+from winnow.study.words import NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class NormalizationSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings(Settings):
-    """A network by `name`, or by the import path of the user's `factory`."""
+    """A network by `name`, or by the import path of the user's `factory`; `output` chooses its logits."""
 
     label: str
     name: str | None
@@ -64,6 +66,7 @@ class ModelSettings(Settings):
     shortcut: str
     factory: str | None
     arguments: Mapping[str, Any]
+    output: str | int | None
 
     @property
     def builtin(self) -> str:
@@ -109,6 +112,7 @@ class TrainingSettings(Settings):
 
     epochs: int
     batch_size: int
+    accumulate: int
     optimizer: str
     lr: float
     head_lr: float | None
@@ -120,13 +124,35 @@ class TrainingSettings(Settings):
     warmup_epochs: float
     milestones: tuple[float, ...]
     gamma: float
+    clip_norm: float | None
+    ema_decay: float | None
     label_smoothing: float
     crop_padding: int
     flip: bool
+    resized_crop: float | None
+    color_jitter: float
+    policy: str
+    erasing: float
+    mixup: float
+    cutmix: float
     precision: str
     compile: bool
     device: str
     rewind_epochs: tuple[int, ...]
+
+    @property
+    def augmented(self) -> bool:
+        """Whether images are changed by more than `crop_padding` and `flip`."""
+        amounts = (self.resized_crop is not None, self.color_jitter, self.erasing, self.mixup, self.cutmix)
+        return any(amounts) or self.policy != NONE
+
+
+@dataclass(frozen=True, slots=True)
+class DistillSettings(Settings):
+    """What a training run learns from the logits of the dense network; `weight` is above 0."""
+
+    temperature: float
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +187,7 @@ class RetrainingSettings(Settings):
 
     first_epoch: int
     training: TrainingSettings
-
-
-@dataclass(frozen=True, slots=True)
-class PtqSettings(Settings):
-    """Post-training static quantization."""
-
-    observer: str
-    calibration_samples: int
+    distill: DistillSettings | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +207,7 @@ class QatSettings(Settings):
     freeze_observers_epoch: int
     freeze_batchnorm_epoch: int
     training: TrainingSettings
+    distill: DistillSettings | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +217,8 @@ class CheckSettings(Settings):
     model: ModelSettings
     seed: int
     training: TrainingSettings
-    methods: tuple[str, ...]
+    recipes: tuple[Recipe, ...]
     min_integer_macs: float
-    ptq: PtqSettings
     qat: QatSettings | None
     strategies: tuple[StrategySettings, ...]
     pruning: PruningSettings | None

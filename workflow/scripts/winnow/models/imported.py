@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from winnow.config.catalog import TORCHVISION
 from winnow.config.settings import ImportSettings, ModelSettings
@@ -38,7 +38,7 @@ def import_weights(path: str | Path, settings: ImportSettings, network: ModelSet
     where = f"models.{settings.label}.{settings.entry}: {settings.weights}"
     model = build_model(network, task, seed=0)
     target = Target(model.state_dict(), head_of(model, blank_image(task), f"model {settings.label}"), task.classes)
-    given = read_checkpoint(_file(settings.weights, where), settings.key, where)
+    given = _given(settings, where)
     state = fitted(given, target, new_head=settings.new_head, where=where)
     fresh = sorted(target.state.keys() - state.keys())
     log.info("%s: %d tensors fit the network; fresh: %s", where, len(state), ", ".join(fresh) or "none")
@@ -75,10 +75,10 @@ def load_imported(path: str | Path, model: nn.Module) -> None:
         raise WinnowError(f"{path}: does not fit the network ({reason}); delete it and run again") from error
 
 
-def _file(weights: str, where: str) -> Path:
-    name = weights.removeprefix(TORCHVISION)
-    if name == weights:
-        return Path(weights)
-    from winnow.models.torchvision_weights import weights_file  # torchvision takes seconds to load
+def _given(settings: ImportSettings, where: str) -> dict[str, Tensor]:
+    name = settings.weights.removeprefix(TORCHVISION)
+    if name == settings.weights:
+        return read_checkpoint(name, settings.key, where)
+    from winnow.models.torchvision_weights import names_of_today, weights_file  # torchvision takes seconds to load
 
-    return weights_file(name, where)
+    return names_of_today(read_checkpoint(weights_file(name, where), settings.key, where))

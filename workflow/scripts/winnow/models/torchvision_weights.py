@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
+from torch import Tensor
 from torch.hub import download_url_to_file
 
 from winnow.config.catalog import DOWNLOADS
 from winnow.data.stated import weights_entry
 from winnow.errors import WinnowError
 from winnow.files import content_digest
+
+_DOTTED = re.compile(r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
 def weights_file(name: str, where: str) -> Path:
@@ -38,3 +43,11 @@ def weights_file(name: str, where: str) -> Path:
     if not content_digest(path).startswith(checksum):
         raise WinnowError(f"{where}: {path} is damaged (its SHA-256 does not begin with {checksum}); delete it")
     return path
+
+
+def names_of_today(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights of such a file by the names that torchvision's networks have today.
+
+    Those of DenseNets are older than the rule that a module's name has no dot, `norm.1` for `norm1`.
+    """
+    return {_DOTTED.sub(r"\1\2", name): value for name, value in state.items()}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from winnow.study.grid import runs
+from winnow.study.recipes import precisions
 from winnow.study.vocabulary import DENSE, FP32, PRECISIONS
 
 _QUANTIZED = {"dense": (), "last": (True,), "all": (True, False)}  # by APPLY_TO: of last rounds or of others
@@ -17,12 +18,13 @@ _QUANTIZED = {"dense": (), "last": (True,), "all": (True, False)}  # by APPLY_TO
 
 @dataclass(frozen=True, order=True)
 class Network:
-    """One model.onnx of a study: the keys of results.csv."""
+    """One model.onnx of a study: the keys of results.csv; see `Identity`."""
 
     dataset: str
     model: str
     seed: int
     run: str
+    recipe: str
     precision: str
 
     @property
@@ -33,7 +35,7 @@ class Network:
     @property
     def folder(self) -> str:
         """Return the folder of model.onnx, below results/<study>/."""
-        return f"{self.training}/{self.precision}"
+        return f"{self.training}/{self.recipe}"
 
     @property
     def history(self) -> str | None:
@@ -45,15 +47,16 @@ class Network:
 
 def networks(study: Mapping[str, Any]) -> Iterator[Network]:
     """Yield every network of a resolved study: dense ones first, then each round of each strategy."""
+    forms, float_only = precisions(study["recipes"]), precisions({})
     for dataset in study["datasets"]:
         for model in study["models"]:
             for seed in study["seeds"]:
-                for precision in (FP32, *study["methods"]):
-                    yield Network(dataset=dataset, model=model, seed=seed, run=DENSE, precision=precision)
+                for recipe, precision in forms.items():
+                    yield Network(dataset, model, seed, DENSE, recipe, precision)
     rounds = list(runs(study["strategies"]))
     for dataset, model in study["pruned"]:
         for seed in study["seeds"]:
             for run, last in rounds:
-                methods = study["methods"] if last in _QUANTIZED[study["apply_to"]] else ()
-                for precision in (FP32, *methods):
-                    yield Network(dataset=dataset, model=model, seed=seed, run=run, precision=precision)
+                made = forms if last in _QUANTIZED[study["apply_to"]] else float_only
+                for recipe, precision in made.items():
+                    yield Network(dataset, model, seed, run, recipe, precision)

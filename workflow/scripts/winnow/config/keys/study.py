@@ -10,10 +10,10 @@ from winnow.config.keys.arguments import PlainValues
 from winnow.config.keys.images import ClassOrder, Size
 from winnow.config.keys.kinds import Flag, OneOf, Real, Whole
 from winnow.config.keys.measurement import Benchmark, Recommend
-from winnow.config.keys.pruning import OneOrMore, Pruning
+from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat, Quantization
-from winnow.config.keys.section import Section, key
-from winnow.config.keys.text import IMPORT_PATH, Text, name_beside
+from winnow.config.keys.section import OneOrMore, Section, key
+from winnow.config.keys.text import IMPORT_PATH, OUTPUT, Text, name_beside
 from winnow.config.keys.training import Training
 from winnow.study.folders import BESIDE_DATASETS, BESIDE_STUDIES
 
@@ -118,17 +118,21 @@ class Trained(Section):
     )
 
 
+def _having(fact: str) -> str:
+    """Return the built-in networks of which a fact is true, as a phrase."""
+    *names, last = (f"`{name}`" for name, network in NETWORKS.items() if getattr(network, fact))
+    return f"{', '.join(names)} and {last}"
+
+
 class Model(Section):
     """A network: a built-in one, or your own; with fresh weights, or trained elsewhere."""
 
     name: Annotated[str | None, OneOf(NETWORKS)] = key(
         "a built-in network", None, null="the entry's own name", example="resnet18"
     )
-    stem: Annotated[str, OneOf(STEMS)] = key(
-        "first layers of `resnet18`, `resnet34`, `resnet50` and `mobilenet_v2`", "imagenet", example="cifar"
-    )
+    stem: Annotated[str, OneOf(STEMS)] = key(f"first layers of {_having('stems')}", "imagenet", example="cifar")
     shortcut: Annotated[str, OneOf(SHORTCUTS)] = key(
-        "shortcuts of `resnet20` and `resnet56` that change shape", "identity", example="projection"
+        f"shortcuts of {_having('shortcuts')} that change shape", "identity", example="projection"
     )
     factory: Annotated[str | None, IMPORT_PATH] = key(
         "your own network, looked up from the working directory; called as `function(channels=, size=, classes=, "
@@ -138,6 +142,12 @@ class Model(Section):
         example="mine:small_net",
     )
     arguments: Arguments = key("further keyword arguments of `factory`", {}, example={"width": 32})
+    output: Annotated[str | int | None, OUTPUT] = key(
+        "which output of a `factory`'s network, if it has several, are the logits",
+        None,
+        null="the one named `logits`, else `out`, else the first",
+        example="main",
+    )
     weights: Annotated[str | None, Text("a path, or `torchvision:WEIGHTS`")] = key(
         "trained weights to begin with: a .safetensors, or what `torch.save` writes of a state dict (.pt, .pth), also "
         "within a checkpoint; or torchvision's own by their name there, downloaded on first use",
