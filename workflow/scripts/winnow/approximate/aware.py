@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from winnow.approximate.circuit import Circuit
+from winnow.approximate.circuits import circuit
 from winnow.approximate.geometry import Geometry
 from winnow.approximate.layers import IntegerLayer, integer_layers
 from winnow.approximate.network import approximate
@@ -25,6 +26,7 @@ from winnow.quantize.aware import AwareTraining
 from winnow.quantize.int8 import Layer
 from winnow.quantize.levels import UINT8
 from winnow.quantize.ranges import WeightQuantizer
+from winnow.study.multipliers import multiplier
 from winnow.study.recipe import Recipe
 
 _PREFIX = "multiply_"
@@ -140,3 +142,13 @@ class _Multiplying(nn.Module):
         )
         result: Tensor = approximate_layer(source, self._circuit)(codes)
         return result
+
+
+def aware_training(
+    model: nn.Module, example: Tensor, settings: QatSettings, recipe: Recipe, masks: Masks | None
+) -> AwareTraining:
+    """Return the training of a recipe, through its multiplier if that is not the exact one; see `AwareTraining`."""
+    if not recipe.approximate:
+        return AwareTraining(model, example, settings, recipe, masks)
+    found = circuit(multiplier(recipe.multiplier))
+    return ApproximateTraining(model, example, settings, recipe, lambda _: found, masks)
