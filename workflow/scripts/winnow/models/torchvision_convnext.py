@@ -11,7 +11,7 @@ from winnow.study.task import Task
 
 def build(settings: ModelSettings, task: Task) -> nn.Module:
     """Build the network of this name with fresh weights."""
-    model: nn.Module = getattr(torchvision.models, settings.builtin)(num_classes=task.classes)
+    model = getattr(torchvision.models, settings.builtin)(num_classes=task.classes)
     stem, width = model.features[0], model.features[0][0].out_channels
     if settings.stem == "cifar":
         stem[0] = nn.Conv2d(task.channels, width, 3, padding=1)  # 32x32 images keep 4x4 pixels before the pooling
@@ -19,4 +19,5 @@ def build(settings: ModelSettings, task: Task) -> nn.Module:
         stem[0] = nn.Conv2d(task.channels, width, 4, stride=4)
     nn.init.trunc_normal_(stem[0].weight, std=0.02)  # as torchvision does
     nn.init.zeros_(stem[0].bias)
-    return model
+    built: nn.Module = model
+    return built

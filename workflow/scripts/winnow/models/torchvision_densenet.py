@@ -11,7 +11,7 @@ from winnow.study.task import Task
 
 def build(settings: ModelSettings, task: Task) -> nn.Module:
     """Build the network of this name with fresh weights."""
-    model: nn.Module = getattr(torchvision.models, settings.builtin)(num_classes=task.classes)
+    model = getattr(torchvision.models, settings.builtin)(num_classes=task.classes)
     features, width = model.features, model.features.conv0.out_channels
     if settings.stem == "cifar":
         features.conv0 = nn.Conv2d(task.channels, width, 3, padding=1, bias=False)
@@ -19,4 +19,5 @@ def build(settings: ModelSettings, task: Task) -> nn.Module:
     elif task.channels != 3:
         features.conv0 = nn.Conv2d(task.channels, width, 7, stride=2, padding=3, bias=False)
     nn.init.kaiming_normal_(features.conv0.weight)  # as torchvision does
-    return model
+    built: nn.Module = model
+    return built
