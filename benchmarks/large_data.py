@@ -5,7 +5,10 @@
 
 The first is like photographs, the second makes 20 GB in minutes. The network is one layer: the rates are of data alone.
 
-LAST_RESULT
+2026-11-28, n = 1, 2 cores of a virtual machine that other programs kept busy (load 5), Python 3.11, Pillow 13.0, torch
+2.14.1: 4,040 JPEGs of 82 kB prepared at 168 a second and CORE; memory 522 MB with the libraries loaded, 544 MB after
+preparing 0.57 GB, 1,018 MB after training from it in batches of 128; 8,600 images a second read from the memory of the
+system, 3,000 from the disk.
 """
 
 from __future__ import annotations
@@ -96,10 +99,12 @@ def main() -> None:
             "max_train_samples": None,
             "max_test_samples": None,
         }
-        begin, path = time.perf_counter(), folder / "large.safetensors"
+        path, begin, computed = folder / "large.safetensors", time.perf_counter(), time.process_time()
         prepare(DatasetSettings.of(values), path, "d", key="k", threads=options.threads)
         rate = options.images * 1.01 / (time.perf_counter() - begin)
-        result |= {"prepared_a_second": round(rate), "mb_after_preparing": peak()}
+        computed = 1000 * (time.process_time() - computed) / (options.images * 1.01)
+        result |= {"prepared_a_second": round(rate), "core_ms_an_image": round(computed, 2)}
+        result["mb_after_preparing"] = peak()
         result["prepared_gb"] = round(path.stat().st_size / 2**30, 2)
         settings = NormalizationSettings(mean=None, std=None, value_range=1, channel_order="rgb", stated_by=None)
         data = load_dataset(path, settings)

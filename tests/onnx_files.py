@@ -14,6 +14,7 @@ from torch.nn import functional
 from winnow.data.dataset import ImageDataset
 from winnow.deploy.export import export_checked
 from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.study.recipe import Recipe
 
 
 class Hourglass(nn.Module):
@@ -50,7 +51,7 @@ def exported(network: type[nn.Module], data: ImageDataset, path: Path, kind: str
     torch.manual_seed(0)
     model = network().eval()
     if kind == "ptq":
-        model = quantize_static(model, calibration_batches(data, 32), "minmax")
+        model = quantize_static(model, calibration_batches(data, 32), Recipe("ptq", "minmax"))
     export_checked(model, data, path, run=kind, integer=kind == "ptq")
     return path
 

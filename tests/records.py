@@ -18,6 +18,7 @@ from winnow.study.quality import (
     Scores,
     Sizes,
 )
+from winnow.study.recipe import Recipe
 from winnow.study.sparsity import LayerSparsity, Sparsity, WholeNetwork
 from winnow.study.speed import Machine, Speed, Timing
 from winnow.study.training import Training
@@ -32,7 +33,7 @@ MACHINE = Machine(
     python="3.11.0",
     versions={runtime.package: f"{number}.0" for number, runtime in enumerate(RUNTIMES.values(), 1)},
 )
-KEYS = {"dataset": "d", "model": "m", "seed": 0, "run": "dense", "precision": FP32}
+KEYS = {"dataset": "d", "model": "m", "seed": 0, "run": "dense", "recipe": FP32, "precision": FP32}
 
 
 def scores(top1: float, samples: int = 100, loss: float = 0.1) -> Scores:
@@ -70,18 +71,26 @@ def quantization(error: float = 0.05, layers: tuple[LayerNoise, ...] = ()) -> Qu
 
 
 def quality(top1: float = 0.9, **changes: Any) -> Quality:
-    """Return the record of a dense fp32 network, or of another with its own `quantization`, `pruning` and so on."""
+    """Return the record of a dense fp32 network, or of another with its own `quantization`, `pruning` and so on.
+
+    The recipe is the plain one of the precision, unless it is given.
+    """
+    precision = changes.get("precision", FP32)
     values = KEYS | {
+        "recipe": precision,
+        "quantized_by": None if precision == FP32 else Recipe(precision),
         "test": scores(top1),
         "confusion": ((50, 0), (0, 50)),
         "validation": scores(top1),
-        "quantization": None if changes.get("precision", FP32) == FP32 else quantization(),
+        "quantization": None if precision == FP32 else quantization(),
         "runtimes": {name: InRuntime(runs=True, agrees=True, scores=scores(top1), difference=0.0) for name in SCORED},
         "coverage": coverage(),
+        "saturating": (),
         "size": Sizes(
             onnx_bytes=2**21,
             gzip_bytes=2**20,
             sparse_bytes=2**20,
+            packed_bytes=None,
             state_dict_bytes=2**21,
             parameters=5,
             nonzero_parameters=4,
@@ -109,7 +118,8 @@ def timing(runtime: str = "onnxruntime", batch_size: int = 1, threads: int = 2, 
 
 
 def speed(*timings: Timing, **changes: Any) -> Speed:
-    values = {"machine": MACHINE, "other_load": 0.0, "clock_mhz": 2400.0, "computation": "c0"}
+    recipe = changes.get("precision", FP32)
+    values = {"recipe": recipe, "machine": MACHINE, "other_load": 0.0, "clock_mhz": 2400.0, "computation": "c0"}
     return Speed(**(KEYS | values | {"timings": timings or (timing(),)} | changes))
 
 

@@ -24,11 +24,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
 import winnow.deploy.export
 import winnow.quantize.aware
-import winnow.train.loop  # noqa: F401 (loaded once, before any fork)
+import winnow.train.loop  # loaded once, before any fork
+from exporting import one_registry
 from projects import TINY
 from samples import REPOSITORY, colored_squares, write_dataset
 from winnow.config.check_request import check_request
@@ -111,18 +113,19 @@ def jobs() -> dict[str, SimpleNamespace]:
             Files(
                 checked="check.json",
                 data=data,
-                weights=made["weights"],
-                record=made["record"],
+                **{name: made[name] for name in ("weights", "record")},
                 **{name: [] for name in ("masks", "imported", "teacher")},
             ),
             Files(**qat),
             {
                 "model": model,
                 "qat": asked.qat["lenet5"],
+                "recipe": asked.recipes["qat"],
                 "tdp_watts": 65.0,
                 "request": check_request(replace(asked, strategies={}), "digits", "lenet5"),
             },
             run="dense",
+            recipe="qat",
         ),
     }
 
@@ -250,9 +253,17 @@ def others(folder: Path) -> set[str]:
     return {"start.safetensors", "masks.safetensors", "sparsity.json"} if folder == Path(PRUNED) else set()
 
 
+def load_exporter() -> None:
+    """Export once before any fork: what this loads and collects takes seconds."""
+    one_registry(pytest.MonkeyPatch())
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)).eval()
+    winnow.deploy.export.export_onnx(network, torch.zeros(2, 1, 2, 2), "loaded.onnx", {})
+
+
 def main(folder: str, rule: str, stride: str) -> None:
     os.chdir(folder)
     torch.set_num_threads(1)
+    load_exporter()
     write_dataset(Path("data.safetensors"), replace(colored_squares(60, 4), name="squares"))
     findings = tuple(Finding(what, True, None, 0.1, {}) for what in ("fp32", "dynamic", "ptq", "qat"))
     Check(dataset="squares", model="lenet5", works=True, checks=findings).write("check.json")

@@ -24,6 +24,7 @@ from winnow.measure.quality import Files, Origin, evaluate
 from winnow.models.build import build_model
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.identity import Identity
+from winnow.study.recipe import Recipe
 from winnow.train.loop import Trainee
 
 CLASSES = 3
@@ -163,10 +164,12 @@ def test_any_number_of_images_is_scored(monkeypatch, tmp_path, test):
     model = build_model(model_settings("lenet5"), data.task, seed=0).eval()
     float_file, path = tmp_path / "fp32.onnx", tmp_path / "ptq.onnx"
     export_checked(model, data, float_file, run="r", integer=False)
-    export_checked(quantize_static(model, calibration_batches(data, 2), "histogram"), data, path, run="r", integer=True)
+    export_checked(
+        quantize_static(model, calibration_batches(data, 2), Recipe("ptq")), data, path, run="r", integer=True
+    )
     bounds = BoundsSettings(min_integer_macs=0.9, min_sqnr_db=-100.0, min_agreement=0.0)
-    identity = Identity("d", "m", 0, "dense", "ptq")
-    origin = Origin(state_dict_bytes=1000, training=records.training(), pruning=None)
+    identity = Identity("d", "m", 0, "dense", "ptq", "ptq")
+    origin = Origin(state_dict_bytes=1000, training=records.training(), pruning=None, recipe=Recipe("ptq"))
     samples.write_dataset(tmp_path / "data", data)
     stored = read_prepared(tmp_path / "data", samples.normalization_settings())
     found = evaluate(Files(path, float_file, float_file), stored, identity, origin, bounds, run="r", threads=1)

@@ -31,6 +31,7 @@ from winnow.quantize.aware import AwareTraining
 from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import quantize_static
 from winnow.rng import generator
+from winnow.study.recipe import Recipe
 
 STEPS, TUNING_STEPS, BATCH, IMAGES = 30, 6, 32, 128
 
@@ -101,7 +102,7 @@ class Gauntlet:
     @cached_property
     def dynamic(self) -> Artifact:
         path = self.folder / "dynamic.onnx"
-        quantize_dynamic(self.fp32.path, path)
+        quantize_dynamic(self.fp32.path, path, Recipe("dynamic"))
         return Artifact(path, self.trained, self.trained)
 
     @cached_property
@@ -113,7 +114,7 @@ class Gauntlet:
         settings = QatSettings(
             freeze_observers_epoch=2, freeze_batchnorm_epoch=3, training=training_settings(), distill=None
         )
-        aware = AwareTraining(self.trained, self.images[:BATCH], settings)
+        aware = AwareTraining(self.trained, self.images[:BATCH], settings, Recipe("qat"))
         trainee = aware.trainee
         optimizer = torch.optim.AdamW(trainee.model.parameters(), lr=0.0003)
         for epoch in range(3):
@@ -163,7 +164,7 @@ class Gauntlet:
         return self._exported("channels_ptq", self._quantized(self.narrow), self.narrow)
 
     def _quantized(self, model: nn.Module) -> nn.Module:
-        return quantize_static(model, self.images.split(64), "histogram")
+        return quantize_static(model, self.images.split(64), Recipe("ptq"))
 
     def _exported(self, stage: str, module: nn.Module, counterpart: nn.Module) -> Artifact:
         path = self.folder / f"{stage}.onnx"

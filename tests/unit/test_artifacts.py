@@ -18,6 +18,7 @@ from winnow.deploy.repeatable import training_only
 from winnow.errors import WinnowError
 from winnow.measure.layer_noise import layer_sqnr
 from winnow.quantize.dynamic import quantize_dynamic
+from winnow.study.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +169,7 @@ class Shared(nn.Module):
 
 def test_layers_of_two_files_are_matched_by_their_weights(data, tmp_path):
     fp32 = exported(Shared, data, tmp_path / "fp32.onnx")
-    quantize_dynamic(fp32, tmp_path / "dynamic.onnx")
+    quantize_dynamic(fp32, tmp_path / "dynamic.onnx", Recipe("dynamic"))
     images = example_images(data).numpy()
     names = ["start", "block", "block (use 2)", "block (use 3)", "line", "token", "volume", "head"]
     for path, least in ((fp32, None), (tmp_path / "dynamic.onnx", 15)):

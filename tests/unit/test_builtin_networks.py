@@ -18,6 +18,7 @@ from winnow.prune.channel_groups import channel_groups
 from winnow.prune.channels import remove_channels
 from winnow.prune.layers import weights_of
 from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.study.recipe import Recipe
 from winnow.train.loop import Trainee
 
 # share of the multiply-accumulates that run on integers, and of the layers that can lose channels
@@ -52,7 +53,7 @@ def made(name, data) -> nn.Module:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_runs_on_integers_in_both_runtimes(name, data, tmp_path):
     path = tmp_path / "ptq.onnx"
-    quantized = quantize_static(made(name, data), calibration_batches(data, 16), "minmax")
+    quantized = quantize_static(made(name, data), calibration_batches(data, 16), Recipe("ptq", "minmax"))
     export_checked(quantized, data, path, run=name, integer=True)
     for runtime in ("onnxruntime", "openvino"):
         assert measure_coverage(path, data.task.shape, runtime).macs == pytest.approx(NETWORKS[name][0], abs=0.001)

@@ -15,6 +15,7 @@ from winnow.prune.channel_groups import channel_groups
 from winnow.prune.channels import remove_channels
 from winnow.prune.layers import weights_of
 from winnow.quantize.static import quantize_static
+from winnow.study.recipe import Recipe
 
 IMAGE = torch.zeros(1, 3, 16, 16)
 CLASSIFIER = "the classifier, with an output for each class"
@@ -469,7 +470,7 @@ def test_a_narrow_network_is_quantized_like_any_other(name):
     found = channel_groups(model, IMAGE, layers, {layers[-1]: CLASSIFIER}, "net")
     remove_channels(model, IMAGE, {group.root: torch.arange(group.width) % 2 == 0 for group in found.groups}, "net")
     images = torch.randn(64, *IMAGE.shape[1:], generator=torch.Generator().manual_seed(1))
-    quantized = quantize_static(model, [images], "minmax")
+    quantized = quantize_static(model, [images], Recipe("ptq", "minmax"))
     with torch.no_grad():
         expected, found = model(images), quantized(images)
     assert (expected - found).abs().max() < 0.1 * expected.std()

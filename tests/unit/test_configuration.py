@@ -15,7 +15,6 @@ from winnow.config.choices import (
     ARITHMETIC,
     DEVICES,
     OBJECTIVES,
-    OBSERVERS,
     OPTIMIZERS,
     POLICIES,
     SCHEDULES,
@@ -24,6 +23,7 @@ from winnow.config.choices import (
     TUNING_SCHEDULES,
 )
 from winnow.config.keys.pruning import Exclusion, Pruning
+from winnow.config.keys.quantization import Entry
 from winnow.config.keys.section import is_section, item_of, without_null
 from winnow.config.keys.study import Configuration, Dataset
 from winnow.config.recommend import RecommendSettings
@@ -32,12 +32,14 @@ from winnow.config.settings import (
     BenchmarkSettings,
     DatasetSettings,
     ModelSettings,
-    PtqSettings,
     QatSettings,
     TrainingSettings,
 )
+from winnow.config.typed import built
 from winnow.errors import WinnowError
-from winnow.study.vocabulary import CRITERIA, REWINDS, RUNTIMES, SCOPES, SHUFFLES, STRUCTURES
+from winnow.study.recipe import Recipe
+from winnow.study.recipe_axes import CORRECTIONS, GRANULARITIES, OBSERVERS, OVERFLOWS, ROUNDINGS
+from winnow.study.vocabulary import CRITERIA, METHODS, REWINDS, RUNTIMES, SCOPES, SHUFFLES, STRUCTURES
 
 SHIPPED = sorted((REPOSITORY / "config").glob("*.yaml"))
 
@@ -58,7 +60,7 @@ def test_defaults_build_every_settings_class():
     assert ModelSettings.of(study.models["resnet20"]).name == "resnet20"
     training = TrainingSettings.of(study.training["resnet20"])
     assert training.epochs == 50
-    PtqSettings.of(study.ptq)
+    assert {slug: built(Recipe, recipe).method for slug, recipe in study.recipes.items()} == {m: m for m in METHODS}
     BenchmarkSettings.of(study.benchmark)
     qat = QatSettings.of(study.qat["resnet20"])
     assert qat.training.momentum == training.momentum
@@ -302,8 +304,8 @@ def test_every_section_has_its_table_in_the_guide():
 def test_a_key_has_a_meaning_and_its_default_and_example_fit(section, name):
     field = section.model_fields[name]
     assert field.description
-    required = {"source": "digits"} if section is Dataset else {"ratio": [0.5]} if section is Pruning else {}
-    required = required or (config() if section is Configuration else {})
+    needed = {Dataset: {"source": "digits"}, Pruning: {"ratio": [0.5]}, Entry: {"method": ["ptq"]}}
+    required = needed.get(section) or (config() if section is Configuration else {})
     example = field.json_schema_extra["example"]
     if example is not None:
         section.model_validate(required | {name: example})
@@ -315,8 +317,8 @@ def test_a_key_has_a_meaning_and_its_default_and_example_fit(section, name):
 @pytest.mark.parametrize(
     "words",
     [
-        *(SOURCES, NETWORKS, STEMS, SHORTCUTS, OPTIMIZERS, SCHEDULES, TUNING_SCHEDULES, ARITHMETIC, DEVICES, OBSERVERS),
-        POLICIES,
+        *(SOURCES, NETWORKS, STEMS, SHORTCUTS, OPTIMIZERS, SCHEDULES, TUNING_SCHEDULES, ARITHMETIC, DEVICES, POLICIES),
+        *(OBSERVERS, GRANULARITIES, CORRECTIONS, ROUNDINGS, OVERFLOWS),
         *(APPLY_TO, CRITERIA, STRUCTURES, SCOPES, REWINDS, SHUFFLES, RUNTIMES, OBJECTIVES),
     ],
     ids=lambda words: words.kind,

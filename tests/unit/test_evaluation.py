@@ -25,6 +25,7 @@ from winnow.deploy.openvino_runtime import load as load_openvino
 from winnow.deploy.runtimes import Trained
 from winnow.errors import WinnowError
 from winnow.measure import metrics
+from winnow.measure.counterpart import demands
 from winnow.measure.energy import EnergyMeter
 from winnow.measure.layer_noise import layer_sqnr
 from winnow.measure.machine import machine
@@ -36,12 +37,13 @@ from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.identity import Identity
 from winnow.study.quality import InRuntime, RuntimeCoverage
+from winnow.study.recipe import Recipe
 from winnow.study.training import Training
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")}
 
 
-IDENTITY = Identity("d", "m", 0, "dense", "fp32")
+IDENTITY = Identity("d", "m", 0, "dense", "fp32", "fp32")
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +58,8 @@ def files(data, tmp_path_factory):
     model = build_model(model_settings("lenet5"), data.task, seed=0).eval()
     paths = {kind: folder / f"{kind}.onnx" for kind in ("fp32", "dynamic", "ptq")}
     export_checked(model, data, paths["fp32"], run="r", integer=False)
-    quantize_dynamic(paths["fp32"], paths["dynamic"])
-    quantized = quantize_static(model, calibration_batches(data, 64), "histogram")
+    quantize_dynamic(paths["fp32"], paths["dynamic"], Recipe("dynamic"))
+    quantized = quantize_static(model, calibration_batches(data, 64), Recipe("ptq"))
     export_checked(quantized, data, paths["ptq"], run="r", integer=True)
     save_weights(folder / "weights.safetensors", model)
     write_dataset(folder / "data.safetensors", data)
@@ -67,10 +69,10 @@ def files(data, tmp_path_factory):
 def score(files, precision, path=None, training=None, **bounds):
     """Evaluate with bounds that all pass; a keyword sets one."""
     settings = BoundsSettings(**{"min_integer_macs": 1.0, "min_sqnr_db": 6.0, "min_agreement": 0.8} | bounds)
-    float_file = files["fp32"]
+    float_file, recipe = files["fp32"], None if precision == "fp32" else Recipe(precision)
     path = path or files[precision]
-    identity = Identity("d", "m", 0, "dense", precision)
-    origin = Origin(state_dict_bytes=1000, training=training or records.training(), pruning=None)
+    identity = Identity("d", "m", 0, "dense", precision, precision)
+    origin = Origin(state_dict_bytes=1000, training=training or records.training(), pruning=None, recipe=recipe)
     found = Files(path, float_file, float_file)
     data = read_prepared(files["data"], normalization_settings(mean=[0.5], std=[0.25]))
     return evaluate(found, data, identity, origin, settings, run="the/run", threads=1)
@@ -164,6 +166,27 @@ def test_fp32_is_scored_from_its_file(files):
         assert quality.runtimes[runtime].agrees
         assert quality.runtimes[runtime].scores.top1 == quality.test.top1
     assert quality.runtimes["onnxruntime"].difference == 0 < quality.runtimes["openvino"].difference < 1e-5
+
+
+def test_weights_of_fewer_bits_have_a_packed_size_beside_that_of_the_file(files):
+    constants = map(numpy_helper.to_array, onnx.load(files["ptq"]).graph.initializer)
+    integers = sum(values.nbytes for values in constants if values.dtype == np.int8 and values.ndim)
+    for bits in (2, 4, 7):
+        size = metrics.file_sizes(files["ptq"], 0, Recipe("ptq", weight_bits=bits))
+        assert size.onnx_bytes == files["ptq"].stat().st_size
+        assert size.packed_bytes == size.onnx_bytes - integers * (8 - bits) // 8
+    assert integers > 0.9 * size.onnx_bytes
+    assert metrics.file_sizes(files["ptq"], 0, Recipe("ptq", activation_bits=4)).packed_bytes is None
+
+
+def test_what_a_recipe_gives_up_on_purpose_is_no_mistake():
+    bounds = BoundsSettings(min_integer_macs=0.9, min_sqnr_db=6.0, min_agreement=0.8)
+    assert demands(bounds, None) == demands(bounds, Recipe("ptq", observer="minmax")) == bounds
+    fewer = demands(bounds, Recipe("qat", activation_bits=6))
+    assert (fewer.min_integer_macs, fewer.min_agreement) == (0.9, 0.0)
+    assert fewer.min_sqnr_db == -math.inf
+    spared = demands(bounds, Recipe("ptq", keep_float=1))
+    assert (spared.min_integer_macs, spared.min_sqnr_db, spared.min_agreement) == (0.0, 6.0, 0.8)
 
 
 @pytest.mark.parametrize("precision", ["dynamic", "ptq"])
@@ -269,7 +292,7 @@ def operators(path):
 def test_the_memory_format_of_training_does_not_reach_a_file(network, tmp_path):
     data = colored()
     model = network().eval()
-    quantized = quantize_static(model, calibration_batches(data, 32), "minmax")
+    quantized = quantize_static(model, calibration_batches(data, 32), Recipe("ptq", "minmax"))
     for kind, module in (("fp32", model), ("ptq", quantized)):
         export_checked(module, data, tmp_path / "contiguous.onnx", run="r", integer=kind == "ptq")
         module.to(memory_format=torch.channels_last)
@@ -466,11 +489,12 @@ def test_what_is_exported_is_scored_and_timed_without_torch(files):
         "from winnow.measure.speed import benchmark\n"
         "from winnow.quantize.dynamic import quantize_dynamic\n"
         "from winnow.study.identity import Identity\n"
+        "from winnow.study.recipe import Recipe\n"
         "from winnow.study.training import Training\n"
         "source, target, data = sys.argv[1:]\n"
-        "quantize_dynamic(source, target)\n"
-        "identity = Identity('d', 'm', 0, 'dense', 'dynamic')\n"
-        "origin = Origin(1, Training.elsewhere(None, None), None)\n"
+        "quantize_dynamic(source, target, Recipe('dynamic'))\n"
+        "identity = Identity('d', 'm', 0, 'dense', 'dynamic', 'dynamic')\n"
+        "origin = Origin(1, Training.of_import(), None, Recipe('dynamic'))\n"
         "bounds = BoundsSettings(min_integer_macs=1.0, min_sqnr_db=6.0, min_agreement=0.8)\n"
         "data = read_prepared(data, NormalizationSettings((0.5,), (0.25,), 1, 'rgb', None))\n"
         "found = evaluate(Files(target, source, source), data, identity, origin, bounds, run='r', threads=1)\n"

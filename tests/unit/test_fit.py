@@ -19,6 +19,7 @@ from winnow.models.fit import check_inference
 from winnow.models.outputs import AUXILIARY_WEIGHT, auxiliary_logits, logits_of, training_loss
 from winnow.models.weights import load_weights, save_weights
 from winnow.quantize.static import quantize_static
+from winnow.study.recipe import Recipe
 from winnow.train.loop import Trainee
 
 DATA = colored_squares(40, 4)
@@ -129,7 +130,7 @@ def test_networks_with_further_outputs_are_trained_exported_and_quantized(kind, 
     assert loaded(images).shape == (20, 4)
     export_onnx(loaded, images, tmp_path / "m.onnx", {})
     check_agreement(loaded, images, tmp_path / "m.onnx", "net", integer=False)
-    assert quantize_static(loaded, [images], "minmax")(images).shape == (20, 4)
+    assert quantize_static(loaded, [images], Recipe("ptq", "minmax"))(images).shape == (20, 4)
 
 
 def test_auxiliary_logits_add_a_share_of_their_loss():

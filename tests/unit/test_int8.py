@@ -12,6 +12,7 @@ from winnow.errors import WinnowError
 from winnow.quantize.int8 import plan_of
 from winnow.quantize.ranges import weight_scales
 from winnow.quantize.static import quantize_static
+from winnow.study.recipe import Recipe
 
 IMAGES = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -43,7 +44,7 @@ def settled(model, steps=20):
 
 def deviation(model):
     """Signal to noise in dB of the int8 module against the network."""
-    quantized = quantize_static(model, [IMAGES], "minmax")
+    quantized = quantize_static(model, [IMAGES], Recipe("ptq", "minmax"))
     with torch.no_grad():
         expected, found = model(IMAGES), quantized(IMAGES)
     return 10 * float(torch.log10(expected.square().sum() / (found - expected).square().sum()))
@@ -131,7 +132,7 @@ def test_a_shared_block_is_folded_once_and_stored_once():
     layers = {"stem": convolution(), "shared": convolution(4), "norm": nn.BatchNorm2d(4), "head": nn.Linear(4, 3)}
     model = settled(Network(looped, **layers))
     assert deviation(model) > 30
-    quantized = quantize_static(model, [IMAGES], "minmax")
+    quantized = quantize_static(model, [IMAGES], Recipe("ptq", "minmax"))
     stored = [name for name, value in quantized.named_buffers() if value.dtype == torch.int8]
     assert sorted(stored) == ["head.weight", "shared.weight", "stem.weight"]
 
@@ -141,7 +142,7 @@ def test_a_shared_convolution_is_folded_anew_for_every_norm():
     model = Network(recurrent, stem=convolution(), shared=convolution(4), norms=norms, head=nn.Linear(4, 3))
     model = settled(model)
     assert deviation(model) > 30
-    quantized = quantize_static(model, [IMAGES], "minmax")
+    quantized = quantize_static(model, [IMAGES], Recipe("ptq", "minmax"))
     stored = dict(quantized.named_buffers())
     # a norm scales each channel, and with it the scale: the integers are the same
     assert {"shared.weight_scale", "shared.weight_scale_use2", "shared.weight_scale_use3"} <= set(stored)
@@ -156,7 +157,7 @@ def test_a_shared_convolution_is_stored_again_where_a_norm_turns_a_sign():
     with torch.no_grad():
         norms[1].weight.neg_()
     assert deviation(model) > 30
-    stored = dict(quantize_static(model, [IMAGES], "minmax").named_buffers())
+    stored = dict(quantize_static(model, [IMAGES], Recipe("ptq", "minmax")).named_buffers())
     assert torch.equal(stored["shared.weight_use2"], -stored["shared.weight"])
 
 
@@ -167,7 +168,7 @@ def test_biases_of_filters_that_are_nearly_zero_survive():
         layer.weight.copy_(torch.tensor([[1e-9, -1e-9, 1e-10], [0, 0, 0]]))
         layer.bias.copy_(torch.tensor([0.295, -1.855]))
     model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), layer).eval()
-    quantized = quantize_static(model, [IMAGES], "minmax")
+    quantized = quantize_static(model, [IMAGES], Recipe("ptq", "minmax"))
     torch.testing.assert_close(quantized(IMAGES), torch.tensor([[0.295, -1.855]]).expand(8, 2), atol=1e-6, rtol=0)
 
 
@@ -189,7 +190,7 @@ class Standardized(nn.Conv2d):
 def test_weights_computed_from_parameters_are_integers_in_the_file(layer):
     model = nn.Sequential(layer, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
     assert deviation(model) > 30
-    quantized = quantize_static(model, [IMAGES], "minmax")
+    quantized = quantize_static(model, [IMAGES], Recipe("ptq", "minmax"))
     convolution = next(node for node in calls(quantized) if node.target == torch.ops.aten.conv2d.default)
     codes = convolution.args[1].args[0]
     assert codes.op == "get_attr"
@@ -201,7 +202,7 @@ def test_dropout_behind_a_float_operator_keeps_the_rounding_of_its_reader():
         return m.b(m.drop(functional.gelu(m.a(x)))).mean((2, 3))
 
     model = Network(forward, a=convolution(), b=convolution(4), drop=nn.Dropout(0.5)).eval()
-    quantized = quantize_static(model, [IMAGES], "minmax")
+    quantized = quantize_static(model, [IMAGES], Recipe("ptq", "minmax"))
     layers = [node for node in calls(quantized) if node.target == torch.ops.aten.conv2d.default]
     assert ["dequantize_per_tensor" in str(layer.args[0].target) for layer in layers] == [True, True]
 

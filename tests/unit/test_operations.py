@@ -17,6 +17,7 @@ from winnow.deploy.operations import ACTIVATIONS, COMPUTED, count_operations, co
 from winnow.errors import WinnowError
 from winnow.models.build import build_model
 from winnow.quantize.dynamic import quantize_dynamic
+from winnow.study.recipe import Recipe
 
 SHAPE = (3, 32, 32)
 
@@ -113,7 +114,7 @@ def test_a_transposed_convolution_in_float_counts(kind, data, tmp_path):
     if kind == "ptq":
         path = exported(Hourglass, data, tmp_path / "ptq.onnx", kind)
     else:
-        quantize_dynamic(path, tmp_path / "dynamic.onnx")
+        quantize_dynamic(path, tmp_path / "dynamic.onnx", Recipe("dynamic"))
         path = tmp_path / "dynamic.onnx"
     coverage = measure_coverage(path, SHAPE, "onnxruntime")
     counts = COUNTS[Hourglass]
@@ -127,7 +128,7 @@ def test_a_transposed_convolution_in_float_counts(kind, data, tmp_path):
 
 def test_products_of_activations_count_and_are_named(data, tmp_path):
     exported(Attention, data, tmp_path / "fp32.onnx")
-    quantize_dynamic(tmp_path / "fp32.onnx", tmp_path / "dynamic.onnx")
+    quantize_dynamic(tmp_path / "fp32.onnx", tmp_path / "dynamic.onnx", Recipe("dynamic"))
     coverage = measure_coverage(tmp_path / "dynamic.onnx", SHAPE, "onnxruntime")
     counts = COUNTS[Attention]
     assert coverage.macs == pytest.approx(1 - counts[ACTIVATIONS] / sum(counts.values()))

@@ -26,6 +26,7 @@ from winnow.prune.step import Ancestors, prune
 from winnow.quantize.aware import AwareTraining
 from winnow.quantize.static import quantize_static
 from winnow.rng import generator
+from winnow.study.recipe import Recipe
 from winnow.train.loop import Job, Trainee, train
 from winnow.train.resume import ResumeFile
 
@@ -386,7 +387,7 @@ def test_a_narrow_network_is_exported_and_quantized_like_any_other(tmp_path, squ
     chain.round(strategy(structure="channels", ratio=0.5), 1)
     model = load_model(chain.settings, squares.task, chain.weights)
     export_checked(model, squares, tmp_path / "model.onnx", run="net", integer=False)
-    quantized = quantize_static(model, [example_images(squares)], "minmax")
+    quantized = quantize_static(model, [example_images(squares)], Recipe("ptq", "minmax"))
     export_checked(quantized, squares, tmp_path / "int8.onnx", run="net", integer=True)
     assert (tmp_path / "int8.onnx").stat().st_size < (tmp_path / "model.onnx").stat().st_size
 
@@ -453,7 +454,7 @@ def test_aware_training_keeps_the_mask(tmp_path, squares):
     chain = Chain(tmp_path, squares, "resnet20")
     step = chain.prune(strategy())
     settings = QatSettings(2, 2, training_settings(epochs=1, warmup_epochs=0, lr=0.01), None)
-    aware = AwareTraining(step.model, example_images(squares), settings, step.masks)
+    aware = AwareTraining(step.model, example_images(squares), settings, Recipe("qat"), step.masks)
     resume = ResumeFile(tmp_path / "r", "k")
     job = Job("net", seed=0, resume=resume, history=tmp_path / "h.csv", snapshots={}, tdp_watts=65.0)
     train(aware.trainee, squares, settings.training, job)

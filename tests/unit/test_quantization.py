@@ -1,5 +1,6 @@
-"""Every built-in network becomes integer operators in both runtimes, by every method."""
+"""Every kind of built-in network becomes integer operators in both runtimes, by every method."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -16,21 +17,25 @@ from winnow.deploy.export import example_images, export_checked
 from winnow.deploy.onnx_runtime import load as load_onnxruntime
 from winnow.deploy.openvino_runtime import load as load_openvino
 from winnow.deploy.operations import count_operations
+from winnow.deploy.overflow import saturating_layers
 from winnow.errors import WinnowError
 from winnow.measure import metrics
 from winnow.models.build import build_model
+from winnow.prune.masks import Masks
 from winnow.quantize.aware import AwareTraining
+from winnow.quantize.diagnosis import warn_of_loss
 from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.study.recipe import Recipe
+from winnow.train.loop import Trainee
 
+# one of each kind of block: the others have more of them
 NETWORKS = {
     "resnet18": 21,
-    "resnet34": 37,
     "resnet50": 54,
     "mobilenet_v2": 53,
     "vgg16_bn": 14,
     "resnet20": 20,
-    "resnet56": 56,
     "lenet_300_100": 3,
     "lenet5": 4,
 }
@@ -65,9 +70,9 @@ def test_dynamic_and_static_quantization_cover_every_layer(name, data, tmp_path)
     model = settled(name, data)
     fp32, dynamic, ptq = (tmp_path / f"{kind}.onnx" for kind in ("fp32", "dynamic", "ptq"))
     export_checked(model, data, fp32, run=name, integer=False)
-    quantize_dynamic(fp32, dynamic)
+    quantize_dynamic(fp32, dynamic, Recipe("dynamic"))
     export_checked(
-        quantize_static(model, calibration_batches(data, 32), "histogram"), data, ptq, run=name, integer=True
+        quantize_static(model, calibration_batches(data, 32), Recipe("ptq")), data, ptq, run=name, integer=True
     )
     operations = count_operations(fp32, SHAPE)
     names = [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
@@ -83,11 +88,9 @@ def test_dynamic_and_static_quantization_cover_every_layer(name, data, tmp_path)
     assert (coverage.macs, coverage.layers) == (1, NETWORKS[name])
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet18", "resnet50", "mobilenet_v2", "vgg16_bn", "resnet20", "lenet_300_100", "lenet5"]
-)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_aware_training_covers_every_layer(name, data, tmp_path):
-    aware = AwareTraining(settled(name, data), example_images(data), qat_settings())
+    aware = AwareTraining(settled(name, data), example_images(data), qat_settings(), Recipe("qat"))
     model = aware.trainee.model
     aware.trainee.before_epoch(0)
     aware.trainee.set_mode(model, True)
@@ -102,7 +105,7 @@ def test_aware_training_covers_every_layer(name, data, tmp_path):
 
 def test_one_file_serves_every_batch_size_and_both_runtimes_agree(data, tmp_path):
     path = tmp_path / "model.onnx"
-    quantized = quantize_static(settled("resnet20", data), calibration_batches(data, 40), "minmax")
+    quantized = quantize_static(settled("resnet20", data), calibration_batches(data, 40), Recipe("ptq", "minmax"))
     export_checked(quantized, data, path, run="r", integer=True)
     images = np.random.default_rng(0).standard_normal((7, *SHAPE), dtype=np.float32)
     one, other = (load(path, threads=1)(images) for load in (load_onnxruntime, load_openvino))
@@ -149,7 +152,7 @@ def test_aware_training_respects_epsilon_and_momentum(data):
     float_logits = model.eval()(images).detach()
     reference = OwnNorms()
     reference.load_state_dict(model.state_dict())
-    aware = AwareTraining(model, images, qat_settings())
+    aware = AwareTraining(model, images, qat_settings(), Recipe("qat"))
     trainee = aware.trainee
     trainee.before_epoch(0)
     trainee.set_mode(trainee.model, True)
@@ -196,7 +199,7 @@ class Noise(nn.Module):
 def test_what_works_only_in_training_never_reaches_a_file(kind, data, tmp_path):
     settings = qat_settings(epochs=2, lr=0.01, warmup_epochs=0)
     images = example_images(data)
-    aware = AwareTraining(OnlyInTraining(kind), images, settings)
+    aware = AwareTraining(OnlyInTraining(kind), images, settings, Recipe("qat"))
     train_in(tmp_path, aware.trainee, data, settings.training)
     with torch.no_grad():
         validated = aware.model(images).numpy()
@@ -216,7 +219,7 @@ def test_what_works_only_in_training_never_reaches_a_file(kind, data, tmp_path):
 def test_aware_training_in_channels_last_leaves_no_strides_in_the_file(data, tmp_path):
     """As gathers over strides OpenVINO miscomputed the pooling of built-in networks (logits off by 0.79 of 4.2)."""
     images = example_images(data)
-    aware = AwareTraining(settled("resnet20", data), images, qat_settings())
+    aware = AwareTraining(settled("resnet20", data), images, qat_settings(), Recipe("qat"))
     aware.trainee.set_mode(aware.model.to(memory_format=torch.channels_last), True)
     aware.trainee.before_epoch(0)
     aware.model(images.to(memory_format=torch.channels_last))
@@ -229,7 +232,7 @@ def test_aware_training_in_channels_last_leaves_no_strides_in_the_file(data, tmp
 
 def test_statistics_freeze_at_their_epochs(data):
     images = example_images(data)
-    aware = AwareTraining(OwnNorms(), images, qat_settings())
+    aware = AwareTraining(OwnNorms(), images, qat_settings(), Recipe("qat"))
     trainee = aware.trainee
     ranges = lambda: torch.cat(
         [v.flatten() for k, v in trainee.model.state_dict().items() if k.endswith((".low", ".high"))]
@@ -260,7 +263,9 @@ def test_a_killed_aware_training_ends_in_the_same_network(data, tmp_path):
     settings = qat_settings(epochs=3, lr=0.01, warmup_epochs=0)
 
     def qat(folder, killed_before=None):
-        aware = AwareTraining(build_model(model_settings("resnet20"), data.task, seed=0), images, settings)
+        aware = AwareTraining(
+            build_model(model_settings("resnet20"), data.task, seed=0), images, settings, Recipe("qat")
+        )
         begin = aware.trainee.before_epoch
 
         def before_epoch(epoch):
@@ -300,8 +305,107 @@ def test_an_export_that_miscomputes_is_refused_and_not_left_behind(data, tmp_pat
 def test_an_absurd_rate_of_aware_training_is_a_loss_that_is_not_finite(freeze, data, tmp_path):
     settings = replace(qat_settings(epochs=3, lr=1e6, warmup_epochs=0), freeze_observers_epoch=freeze)
     model = build_model(model_settings("lenet5"), data.task, seed=0)
-    aware = AwareTraining(model, example_images(data), settings)
+    aware = AwareTraining(model, example_images(data), settings, Recipe("qat"))
     with pytest.raises(
         WinnowError, match=r"net: the loss is not finite in epoch \d, step \d+ of \d+, at learning rate"
     ):
         train_in(tmp_path, aware.trainee, data, settings.training)
+
+
+TRAINED_BY = {
+    "w4a4": {"weight_bits": 4, "activation_bits": 4},
+    "tensor": {"weights": "per_tensor", "weight_bits": 5},
+    "safe": {"overflow": "safe"},
+    "all": {"weight_bits": 8, "activation_bits": 8, "weights": "per_tensor", "overflow": "safe"},
+}
+
+
+@pytest.mark.parametrize("name", TRAINED_BY)
+def test_what_is_trained_under_a_recipe_is_what_ships(name, data, tmp_path):
+    """Masks hold, too: a weight of zero is the level zero."""
+    images, recipe = example_images(data), Recipe("qat", **TRAINED_BY[name])
+    model = OwnNorms().train()
+    for _ in range(20):
+        model(images)
+    keep = torch.rand(model[3].weight.shape, generator=torch.Generator().manual_seed(0)) > 0.5
+    aware = AwareTraining(model.eval(), images, qat_settings(), recipe, Masks({"3.weight": keep}))
+    trainee = aware.trainee
+    optimizer = torch.optim.SGD(trainee.model.parameters(), lr=0.01)
+    for epoch in range(3):
+        trainee.before_epoch(epoch)
+        trainee.set_mode(trainee.model, True)
+        trainee.after_step()
+        for _ in range(3):
+            optimizer.zero_grad()
+            trainee.model(images).square().mean().backward()
+            optimizer.step()
+            trainee.after_step()
+    trainee.set_mode(trainee.model, False)
+    aware.check("run")
+    quantized = aware.convert()
+    with torch.no_grad():
+        prepared, converted = trainee.model(images), quantized(images)
+    assert (converted - prepared).abs().mean() < 0.02 * prepared.std()
+    codes = dict(quantized.named_buffers())
+    largest = 2 ** (recipe.weight_bits - 1) - 1
+    for layer in ("0", "3", "9"):
+        assert int(codes[f"{layer}.weight"].abs().amax()) <= largest
+    assert not codes["3.weight"][~keep].any()
+    export_checked(quantized, data, tmp_path / "model.onnx", run="qat", integer=True)
+    assert measure_coverage(tmp_path / "model.onnx", SHAPE, "openvino").macs == 1
+    assert saturating_layers(tmp_path / "model.onnx") == ()
+
+
+def test_a_value_that_training_has_never_seen_is_named(data):
+    aware = AwareTraining(OwnNorms().eval(), example_images(data), qat_settings(), Recipe("qat"))
+    with pytest.raises(WinnowError, match=r"run: the images: no training step has seen the range of input_1; raise"):
+        aware.check("run")
+
+
+def damaged(kind, aware):
+    """What training can do to a network."""
+    model = aware.model
+    with torch.no_grad():
+        if kind == "rate":
+            for parameter in model.parameters():
+                parameter.copy_(torch.randn(parameter.shape))
+        elif kind == "norms":
+            model.get_buffer("1.running_mean").add_(50)
+        elif kind == "rounding":
+            for name, buffer in model.named_buffers():
+                if name.endswith("factor") and "relu" in name:
+                    buffer.mul_(400)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("nothing", None),
+        ("rate", r"from 100\.00 % to \S+ %; its weights in float are worse, too: lower quantization.qat.lr, now 0.05"),
+        ("norms", r"its batch norms have lost their statistics: with those of each batch it is as good as before"),
+        ("rounding", r"its weights in float are as good as before, so the rounding costs it"),
+    ],
+)
+def test_training_that_loses_accuracy_says_why_in_a_line(kind, expected, caplog, tmp_path):
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2), nn.ReLU()
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+    two = colored_squares(200, 2)
+    train_in(tmp_path, Trainee(model), two, training_settings(epochs=3))
+    aware = AwareTraining(model.eval(), example_images(two), qat_settings(), Recipe("qat"))
+    trainee = aware.trainee
+    trainee.before_epoch(0)
+    trainee.set_mode(trainee.model, True)
+    with torch.no_grad():
+        trainee.model(example_images(two))
+    trainee.set_mode(trainee.model, False)
+    damaged(kind, aware)
+    caplog.clear()
+    warn_of_loss(aware, two, qat_settings(), "the/run")
+    lines = [record.getMessage() for record in caplog.records]
+    if expected is None:
+        assert lines == []
+    else:
+        (line,) = lines
+        assert line.startswith("the/run: quantization-aware training has lost accuracy on 40 validation images, ")
+        assert re.search(expected, line), line

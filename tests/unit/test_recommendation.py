@@ -18,6 +18,7 @@ from winnow.deploy.export import export_onnx
 from winnow.errors import WinnowError
 from winnow.quantize.dynamic import quantize_dynamic
 from winnow.report.model_card import dense_beside, reasons, write_all
+from winnow.study.recipe import Recipe
 from winnow.study.recommendation import Recommendations
 from winnow.study.vocabulary import PRECISIONS
 
@@ -26,7 +27,7 @@ DENSE |= {"rewind": None, "shuffle": None, "round": np.nan, "requested_sparsity"
 
 
 def network(precision, validation, size, latency, seed=0, run="dense", test=0.5):
-    keys = {"dataset": "d", "model": "m", "seed": seed, "run": run, "precision": precision}
+    keys = {"dataset": "d", "model": "m", "seed": seed, "run": run, "recipe": precision, "precision": precision}
     values = {"validation_top1": validation, "top1": test, "size_mb": size, "latency_openvino_b1_t1_ms": latency}
     pruned = {} if run == "dense" else {"criterion": "l1", "rounds": 1.0, "round": 1.0, "requested_sparsity": 0.5}
     return DENSE | pruned | keys | values
@@ -261,7 +262,7 @@ def test_the_file_of_a_library_is_read_as_such(tmp_path):
     layer = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 4))
     metadata = {"classes": CLASSES, **FED}
     export_onnx(layer, torch.rand(2, 1, 2, 2), tmp_path / "float.onnx", metadata)
-    quantize_dynamic(tmp_path / "float.onnx", path)
+    quantize_dynamic(tmp_path / "float.onnx", path, Recipe("dynamic"))
     assert {entry.key for entry in onnx.load(path).metadata_props} > metadata.keys()
     recommendations = recommend(results, RecommendSettings.of(study["recommend"] | {"max_accuracy_drop": None}))
     write_all(recommendations, results, tmp_path / "results/made-up", tmp_path / "best")

@@ -55,7 +55,7 @@ def half(tmp_path):
     log = folder / "logs/retrain/shapes/lenet5/seed0/l1-global-unstructured-0.9-x1-init/round1.log"
     log.parent.mkdir(parents=True)
     log.write_text("10:00:00 epoch 1: loss 2.3\n10:00:01 error: shapes/lenet5: the loss is not finite; lower lr\n")
-    log = folder / "logs/train_quantized/shapes/lenet5/seed0/dense.log"
+    log = folder / "logs/train_quantized/shapes/lenet5/seed0/dense/qat.log"
     log.parent.mkdir(parents=True)
     log.write_text("10:00:00 failed\nTraceback (most recent call last):\n  File x\nRuntimeError: no memory <left>\n")
     running = folder / "shapes/lenet5/seed0/random-global-unstructured-0.5-x1-init/round1"
@@ -230,7 +230,8 @@ def test_missing_networks_are_listed_with_the_reason(half):
     [
         ("train/shapes/lenet5/seed0", {"dense/fp32", "dense/ptq", "a-x3-init/round2/fp32"}),
         ("export/shapes/lenet5/seed0/dense", {"dense/fp32", "dense/ptq"}),
-        ("calibrate/shapes/lenet5/seed0/dense", {"dense/ptq"}),
+        ("calibrate/shapes/lenet5/seed0/dense/ptq", {"dense/ptq"}),
+        ("calibrate/shapes/lenet5/seed0/dense/ptq-w4", set()),
         ("evaluate/shapes/lenet5/seed0/dense/ptq", {"dense/ptq"}),
         ("retrain/shapes/lenet5/seed0/a-x3-init/round1", {"a-x3-init/round2/fp32"}),
         ("retrain/shapes/lenet5/seed0/a-x3-init/round3", set()),
@@ -250,7 +251,7 @@ def test_a_failure_stops_what_depends_on_it(tmp_path, log, stopped):
     (failure,) = failures(tmp_path)
     assert failure.error == "why"
     for run, precision in (("dense", "fp32"), ("dense", "ptq"), ("a-x3-init/round2", "fp32")):
-        network = Network("shapes", "lenet5", 0, run, precision)
+        network = Network("shapes", "lenet5", 0, run, precision, precision)
         assert failure.stops(network) == (f"{run}/{precision}" in stopped)
 
 
@@ -266,7 +267,7 @@ def test_tables_say_once_what_is_the_same_in_every_row(made, tmp_path):
     for name in ("dataset", "data set", "model"):
         assert f"<th>{name}</th>" not in text
     assert '<p class="soft">shapes, lenet5</p>' in text
-    assert "<th>precision</th>" in text  # which differs
+    assert "<th>recipe</th>" in text  # which differs
     assert "\u00a0±\u00a0" in text  # a spread stays with its mean
 
 
@@ -292,8 +293,8 @@ def test_numbers_of_a_network_that_failed_when_it_was_made_again_are_left_out(tm
     """As when a setting was changed: quality.json of the earlier one still lies there."""
     study = write_study(tmp_path, configuration(seeds=[0], pruning=None))
     folder = tmp_path / "results/made-up"
-    for rule in ("train_quantized", "calibrate"):  # only one of them without what it should have written
-        log = folder / f"logs/{rule}/shapes/lenet5/seed0/dense.log"
+    for rule, recipe in (("train_quantized", "qat"), ("calibrate", "ptq")):  # one without what it should have written
+        log = folder / f"logs/{rule}/shapes/lenet5/seed0/dense/{recipe}.log"
         log.parent.mkdir(parents=True)
         log.write_text("10:00:01 error: the loss is not finite\n")
     (folder / "shapes/lenet5/seed0/dense/qat/model.onnx").unlink()

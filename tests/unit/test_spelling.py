@@ -14,6 +14,7 @@ from winnow.deploy.onnx_runtime import load as load_onnxruntime
 from winnow.deploy.openvino_runtime import load as load_openvino
 from winnow.errors import WinnowError
 from winnow.quantize.static import quantize_static
+from winnow.study.recipe import Recipe
 
 IMAGES = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -94,7 +95,7 @@ def test_constants_for_each_image_do_not_read_the_batch_size(constant, tmp_path)
 
     layers = {"patches": nn.Conv2d(3, 4, 2, 2), "read": nn.Linear(4, 4), "keys": nn.Linear(4, 4)}
     model = Called(forward, (1, 2, 4), **layers, classifier=nn.Linear(8, 5)).eval()
-    quantized = quantize_static(model, [IMAGES], "minmax")
+    quantized = quantize_static(model, [IMAGES], Recipe("ptq", "minmax"))
     torch.testing.assert_close(captured(model, IMAGES)(IMAGES[:3]), model(IMAGES[:3]), rtol=1e-5, atol=1e-5)
     export_onnx(quantized, IMAGES, tmp_path / "model.onnx", {})
     assert not [node for node in onnx.load(tmp_path / "model.onnx").graph.node if node.op_type == "Shape"]
@@ -130,7 +131,7 @@ def test_a_network_that_torch_has_pruned_is_quantized(tmp_path):
     layer = nn.Conv2d(3, 4, 3)
     prune.l1_unstructured(layer, "weight", amount=0.5)
     model = nn.Sequential(layer, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
-    quantized = quantize_static(model, [IMAGES], "minmax")
+    quantized = quantize_static(model, [IMAGES], Recipe("ptq", "minmax"))
     stored = dict(quantized.named_buffers())
     assert {"0.weight", "4.weight"} == {name for name, value in stored.items() if value.dtype == torch.int8}
     assert torch.count_nonzero(stored["0.weight"]) <= layer.weight.numel() // 2
@@ -160,7 +161,7 @@ def test_padding_of_values_of_both_signs_is_zero_in_both_runtimes(name, tmp_path
         "d": nn.Conv2d(3, 8, 3),
     }
     model = Called(PADS[name], **layers).eval()
-    quantized = quantize_static(model, [IMAGES], "minmax")
+    quantized = quantize_static(model, [IMAGES], Recipe("ptq", "minmax"))
     export_onnx(quantized, IMAGES, tmp_path / "model.onnx", {})
     expected = model(IMAGES).detach().numpy()
     for load in (load_onnxruntime, load_openvino):
@@ -174,7 +175,7 @@ def test_instance_norms_with_running_statistics_are_folded_like_batch_norms(tmp_
     model = Called(lambda m, x: m.n(m.b(functional.silu(m.n(m.a(x))))).mean((2, 3)), **layers)
     nn.init.normal_(norm.weight)
     model.train()(IMAGES)
-    quantized = quantize_static(model.eval(), [IMAGES], "minmax")
+    quantized = quantize_static(model.eval(), [IMAGES], Recipe("ptq", "minmax"))
     assert not [node for node in calls(quantized) if "norm" in str(node.target)]
     export_onnx(quantized, IMAGES, tmp_path / "model.onnx", {})
     expected = model(IMAGES).detach().numpy()

@@ -10,11 +10,19 @@ SCRIPTS = REPOSITORY / "workflow" / "scripts"
 SHARED = {"adapter", "dataset_adapter", "training_adapter"}
 WITHOUT_TORCH = {
     *("benchmark", "check_configfiles", "collect", "evaluate", "live", "make_check_table", "make_figures"),
-    *("make_overview", "make_pruning_table", "make_quantization_table", "plan", "quantize_dynamic", "recommend"),
+    *(
+        "make_overview",
+        "make_pruning_table",
+        "make_quantization_table",
+        "make_sensitivity_table",
+        "plan",
+        "quantize_dynamic",
+        "recommend",
+    ),
     "ship",
 }
 WITH_TORCH = {"export", "import_network", "prepare_dataset", "prune", "retrain", "train", "tune", "check_network"}
-WITH_TORCHAO = {"calibrate", "train_quantized"}
+WITH_TORCHAO = {"calibrate", "choose_float", "measure_sensitivity", "train_quantized"}
 MEASURING = {"benchmark", "evaluate", "quantize_dynamic"}
 TABLES = {"pandas", "matplotlib", "seaborn", "plotly"}
 

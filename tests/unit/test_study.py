@@ -83,7 +83,15 @@ def test_the_table_shows_mean_and_spread_over_seeds(tmp_path):
     assert "over 1 to 2 seeds" in text
     assert "top-5" not in text
     table.write(tmp_path / "t.csv", tmp_path / "t.md")
-    assert set(pd.read_csv(tmp_path / "t.csv").columns) == {"dataset", "model", "metric", "method", "mean", "std", "n"}
+    columns = set(pd.read_csv(tmp_path / "t.csv").columns)
+    assert columns == {
+        "dataset",
+        "model",
+        "metric",
+        "method",
+        "recipe",
+        *("mean", "std", "n"),
+    }
     assert (tmp_path / "t.md").read_text() == text
 
 

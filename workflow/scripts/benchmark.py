@@ -11,9 +11,9 @@ snakemake: Snakemake
 
 with job(snakemake, alone=True):
     task = read_task(snakemake.input.onnx)
-    trained = None
-    if snakemake.wildcards.precision == FP32:
+    trained, precision = None, snakemake.params.precision
+    if precision == FP32:
         trained = Trained(ModelSettings.of(snakemake.params.model), task, snakemake.input.weights)
     settings = BenchmarkSettings.of(snakemake.params.benchmark)
-    speed = benchmark(snakemake.input.onnx, trained, task.shape, settings, identity(snakemake))
+    speed = benchmark(snakemake.input.onnx, trained, task.shape, settings, identity(snakemake, precision))
     speed.write(snakemake.output.speed)

@@ -2,16 +2,22 @@
 
 from adapter import Snakemake, job
 from dataset_adapter import open_dataset
-from winnow.config.settings import ModelSettings, PtqSettings
-from winnow.deploy.export import export_checked
+from winnow.approximate.export import export_approximate
+from winnow.approximate.recipe import multiplied
+from winnow.config.settings import ModelSettings
+from winnow.config.typed import built
 from winnow.models.build import load_model
+from winnow.quantize.spared import spared_layers
 from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.study.recipe import Recipe
 
 snakemake: Snakemake
 
 with job(snakemake) as run:
-    settings = PtqSettings.of(snakemake.params.ptq)
+    recipe = built(Recipe, snakemake.params.recipe)
     data = open_dataset(snakemake)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)
-    quantized = quantize_static(model, calibration_batches(data, settings.calibration_samples), settings.observer)
-    export_checked(quantized, data, snakemake.output.onnx, run=run, integer=True)
+    spared = spared_layers(recipe, snakemake.input.spared or None, run)
+    quantized = quantize_static(model, calibration_batches(data, recipe.calibration_samples), recipe, spared)
+    network = multiplied(quantized, calibration_batches(data, recipe.calibration_samples), recipe)
+    export_approximate(network, data, snakemake.output.onnx, run=run)

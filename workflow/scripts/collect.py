@@ -14,4 +14,6 @@ with job(snakemake):
     write_csv(tables.results, collect(files.quality, files.speed, trained_elsewhere(snakemake.params.trained)))
     write_csv(tables.layers, collect_layers(files.quality))
     write_csv(tables.confusion, collect_confusion(files.quality, files.data))
-    write_csv(tables.history, collect_histories(files.history, Path(tables.results).parent))
+    write_csv(
+        tables.history, collect_histories(files.history, Path(tables.results).parent, snakemake.params.precisions)
+    )

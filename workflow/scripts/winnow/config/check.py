@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from winnow.config.catalog import NETWORKS, SOURCES
 from winnow.config.check_images import image_conflicts
+from winnow.config.check_recipes import recipe_conflicts, wanted_images
+from winnow.config.check_size import size_conflicts
 from winnow.config.check_weights import weights_conflicts
 from winnow.config.images import size_of
 from winnow.config.keys.pruning import Pruning
@@ -19,12 +20,11 @@ from winnow.config.keys.training import Training
 from winnow.config.overrides import LOOKED_UP, SHIPPED_IN, qat_of, recommend_of, rewind_epochs, training_of
 from winnow.errors import WinnowError
 from winnow.study.grid import criterion_slug, expand, ratio_slug, unused_exclusions
-from winnow.study.vocabulary import AXES, NONE, PTQ, QAT, criterion
+from winnow.study.vocabulary import AXES, QAT, criterion
+from winnow.study.words import NONE
 
 S = TypeVar("S")
-_MOST_STRATEGIES = 20_000
 _ROUNDING = 1e-9
-_MOST_NETWORKS = 100_000  # Snakemake plans some 250 a second, and needs 100 kB for each
 
 
 def check(config: Configuration) -> None:
@@ -33,32 +33,16 @@ def check(config: Configuration) -> None:
     Raises:
         WinnowError: one line for each conflict.
     """
-    for conflicts in (_size_of_study_conflicts, _conflicts):  # the first tells what is too much to look through
+    for conflicts in (size_conflicts, _conflicts):  # the first tells what is too much to look through
         if lines := [f"configuration: {conflict}" for conflict in conflicts(config)]:
             raise WinnowError("\n".join(lines))
 
 
-def _size_of_study_conflicts(config: Configuration) -> Iterator[str]:
-    networks = len(config.datasets) * len(config.models) * len(config.seeds)
-    pruning = config.pruning
-    if pruning:
-        strategies = math.prod(len(getattr(pruning, axis)) for axis in AXES)
-        if strategies > _MOST_STRATEGIES:
-            yield f"pruning has {strategies:,} combinations, more than {_MOST_STRATEGIES:,}; shorten its lists"
-            return
-        pairs = len(pruning.chosen("datasets", config.datasets)) * len(pruning.chosen("models", config.models))
-        rounds = sum(strategy["rounds"] for strategy in expand(pruning.grid()).values())
-        networks += pairs * len(config.seeds) * rounds
-    if networks > _MOST_NETWORKS:
-        yield (
-            f"the study trains {networks:,} networks, more than {_MOST_NETWORKS:,}; use fewer seeds or models"
-            f"{', or shorter lists in pruning, above all of rounds' if pruning else ''}"
-        )
-
-
 def _conflicts(config: Configuration) -> Iterator[str]:
     yield from _duplicates("seeds", config.seeds)
-    yield from _duplicates("quantization.methods", config.quantization.methods)
+    yield from _duplicates("quantization.methods", config.quantization.forms)
+    yield from recipe_conflicts(config.quantization)
+    trained = any(recipe.method == QAT for recipe in config.quantization.grid().values())
     for key in LOOKED_UP.values():
         yield from _duplicates(f"benchmark.{key}", getattr(config.benchmark, key))
     yield from _duplicates("training.rewind_epochs", config.training.rewind_epochs)
@@ -68,15 +52,14 @@ def _conflicts(config: Configuration) -> Iterator[str]:
         yield from _schedule_conflicts(f"training of {name}", training)
         yield from _late(f"training of {name}", "rewind_epochs", config.training.rewind_epochs, training.epochs)
         yield from _batch_conflicts(f"training of {name}", training)
-        if QAT in config.quantization.methods:
+        if trained:
             yield from _qat_conflicts(f"quantization.qat of {name}", qat_of(config, name))
     yield from weights_conflicts(config)
     for name, dataset in config.datasets.items():
         yield from image_conflicts(name, dataset)
         yield from _size_conflicts(name, dataset, config)
-        if PTQ in config.quantization.methods:
-            wanted = config.quantization.ptq.calibration_samples
-            yield from _calibration_conflicts("quantization.ptq.calibration_samples", wanted, name, dataset)
+        for key, wanted in wanted_images(config.quantization).items():
+            yield from _calibration_conflicts(key, wanted, name, dataset)
     if config.pruning:
         yield from _pruning_conflicts(config, config.pruning)
     yield from _recommend_conflicts(config)

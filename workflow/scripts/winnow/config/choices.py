@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from winnow.study.vocabulary import FP32, NONE
-from winnow.study.words import Choice, Words
+from winnow.study.vocabulary import FP32
+from winnow.study.words import NONE, Choice, Words
 
 OBJECTIVES = Words(
     "objective",
@@ -44,7 +44,6 @@ DEVICES = Words(
     Choice("cpu", "never uses a GPU"),
     Choice("cuda", "asks the scheduler for a GPU"),
 )
-OBSERVERS = Words("observer", Choice("histogram", "least expected error"), Choice("minmax", "all that was seen"))
 STEMS = Words(
     "stem",
     Choice("imagenet", "as published"),

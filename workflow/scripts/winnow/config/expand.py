@@ -15,7 +15,8 @@ from winnow.config.overrides import qat_of, recommend_of, training_of
 from winnow.config.study import Plain, Study
 from winnow.files import digest
 from winnow.study.grid import expand as strategies_of
-from winnow.study.vocabulary import IMPORTED, INITIAL
+from winnow.study.recipes import as_plain, plain
+from winnow.study.vocabulary import IMPORTED, INITIAL, METHODS, QAT
 
 _FIRST_ONLY: Plain = {"rewind_epochs": [], "freeze": [], "head_lr": None}  # what later training runs do not take over
 _SMOOTH_FINAL = 0.01  # of the peak: the last rate of one_cycle and cosine is practically 0
@@ -37,10 +38,12 @@ def expand(config: Configuration) -> Study:
         "normalization": {name: _normalization(dataset, config) for name, dataset in config.datasets.items()},
         "definitions": {name: digest(dataset) for name, dataset in datasets.items()},
         "training": training,
-        "methods": list(quantization.methods),
+        "plain_recipes": {method: as_plain(plain(method, quantization.default)) for method in METHODS},
+        "recipes": {slug: as_plain(recipe) for slug, recipe in quantization.grid().items()},
+        "probed": {slug: as_plain(recipe) for slug, recipe in quantization.probed().items()},
         "apply_to": quantization.apply_to,
         "bounds": quantization.model_dump(include={"min_integer_macs", "min_sqnr_db", "min_agreement"}),
-        "ptq": quantization.ptq.model_dump(),
+        "temperatures": _temperatures(config),
         "qat": {name: _qat(qat_of(config, name), training[name]) for name in config.models},
         "benchmark": config.benchmark.model_dump(mode="json"),
         "recommend": recommend_of(config).model_dump(),
@@ -97,6 +100,13 @@ def _qat(qat: Qat, training: Plain) -> Plain:
         "freeze_batchnorm_epoch": norms,
         "training": training | own | _FIRST_ONLY,
     }
+
+
+def _temperatures(config: Configuration) -> dict[str, float]:
+    """Nothing, where no recipe has a weight of its own: nothing is made again for a temperature then."""
+    usual = config.quantization.qat.distill.weight
+    chosen = {recipe.distill for recipe in config.quantization.grid().values() if recipe.method == QAT} - {usual, 0}
+    return {name: qat_of(config, name).distill.temperature for name in config.models} if chosen else {}
 
 
 def _shared(pruning: Pruning) -> Plain:

@@ -13,7 +13,8 @@ from typing import Any
 
 from winnow.config.typed import Settings
 from winnow.errors import WinnowError
-from winnow.study.vocabulary import NONE
+from winnow.study.recipe import Recipe
+from winnow.study.words import NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,14 +191,6 @@ class RetrainingSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class PtqSettings(Settings):
-    """Post-training static quantization."""
-
-    observer: str
-    calibration_samples: int
-
-
-@dataclass(frozen=True, slots=True)
 class BoundsSettings(Settings):
     """What a quantized network must reach, or it is refused: share of multiply-accumulates on integers, SQNR of its
     logits (dB) and share of predictions equal to those of its float counterpart."""
@@ -224,9 +217,8 @@ class CheckSettings(Settings):
     model: ModelSettings
     seed: int
     training: TrainingSettings
-    methods: tuple[str, ...]
+    recipes: tuple[Recipe, ...]
     min_integer_macs: float
-    ptq: PtqSettings
     qat: QatSettings | None
     strategies: tuple[StrategySettings, ...]
     pruning: PruningSettings | None

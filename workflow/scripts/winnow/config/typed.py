@@ -7,9 +7,11 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from winnow.errors import WinnowError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +25,17 @@ class Settings:
         Raises:
             WinnowError: a key is missing, unknown or of the wrong type.
         """
-        hints = typing.get_type_hints(cls)
-        names = {field.name for field in dataclasses.fields(cls)}
-        if names != set(values):
-            wrong = ", ".join(sorted(names ^ set(values)))
-            raise WinnowError(f"{cls.__name__}: missing or unknown settings: {wrong}")
-        return cls(**{name: _convert(values[name], hints[name], f"{cls.__name__}.{name}") for name in names})
+        return built(cls, values)
+
+
+def built(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Build a frozen dataclass from a plain mapping, nested ones included; see `Settings.of`."""
+    hints = typing.get_type_hints(kind)
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    if names != set(values):
+        wrong = ", ".join(sorted(names ^ set(values)))
+        raise WinnowError(f"{kind.__name__}: missing or unknown settings: {wrong}")
+    return kind(**{name: _convert(values[name], hints[name], f"{kind.__name__}.{name}") for name in names})
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:
@@ -36,11 +43,10 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        if type(value) in arguments:
-            return value
-        return _convert(value, next(a for a in arguments if a is not type(None)), where)
-    if isinstance(hint, type) and issubclass(hint, Settings):
-        return hint.of(value)
+        kinds = [a for a in arguments if a is not type(None)]
+        return _convert(value, next((kind for kind in kinds if type(value) is kind), kinds[0]), where)
+    if dataclasses.is_dataclass(hint):
+        return built(hint, value)  # type: ignore[arg-type]
     if origin is tuple:
         return tuple(_convert(item, arguments[0], where) for item in value)
     if origin is not None and issubclass(origin, Mapping):

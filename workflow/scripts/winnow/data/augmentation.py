@@ -15,9 +15,8 @@ from torchvision.transforms import v2
 
 from winnow.config.settings import TrainingSettings
 from winnow.data.dataset import ImageDataset
-from winnow.data.normalization import Normalization
 from winnow.data.training_images import Augmentation
-from winnow.study.vocabulary import NONE
+from winnow.study.words import NONE
 
 _HUE = 0.25  # of the change of the other colours, as in SimCLR (Chen et al. 2020)
 _POLICIES: dict[str, Callable[[], v2.Transform]] = {
@@ -43,13 +42,7 @@ def _of_pixels(settings: TrainingSettings, data: ImageDataset) -> Iterator[v2.Tr
     if jitter := settings.color_jitter:
         yield v2.ColorJitter(brightness=jitter, contrast=jitter, saturation=jitter, hue=_HUE * jitter)
     if settings.erasing:
-        yield v2.RandomErasing(settings.erasing, value=_mean_pixel(data.normalization))
-
-
-def _mean_pixel(normalization: Normalization) -> list[int]:
-    """Return the pixel, of 0 to 255 as it is stored, that the network gets as 0."""
-    pixel = [round(value) for value in (-normalization.shift / normalization.scale).tolist()]
-    return pixel[::-1] if normalization.flipped else pixel
+        yield v2.RandomErasing(settings.erasing, value=data.normalization.zero)
 
 
 def _of_batch(settings: TrainingSettings, classes: int) -> Iterator[v2.Transform]:

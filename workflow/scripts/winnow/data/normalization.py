@@ -60,6 +60,12 @@ class Normalization:
         return exact.astype(np.float32)
 
     @property
+    def zero(self) -> list[int]:
+        """Return the pixel, in the stored order of channels, that is nearest to 0 as an input."""
+        pixel: list[int] = np.rint(self.mean * (_HIGHEST / self.value_range)).clip(0, _HIGHEST).astype(int).tolist()
+        return pixel[::-1] if self.flipped else pixel
+
+    @property
     def facts(self) -> dict[str, object]:
         """Return what who feeds the network needs to know, as plain values."""
         numbers = {"mean": self.mean.tolist(), "std": self.std.tolist()}

@@ -16,13 +16,15 @@ from winnow.deploy.agreement import FLOAT, INT8_RUNTIMES, as_near, compared
 from winnow.deploy.coverage import check_coverage, coverage_record, measure_coverage
 from winnow.deploy.graphs import Graph, read_model
 from winnow.deploy.operations import count_operations
+from winnow.deploy.overflow import saturating_layers
 from winnow.deploy.runtimes import Network, failures, shipping
 from winnow.errors import WinnowError
 from winnow.measure import metrics
-from winnow.measure.counterpart import check_deviation, compare_with_float
+from winnow.measure.counterpart import check_deviation, compare_with_float, demands
 from winnow.measure.layer_noise import layer_sqnr
 from winnow.study.identity import Identity
-from winnow.study.quality import Coverage, InRuntime, Quality, Quantization, Tolerance
+from winnow.study.quality import Coverage, InRuntime, Quality, Quantization, SaturatingLayer, Tolerance
+from winnow.study.recipe import Recipe
 from winnow.study.sparsity import Sparsity
 from winnow.study.training import Training
 from winnow.study.vocabulary import FP32, PRECISIONS, RUNTIMES, SCORED
@@ -55,11 +57,13 @@ class Files:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a file was made from: the bytes of the trained state dict, its training run, and its round of pruning."""
+    """What a file was made from: the bytes of the trained state dict, its training run, its round of pruning, and the
+    recipe that it was quantized by."""
 
     state_dict_bytes: int
     training: Training
     pruning: Sparsity | None
+    recipe: Recipe | None
 
 
 def evaluate(
@@ -83,6 +87,7 @@ def evaluate(
     """
     failed = failures(files.path)
     runs = [name for name in SCORED if name not in failed]
+    bounds = demands(bounds, origin.recipe)
     coverage = _coverage(files, data.task.shape, run, identity.precision, bounds, runs)
     network = shipping(SCORED[0]).load(files.path, threads)
     test, validation = (data.split(name) for name in ("test", "validation"))
@@ -90,7 +95,7 @@ def evaluate(
     quantization = truth = None
     if identity.precision != FP32:
         quantization, truth = _quantization(
-            files, test, logits, validation, validated, bounds, run=run, threads=threads
+            files, origin.recipe, test, logits, validation, validated, bounds, run=run, threads=threads
         )
     reference = _Reference(test, logits, truth)
     runtimes = {SCORED[0]: _compared(logits, reference)}
@@ -117,14 +122,17 @@ def evaluate(
         quantization=quantization,
         runtimes=runtimes,
         coverage=coverage,
-        size=metrics.file_sizes(files.path, origin.state_dict_bytes),
+        saturating=tuple(SaturatingLayer(**asdict(layer)) for layer in saturating_layers(files.path)),
+        size=metrics.file_sizes(files.path, origin.state_dict_bytes, origin.recipe),
         training=origin.training,
         pruning=origin.pruning,
+        quantized_by=origin.recipe,
     )
 
 
 def _quantization(
     files: Files,
+    recipe: Recipe | None,
     test: Samples,
     logits: np.ndarray,
     validation: Samples,
@@ -149,7 +157,7 @@ def _quantization(
         error=metrics.mean_absolute_error(expected, logits),
         sqnr_db=metrics.sqnr_db(expected, logits),
         validation=found,
-        layers=layer_sqnr(files.source, files.path, _first(test)),
+        layers=() if recipe and recipe.rescales_layers else layer_sqnr(files.source, files.path, _first(test)),
     )
     return quantization, truth
 

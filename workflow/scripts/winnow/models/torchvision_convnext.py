@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torchvision
 from torch import nn
 
@@ -19,5 +21,4 @@ def build(settings: ModelSettings, task: Task) -> nn.Module:
         stem[0] = nn.Conv2d(task.channels, width, 4, stride=4)
     nn.init.trunc_normal_(stem[0].weight, std=0.02)  # as torchvision does
     nn.init.zeros_(stem[0].bias)
-    built: nn.Module = model
-    return built
+    return cast(nn.Module, model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torchvision
 from torch import nn
 
@@ -19,5 +21,4 @@ def build(settings: ModelSettings, task: Task) -> nn.Module:
     elif task.channels != 3:
         features.conv0 = nn.Conv2d(task.channels, width, 7, stride=2, padding=3, bias=False)
     nn.init.kaiming_normal_(features.conv0.weight)  # as torchvision does
-    built: nn.Module = model
-    return built
+    return cast(nn.Module, model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torchvision
 from torch import nn
 
@@ -19,5 +21,4 @@ def build(settings: ModelSettings, task: Task) -> nn.Module:
         model.features[0][0] = kaiming(nn.Conv2d(task.channels, width, 3, stride=stride, padding=1, bias=False))
     if stride == 1:
         model.features[2][0].block[1][0].stride = (1, 1)  # 32x32 images keep 4x4 pixels before the pooling
-    built: nn.Module = model
-    return built
+    return cast(nn.Module, model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torchvision
 from torch import nn
 
@@ -17,5 +19,4 @@ def build(settings: ModelSettings, task: Task) -> nn.Module:
         model.conv1[0] = nn.Conv2d(task.channels, first.out_channels, 3, stride=stride, padding=1, bias=False)
     if stride == 1:
         model.maxpool = nn.Identity()  # 32x32 images keep 4x4 pixels before the pooling
-    built: nn.Module = model
-    return built
+    return cast(nn.Module, model)

@@ -9,14 +9,16 @@ from onnxruntime.quantization import QuantType
 from onnxruntime.quantization import quantize_dynamic as onnx_quantize_dynamic
 
 from winnow.files import replacing
+from winnow.study.recipe import Recipe
 
 
-def quantize_dynamic(source: str | Path, target: str | Path) -> None:
-    """Quantize the weights of a model.onnx per channel; ONNX Runtime finds the scale of every input as it runs.
+def quantize_dynamic(source: str | Path, target: str | Path, recipe: Recipe) -> None:
+    """Quantize the weights of a model.onnx; ONNX Runtime finds the scale of every input as it runs.
 
     Args:
         source: an fp32 model.onnx.
         target: written with ConvInteger and MatMulInteger operators.
+        recipe: what shares a scale; safe are weights of 7 bits.
     """
     root = logging.getLogger()
     level = root.level
@@ -27,7 +29,8 @@ def quantize_dynamic(source: str | Path, target: str | Path) -> None:
                 source,
                 temporary,
                 weight_type=QuantType.QInt8,
-                per_channel=True,
+                per_channel=recipe.weights == "per_channel",
+                reduce_range=recipe.overflow == "safe",
                 op_types_to_quantize=["Conv", "Gemm", "MatMul"],
             )
     finally:

@@ -33,9 +33,6 @@ from winnow.capture.fx_graphs import (
 from winnow.errors import WinnowError
 
 aten = torch.ops.aten
-ACTIVATION_RANGE = (0, 255)  # uint8
-WEIGHT_RANGE = (-127, 127)  # int8 without -128, so that products stay symmetric
-BIAS_RANGE = (-(2**31), 2**31 - 1)  # int32
 _ADD = aten.add.Tensor
 _RELU = (aten.relu.default, aten.relu6.default)
 _CLIPS = (aten.hardtanh.default, aten.clamp.default, aten.clamp_min.default)
@@ -125,21 +122,24 @@ class Plan:
         return tuple(point.value for point in self.points if point.value == point.root)
 
 
-def plan_of(graph_module: GraphModule) -> Plan:
+def plan_of(graph_module: GraphModule, in_float: Collection[str] = ()) -> Plan:
     """Decide what is int8 in a captured graph (see `capture.captured`).
+
+    Args:
+        in_float: operators of layers that stay in float.
 
     Raises:
         WinnowError: the network writes into part of a value that would be rounded.
     """
-    return _Planner(graph_module).plan()
+    return _Planner(graph_module, in_float).plan()
 
 
 class _Planner:
-    def __init__(self, graph_module: GraphModule) -> None:
+    def __init__(self, graph_module: GraphModule, in_float: Collection[str]) -> None:
         self.places = {node: place for place, node in enumerate(graph_module.graph.nodes)}
         names = {node.name: node for node in self.places}
         self.nodes = list(calls(graph_module))
-        self.layers = {node: _layer(node) for node in self.nodes if _is_layer(node)}
+        self.layers = {node: _layer(node) for node in self.nodes if _is_layer(node) and node.name not in in_float}
         self.ends = {names[layer.last]: node for node, layer in self.layers.items()}  # of chains -> their operator
         self.inside = {names[name] for layer in self.layers.values() for name in (layer.operator, layer.norm) if name}
         self.fused_adds: dict[Node, Node] = {}  # a residual add -> its ReLU
@@ -175,7 +175,7 @@ class _Planner:
                 self.roots[node] = node
             elif node in self.inside or not _is_float(node):
                 continue
-            elif _passes(node) and node_argument(node, 0) in self.roots:
+            elif passes(node) and node_argument(node, 0) in self.roots:
                 self.roots[node] = self.roots[node_argument(node, 0)]
             elif node.target in _COMBINING and not node.kwargs and all(s in self.roots for s in _operands(node)):
                 relu = _only_relu(node) if node.target == _ADD else None
@@ -205,7 +205,7 @@ def _layer(node: Node) -> Layer:
     if reader is not None and folds(reader):
         norm, last = reader.name, reader
         reader = _only_reader(reader)
-    if reader is not None and _is_relu(reader):
+    if reader is not None and is_relu(reader):
         last = reader
     return Layer(node.name, norm, last.name)
 
@@ -221,22 +221,22 @@ def _only_reader(node: Node) -> Node | None:
 
 def _only_relu(node: Node) -> Node | None:
     reader = _only_reader(node)
-    return reader if reader is not None and _is_relu(reader) else None
+    return reader if reader is not None and is_relu(reader) else None
 
 
-def _is_relu(node: Node) -> bool:
+def is_relu(node: Node) -> bool:
     """ReLU, or a clip at zero and some maximum."""
     if node.target in _RELU:
         return True
     return node.target in _CLIPS and node.args[1:2] == (0,)
 
 
-def _passes(node: Node) -> bool:
+def passes(node: Node) -> bool:
     if node.target in PADS:
         if node.target == aten.constant_pad_nd.default:
             return not any(node.args[2:])
         return node.args[2:3] in ((), ("constant",)) and not any(node.args[3:])
-    return node.target in _PASSING or node.target in DROPOUT or _is_relu(node)
+    return node.target in _PASSING or node.target in DROPOUT or is_relu(node)
 
 
 def _operands(node: Node) -> tuple[object, ...]:

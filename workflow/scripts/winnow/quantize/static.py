@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule, Interpreter, Node
+from torch.fx import GraphModule
 
-from winnow.capture.exported import captured
 from winnow.data.batches import Split
 from winnow.data.dataset import ImageDataset
 from winnow.errors import WinnowError
-from winnow.quantize.int8 import plan_of
-from winnow.quantize.lowering import lowered
-from winnow.quantize.ranges import Observer
+from winnow.quantize.calibration import Calibration
 from winnow.rng import generator
+from winnow.study.recipe import Recipe
 
 _BATCH = 64
 
@@ -50,36 +47,23 @@ def calibration_batches(data: ImageDataset, count: int) -> Iterator[Tensor]:
         yield split.normalized(split.take(index)).contiguous()
 
 
-def quantize_static(model: nn.Module, batches: Iterable[Tensor], observer: str) -> GraphModule:
+def validation_batches(data: ImageDataset) -> list[tuple[Tensor, Tensor]]:
+    """Return the validation split: normalized float32 [N, C, H, W] and labels int64 [N]."""
+    return list(Split.of(data, "validation", torch.device("cpu")).batches(_BATCH))
+
+
+def quantize_static(
+    model: nn.Module, batches: Iterable[Tensor], recipe: Recipe, spared: Collection[str] = ()
+) -> GraphModule:
     """Return an int8 module whose ranges were observed on calibration batches.
 
     Args:
         model: fp32; it is not changed.
         batches: normalized float32 [N, C, H, W], at least one, the first of at least 2 images.
-        observer: `histogram` (least expected squared error) or `minmax`.
+        recipe: how finely, in which ranges and in which way it is rounded.
+        spared: layers that stay in float, by their names: what `keep_float` comes to, see `mixed`.
+
+    Raises:
+        WinnowError: there is no layer of a name.
     """
-    batches = iter(batches)
-    first = next(batches)
-    graph_module = captured(model, first)
-    plan = plan_of(graph_module)
-    observers = {root: Observer(observer) for root in plan.roots}
-    watched = _Watched(graph_module, observers)
-    with torch.no_grad():
-        watched.run(first)
-        for batch in batches:
-            watched.run(batch)
-    return lowered(graph_module, plan, {root: seen.scale() for root, seen in observers.items()})
-
-
-class _Watched(Interpreter):
-    """Runs a graph and shows each value to its observer."""
-
-    def __init__(self, graph_module: GraphModule, observers: dict[str, Observer]) -> None:
-        super().__init__(graph_module)
-        self._observers = observers
-
-    def run_node(self, n: Node) -> Any:
-        value = super().run_node(n)
-        if n.name in self._observers:
-            self._observers[n.name].see(value)
-        return value
+    return Calibration(model, batches, recipe, sparing=bool(spared)).quantized(spared)

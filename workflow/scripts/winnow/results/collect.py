@@ -9,11 +9,15 @@ from typing import Any
 import pandas as pd
 
 from winnow.config.settings import TrainedSettings
-from winnow.results.columns import TIMED, in_runtime
+from winnow.results.columns import in_runtime
 from winnow.results.layer_names import left_alone, left_in_float, together
+from winnow.results.simulated import simulated
 from winnow.results.timed import Timed, timed_configurations
+from winnow.results.timed_columns import TIMED
 from winnow.study.identity import Identity
 from winnow.study.quality import Quality
+from winnow.study.recipe import Recipe
+from winnow.study.recipe_axes import RECIPE_AXES
 from winnow.study.sparsity import Sparsity
 from winnow.study.speed import Speed
 from winnow.study.vocabulary import AXES, DENSE, KEYS, RUNTIMES, SCORED
@@ -43,7 +47,7 @@ def collect(
     Raises:
         WinnowError: a file is damaged or lacks a value.
     """
-    left = pd.DataFrame([_quality(path, trained) for path in quality])
+    left = pd.DataFrame([simulated(_quality(path, trained)) for path in quality])
     right = pd.DataFrame([_speed(path) for path in speed])
     table = left.merge(right, on=list(KEYS), how="left", validate="one_to_one") if len(right) else left
     return _compared(_agreeing(table)).sort_values(list(KEYS), ignore_index=True)
@@ -60,8 +64,8 @@ def _agreeing(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _compared(table: pd.DataFrame) -> pd.DataFrame:
-    """Add the columns that set a network against the dense one of its data set, network, seed and precision."""
-    own = ["dataset", "model", "seed", "precision"]
+    """Add the columns that set a network against the dense one of its data set, network, seed and recipe."""
+    own = ["dataset", "model", "seed", "recipe"]
     timings = timed_configurations(table)
     compared = ["top1", "macs", *(timed.column("latency") for timed in timings)]
     dense = table[table["run"] == DENSE][[*own, *compared]]
@@ -88,6 +92,7 @@ def _quality(path: str | Path, trained: Mapping[str, TrainedSettings]) -> dict[s
     return (
         _identity(record)
         | _pruning(record.pruning)
+        | _recipe(record.quantized_by)
         | _runtimes(record)
         | dict(test.further)
         | {
@@ -101,6 +106,7 @@ def _quality(path: str | Path, trained: Mapping[str, TrainedSettings]) -> dict[s
             "validation_samples": validation.samples,
             "size_mb": size.onnx_bytes / _MB,
             "gzip_mb": size.gzip_bytes / _MB,
+            "packed_mb": size.packed_bytes / _MB if size.packed_bytes else None,
             "sparse_mb": size.sparse_bytes / _MB,
             "state_dict_mb": size.state_dict_bytes / _MB,
             "parameters": size.parameters,
@@ -109,6 +115,7 @@ def _quality(path: str | Path, trained: Mapping[str, TrainedSettings]) -> dict[s
             "nonzero_macs": coverage.nonzero_macs,
             "integer_parameters": coverage.parameters,
             "layers": coverage.layers,
+            "saturating_layers": len(record.saturating) if difference else None,
             "quantization_error": difference.error if difference else None,
             "sqnr_db": difference.sqnr_db if difference else None,
             "float_sqnr_db": deviation.sqnr_db if deviation else None,
@@ -157,6 +164,11 @@ def _pruning(record: Sparsity | None) -> dict[str, Any]:
         "channels_together": together(record.groups) or None,
         "channels_left_alone": left_alone(record.left_alone) or None,
     }
+
+
+def _recipe(recipe: Recipe | None) -> dict[str, Any]:
+    """How a network was quantized; an axis that its method does not use is missing."""
+    return dict.fromkeys(RECIPE_AXES) | (recipe.axes if recipe else {})
 
 
 def _speed(path: str | Path) -> dict[str, Any]:

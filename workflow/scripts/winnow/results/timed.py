@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from winnow.results.columns import TIMED
 from winnow.results.metric import Metric
 from winnow.results.numbers import counted
+from winnow.results.timed_columns import TIMED
 from winnow.study.vocabulary import RUNTIMES
 
 UNSTEADY = 2.0  # a 95th percentile this many times the median; on a quiet machine it is less than 1.6 times
@@ -98,7 +98,8 @@ def unequal_twins(results: pd.DataFrame, configurations: Iterable[Timed]) -> Twi
     for timed in configurations:
         latency, low, high = (timed.column(kind) for kind in ("latency", "low", "high"))
         for _, same in results.dropna(subset=[latency]).groupby(["dataset", "model", "computation"]):
-            twins = Twins(timed, fast=same.loc[same[latency].idxmin()], slow=same.loc[same[latency].idxmax()])
+            ordered = same.sort_values(latency)
+            twins = Twins(timed, fast=ordered.iloc[0], slow=ordered.iloc[-1])
             if twins.ratio > 1 + NOISE and twins.fast[high] < twins.slow[low]:
                 found.append(twins)
     return max(found, key=lambda twins: twins.ratio, default=None)

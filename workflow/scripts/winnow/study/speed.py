@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from winnow.study.energy import Energy
 from winnow.study.identity import Identity
@@ -55,6 +56,8 @@ class Speed(Identity, Record):
         clock_mhz: of the CPUs right after; None where the system does not say.
         computation: digest of what the file computes, whatever its weights; equal ones take the same time.
     """
+
+    schema: ClassVar[int] = 2
 
     machine: Machine
     other_load: float

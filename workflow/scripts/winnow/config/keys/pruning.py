@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
-
 from winnow.config.choices import TUNING_SCHEDULES
 from winnow.config.keys.kinds import OneOf, Real, Whole
-from winnow.config.keys.section import Section, key
+from winnow.config.keys.section import OneOrMore, Section, key
 from winnow.config.keys.text import IMPORT_PATH, Text
 from winnow.config.keys.training import Distill
 from winnow.study.vocabulary import AXES, CRITERIA, REWINDS, SCOPES, SHUFFLES, STRUCTURES
@@ -22,13 +20,6 @@ Rounds = Annotated[int, Whole(at_least=1, at_most=1000)]
 Rewind = Annotated[str | int, OneOf(REWINDS, Whole(at_least=1, at_most=100_000, unit="an epoch"))]
 Shuffle = Annotated[str, OneOf(SHUFFLES)]
 Names = tuple[Annotated[str, Text("names")], ...]
-
-
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-OneOrMore = BeforeValidator(_listed)
 
 
 class Exclusion(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from typing import Any, TypeGuard, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Section(BaseModel):
@@ -30,6 +30,14 @@ def key(meaning: str, default: Any = ..., *, null: str = "", example: Any = None
         min_length=1 if at_least_one else None,
         json_schema_extra={"null": null, "example": example},
     )
+
+
+def _listed(value: Any) -> Any:
+    return value if value is None or isinstance(value, list | tuple) else [value]
+
+
+OneOrMore = BeforeValidator(_listed)
+"""Annotates a list whose only value may stand without brackets."""
 
 
 def is_section(annotation: Any) -> TypeGuard[type[Section]]:

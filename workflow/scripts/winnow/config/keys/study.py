@@ -10,9 +10,9 @@ from winnow.config.keys.arguments import PlainValues
 from winnow.config.keys.images import ClassOrder, Size
 from winnow.config.keys.kinds import Flag, OneOf, Real, Whole
 from winnow.config.keys.measurement import Benchmark, Recommend
-from winnow.config.keys.pruning import OneOrMore, Pruning
+from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat, Quantization
-from winnow.config.keys.section import Section, key
+from winnow.config.keys.section import OneOrMore, Section, key
 from winnow.config.keys.text import IMPORT_PATH, OUTPUT, Text, name_beside
 from winnow.config.keys.training import Training
 from winnow.study.folders import BESIDE_DATASETS, BESIDE_STUDIES

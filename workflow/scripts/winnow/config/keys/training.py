@@ -8,7 +8,7 @@ from winnow.config.choices import ARITHMETIC, DEVICES, OPTIMIZERS, POLICIES, SCH
 from winnow.config.keys.kinds import Flag, OneOf, Real, Whole
 from winnow.config.keys.section import Section, key
 from winnow.config.keys.text import Text
-from winnow.study.vocabulary import NONE
+from winnow.study.words import NONE
 
 Epochs = Annotated[int, Whole(at_least=1, at_most=100_000, unit="epochs")]
 Rate = Annotated[float, Real(above=0)]
