@@ -66,6 +66,7 @@ from winnow.models.build import build_model, load_model
 from winnow.models.weights import save_weights
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.multipliers import PUBLISHED, multiplier
+from winnow.study.recipe import Recipe
 from winnow.train.loop import Job, Trainee, train
 from winnow.train.resume import ResumeFile
 
@@ -128,7 +129,7 @@ def retrained(model: torch.nn.Module, data: ImageDataset, folder: Path, name: st
     """Train the network through a circuit."""
     how, made = settings(epochs, 0.02), everywhere(name)
     qat = QatSettings(freeze_observers_epoch=epochs, freeze_batchnorm_epoch=epochs + 1, training=how)
-    aware = ApproximateTraining(model, next(calibration_batches(data, 64)), qat, lambda _: made)
+    aware = ApproximateTraining(model, next(calibration_batches(data, 64)), qat, Recipe("qat"), lambda _: made)
     run(aware.trainee, data, folder / f"{name}-{epochs}", how)
     return aware.convert()
 
@@ -237,7 +238,7 @@ def main() -> None:
     start = time.perf_counter()
     model = trained(data, options.out, options.epochs)
     print(f"trained in {time.perf_counter() - start:.0f} s", flush=True)
-    int8 = quantize_static(model, calibration_batches(data, CALIBRATION), "histogram")
+    int8 = quantize_static(model, calibration_batches(data, CALIBRATION), Recipe("ptq"))
     images = next(calibration_batches(data, 64))
     result = {"machine": asdict(machine()), "threads": options.threads}
     result["timing"] = timing(int8, images, options.rounds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from winnow.study.recipe import Recipe
 from winnow.study.recipes import precisions
 from winnow.study.sparsity import Group, LeftAlone, Sparsity
 from winnow.study.speed import Timing
-from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
+from winnow.study.vocabulary import KEYS, PRECISIONS, RUNTIMES, SCORED
 
 FED = {"mean": [0.5], "std": [0.25], "value_range": 1, "channel_order": "rgb"}
 FED["fitting"] = Fitting((2, 2), None, None, "bicubic", upright=True, background="white").facts
@@ -110,7 +110,7 @@ def _write_network(folder: Path, study: Mapping[str, Any], network: Network) -> 
     target.mkdir(parents=True)
     random = np.random.default_rng(abs(hash_of(network)))
     pruning = None if network.run == "dense" else _pruning(study, network.run)
-    identity = asdict(network)
+    identity = {key: getattr(network, key) for key in KEYS}
     quality = _quality(study, identity, pruning, random)
     quality.write(target / "quality.json")
     timings = _timings(study, network.precision, pruning, random)

@@ -28,12 +28,15 @@ from winnow.deploy.export import export_checked
 from winnow.deploy.onnx_runtime import load as load_onnxruntime
 from winnow.deploy.operations import count_operations
 from winnow.errors import Interrupted, WinnowError
+from winnow.measure.layer_noise import layer_sqnr
 from winnow.models.build import build_model
 from winnow.prune.masks import Masks
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.multiplier_cost import network_cost
 from winnow.study.multipliers import multiplier
+from winnow.study.recipe import Recipe
 
+MINMAX = Recipe("ptq", observer="minmax")
 LINEAR = Geometry()
 LAYERS = {  # shape of the input, shape of the weights, geometry
     "convolution": ((2, 3, 6, 5), (4, 3, 3, 3), Geometry((1, 1), (1, 1), (1, 1))),
@@ -190,7 +193,7 @@ def batches(data):
 
 @pytest.fixture(scope="module")
 def int8(resnet, data):
-    return quantize_static(resnet, calibration_batches(data, 64), "histogram")
+    return quantize_static(resnet, calibration_batches(data, 64), Recipe("ptq"))
 
 
 def everywhere(name):
@@ -275,6 +278,9 @@ def test_the_exported_file_computes_the_same_numbers(int8, resnet, data, batches
     export_checked(resnet, data, tmp_path / "fp32.onnx", run="net", integer=False)
     layers = [operation.layer for operation in count_operations(tmp_path / "model.onnx", data.task.shape)]
     assert layers == [operation.layer for operation in count_operations(tmp_path / "fp32.onnx", data.task.shape)]
+    noise_of = layer_sqnr(tmp_path / "fp32.onnx", tmp_path / "model.onnx", batches[0].contiguous().numpy())
+    assert [layer.layer for layer in noise_of] == layers
+    assert min(layer.sqnr_db for layer in noise_of) > 0  # in the unit of the layer, not in that of its sums
     model = onnx.load(tmp_path / "model.onnx")
     assert {node.op_type for node in model.graph.node} >= {"Gather", "Conv"}
     weights = {constant.name: to_array(constant) for constant in model.graph.initializer}
@@ -291,7 +297,7 @@ def test_an_exported_network_without_residuals_is_equal_in_every_integer(name, d
     layers = {"a": nn.Conv2d(3, 8, 3, padding=1), "b": nn.Conv2d(8, 8, 3, 2, dilation=2, groups=4)}
     model = settled(Network(three_layers, **layers, c=nn.Linear(8, 10)), data)
     images = torch.cat(list(calibration_batches(data, 32)))
-    network = approximate(quantize_static(model, [images], "minmax"), everywhere(name))
+    network = approximate(quantize_static(model, [images], MINMAX), everywhere(name))
     export_approximate(network, data, tmp_path / "model.onnx", run="net")
     found = load_onnxruntime(tmp_path / "model.onnx", threads=1)(images.contiguous().numpy())
     expected = logits(network, images).numpy()
@@ -331,7 +337,7 @@ def test_layers_that_share_weights_or_a_name_stay_apart(data, batches):
         norm_b=nn.BatchNorm2d(4),
         head=nn.Linear(4, 10),
     )
-    model = quantize_static(settled(model, data), batches, "minmax")
+    model = quantize_static(settled(model, data), batches, MINMAX)
     network = approximate(model, everywhere("exact"))
     names = [layer.source.name for layer in network.modules() if isinstance(layer, ApproximateLayer)]
     assert sorted(names) == ["head", "shared", "shared (use 2)", "stem"]
@@ -341,14 +347,14 @@ def test_layers_that_share_weights_or_a_name_stay_apart(data, batches):
 def test_weights_that_float_operators_read_too_stay_there(batches):
     model = Network(tied, a=nn.Linear(3 * 32 * 32, 4), b=nn.Linear(4, 10))
     model.register_buffer("places", torch.arange(4))
-    model = quantize_static(model.eval(), batches, "minmax")
+    model = quantize_static(model.eval(), batches, MINMAX)
     network = approximate(model, everywhere("exact"))
     assert distance(logits(network, batches[0]), logits(model, batches[0])) < 0.01
     assert distance(logits(approximate(model, everywhere("drum-3")), batches[0]), logits(model, batches[0])) > 0.01
 
 
 def test_a_network_that_is_one_layer(batches):
-    model = quantize_static(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 3)).eval(), batches, "minmax")
+    model = quantize_static(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 3)).eval(), batches, MINMAX)
     network = approximate(model, everywhere("exact"))
     assert distance(logits(network, batches[0]), logits(model, batches[0])) < 1e-3
 
@@ -357,7 +363,7 @@ def test_operands_are_counted_by_channel():
     """Two channels, and a pointwise layer without padding: every weight meets every activation of its channel."""
     model = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.AvgPool2d(2), nn.Conv2d(2, 3, 1, bias=False))
     images = torch.randn(4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    network = approximate(quantize_static(model.eval(), [images], "minmax"), everywhere("exact"))
+    network = approximate(quantize_static(model.eval(), [images], MINMAX), everywhere("exact"))
     found = operands(network, [images[:3], images[3:]])
     assert [(layer.layer, layer.macs) for layer in found] == [("0", 2 * 3 * 16), ("2", 3 * 2 * 4)]
     for layer, (module, codes) in zip(found, layer_by_layer(network, [images]), strict=True):
@@ -429,7 +435,7 @@ def test_circuits_of_unknown_power_cannot_be_assigned():
 def test_the_cheapest_accepted_assignment_is_found():
     data = colored_squares(80, 4)
     model, images = small(data), [batch.contiguous() for batch in calibration_batches(data, 48)]
-    module = quantize_static(model, images, "minmax")
+    module = quantize_static(model, images, MINMAX)
     reference = torch.cat([logits(module, batch) for batch in images])
     asked = []
 
@@ -455,7 +461,7 @@ def test_the_cheapest_accepted_assignment_is_found():
 def test_what_a_circuit_does_to_the_logits_is_measured_in_one_layer_alone():
     data = colored_squares(80, 4)
     model, images = small(data), [batch.contiguous() for batch in calibration_batches(data, 48)]
-    module = quantize_static(model, images, "minmax")
+    module = quantize_static(model, images, MINMAX)
     measured = noise(module, images, [multiplier("exact"), *CHEAP])
     assert sorted(measured) == ["a", "b", "head"]
     assert all(by_circuit["exact"] == 0 for by_circuit in measured.values())
@@ -468,7 +474,7 @@ def test_what_a_circuit_does_to_the_logits_is_measured_in_one_layer_alone():
 
 
 def qat_settings(**changes) -> QatSettings:
-    values = {"freeze_observers_epoch": 3, "freeze_batchnorm_epoch": 3}
+    values = {"freeze_observers_epoch": 3, "freeze_batchnorm_epoch": 3, "distill": None}
     return QatSettings(**values | {"training": training_settings(**changes)})
 
 
@@ -491,9 +497,9 @@ def test_what_is_trained_is_what_is_converted(name, tmp_path):
     data = colored_squares(80, 4)
     model, images = small(data), torch.cat(list(calibration_batches(data, 32)))
     assert (model.norm.weight < 0).any()
-    aware = ApproximateTraining(model, images, qat_settings(), everywhere(name))
+    aware = ApproximateTraining(model, images, qat_settings(), Recipe("qat"), everywhere(name))
     keep = {"b.weight": torch.rand(8, 4, 3, 3, generator=torch.Generator().manual_seed(1)) > 0.5}
-    aware = ApproximateTraining(model, images, qat_settings(), everywhere(name), Masks(keep))
+    aware = ApproximateTraining(model, images, qat_settings(), Recipe("qat"), everywhere(name), Masks(keep))
     before = {name: value.clone() for name, value in aware.float_model().state_dict().items()}
     train_in(tmp_path, aware.trainee, data, qat_settings().training)
     aware.check("net")
@@ -513,13 +519,13 @@ def test_gradients_are_those_of_an_exact_multiplier():
     model, images = small(data), torch.cat(list(calibration_batches(data, 32)))
     gradients = []
     for name in ("exact", "drum-3"):
-        aware = ApproximateTraining(model, images, qat_settings(), everywhere(name))
+        aware = ApproximateTraining(model, images, qat_settings(), Recipe("qat"), everywhere(name))
         aware.trainee.set_mode(aware.model, True)
         stem = next(node for node in aware.model.graph.nodes if node.op == "call_module" and "multiply" in node.target)
         values = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)).mul(4).round().requires_grad_()
         weight = torch.randn(8, 3, 3, 3, generator=torch.Generator().manual_seed(1)).requires_grad_()
         layer = aware.model.get_submodule(stem.target)
-        result = layer(values, weight, torch.ones(1), torch.full((1,), 100), None, None)
+        result = layer(values, weight, torch.ones(1), torch.full((1,), 100), None, weight)
         result.square().sum().backward()
         gradients.append((result.detach(), values.grad, weight.grad))
     (exact, *_), (rounded, values, weights) = gradients
@@ -536,7 +542,7 @@ def test_a_killed_training_ends_in_the_same_network(tmp_path):
     model, images = small(data), torch.cat(list(calibration_batches(data, 32)))
 
     def training():
-        return ApproximateTraining(model, images, qat_settings(epochs=3), everywhere("bam-2-2-0"))
+        return ApproximateTraining(model, images, qat_settings(epochs=3), Recipe("qat"), everywhere("bam-2-2-0"))
 
     whole, first, second = training(), training(), training()
     train_in(tmp_path / "whole", whole.trainee, data, qat_settings(epochs=3).training)

@@ -1,5 +1,6 @@
 """Every kind of built-in network becomes integer operators in both runtimes, by every method."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -16,13 +17,17 @@ from winnow.deploy.export import example_images, export_checked
 from winnow.deploy.onnx_runtime import load as load_onnxruntime
 from winnow.deploy.openvino_runtime import load as load_openvino
 from winnow.deploy.operations import count_operations
+from winnow.deploy.overflow import saturating_layers
 from winnow.errors import WinnowError
 from winnow.measure import metrics
 from winnow.models.build import build_model
+from winnow.prune.masks import Masks
 from winnow.quantize.aware import AwareTraining
+from winnow.quantize.diagnosis import warn_of_loss
 from winnow.quantize.dynamic import quantize_dynamic
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.recipe import Recipe
+from winnow.train.loop import Trainee
 
 # one of each kind of block: the others have more of them
 NETWORKS = {
@@ -305,3 +310,102 @@ def test_an_absurd_rate_of_aware_training_is_a_loss_that_is_not_finite(freeze, d
         WinnowError, match=r"net: the loss is not finite in epoch \d, step \d+ of \d+, at learning rate"
     ):
         train_in(tmp_path, aware.trainee, data, settings.training)
+
+
+TRAINED_BY = {
+    "w4a4": {"weight_bits": 4, "activation_bits": 4},
+    "tensor": {"weights": "per_tensor", "weight_bits": 5},
+    "safe": {"overflow": "safe"},
+    "all": {"weight_bits": 8, "activation_bits": 8, "weights": "per_tensor", "overflow": "safe"},
+}
+
+
+@pytest.mark.parametrize("name", TRAINED_BY)
+def test_what_is_trained_under_a_recipe_is_what_ships(name, data, tmp_path):
+    """Masks hold, too: a weight of zero is the level zero."""
+    images, recipe = example_images(data), Recipe("qat", **TRAINED_BY[name])
+    model = OwnNorms().train()
+    for _ in range(20):
+        model(images)
+    keep = torch.rand(model[3].weight.shape, generator=torch.Generator().manual_seed(0)) > 0.5
+    aware = AwareTraining(model.eval(), images, qat_settings(), recipe, Masks({"3.weight": keep}))
+    trainee = aware.trainee
+    optimizer = torch.optim.SGD(trainee.model.parameters(), lr=0.01)
+    for epoch in range(3):
+        trainee.before_epoch(epoch)
+        trainee.set_mode(trainee.model, True)
+        trainee.after_step()
+        for _ in range(3):
+            optimizer.zero_grad()
+            trainee.model(images).square().mean().backward()
+            optimizer.step()
+            trainee.after_step()
+    trainee.set_mode(trainee.model, False)
+    aware.check("run")
+    quantized = aware.convert()
+    with torch.no_grad():
+        prepared, converted = trainee.model(images), quantized(images)
+    assert (converted - prepared).abs().mean() < 0.02 * prepared.std()
+    codes = dict(quantized.named_buffers())
+    largest = 2 ** (recipe.weight_bits - 1) - 1
+    for layer in ("0", "3", "9"):
+        assert int(codes[f"{layer}.weight"].abs().amax()) <= largest
+    assert not codes["3.weight"][~keep].any()
+    export_checked(quantized, data, tmp_path / "model.onnx", run="qat", integer=True)
+    assert measure_coverage(tmp_path / "model.onnx", SHAPE, "openvino").macs == 1
+    assert saturating_layers(tmp_path / "model.onnx") == ()
+
+
+def test_a_value_that_training_has_never_seen_is_named(data):
+    aware = AwareTraining(OwnNorms().eval(), example_images(data), qat_settings(), Recipe("qat"))
+    with pytest.raises(WinnowError, match=r"run: the images: no training step has seen the range of input_1; raise"):
+        aware.check("run")
+
+
+def damaged(kind, aware):
+    """What training can do to a network."""
+    model = aware.model
+    with torch.no_grad():
+        if kind == "rate":
+            for parameter in model.parameters():
+                parameter.copy_(torch.randn(parameter.shape))
+        elif kind == "norms":
+            model.get_buffer("1.running_mean").add_(50)
+        elif kind == "rounding":
+            for name, buffer in model.named_buffers():
+                if name.endswith("factor") and "relu" in name:
+                    buffer.mul_(400)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("nothing", None),
+        ("rate", r"from 100\.00 % to \S+ %; its weights in float are worse, too: lower quantization.qat.lr, now 0.05"),
+        ("norms", r"its batch norms have lost their statistics: with those of each batch it is as good as before"),
+        ("rounding", r"its weights in float are as good as before, so the rounding costs it"),
+    ],
+)
+def test_training_that_loses_accuracy_says_why_in_a_line(kind, expected, caplog, tmp_path):
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2), nn.ReLU()
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+    two = colored_squares(200, 2)
+    train_in(tmp_path, Trainee(model), two, training_settings(epochs=3))
+    aware = AwareTraining(model.eval(), example_images(two), qat_settings(), Recipe("qat"))
+    trainee = aware.trainee
+    trainee.before_epoch(0)
+    trainee.set_mode(trainee.model, True)
+    with torch.no_grad():
+        trainee.model(example_images(two))
+    trainee.set_mode(trainee.model, False)
+    damaged(kind, aware)
+    caplog.clear()
+    warn_of_loss(aware, two, qat_settings(), "the/run")
+    lines = [record.getMessage() for record in caplog.records]
+    if expected is None:
+        assert lines == []
+    else:
+        (line,) = lines
+        assert line.startswith("the/run: quantization-aware training has lost accuracy on 40 validation images, ")
+        assert re.search(expected, line), line

@@ -58,7 +58,10 @@ VALUES = {
     "keep_float": [0, 1, 12, recipe_axes.AUTO],
     "overflow": list(recipe_axes.OVERFLOWS),
     "distill": [0, 0.5, 1],
+    "multiplier": ["exact", "bam-2-0-5", "drum-4", "roba"],
+    "circuit_error": list(recipe_axes.CIRCUIT_ERRORS),
 }
+CIRCUITS = ("multiplier", "circuit_error")
 
 
 def asked(**quantization):
@@ -99,6 +102,20 @@ def test_methods_and_recipes_stand_together_and_recipes_alone_are_all():
     assert slugs({"method": "ptq"}, {"method": "ptq", "weight_bits": [8, 4]}, methods=["ptq"]) == ["ptq", "ptq-w4"]
 
 
+def test_circuits_stand_in_names_and_their_error_only_where_there_is_one():
+    entry = {"method": ["dynamic", "ptq", "qat"], "multiplier": ["exact", "bam-1-0-3"]}
+    assert slugs(entry | {"circuit_error": ["corrected", "left"]}) == [
+        "dynamic",
+        "ptq",
+        "ptq-bam-1-0-3",
+        "ptq-bam-1-0-3-left",
+        "qat",
+        "qat-bam-1-0-3",
+    ]
+    found = list(networks(asked(recipes=[entry]).reported()))
+    assert {network.recipe for network in found if not network.timed} == {"ptq-bam-1-0-3", "qat-bam-1-0-3"}
+
+
 def test_what_leads_to_the_same_file_is_made_once():
     """An axis that a method does not use is dropped for it."""
     assert slugs({"method": ["dynamic", "ptq", "qat"], "observer": ["minmax", "entropy"], "weight_bits": [8, 4]}) == [
@@ -114,7 +131,8 @@ def test_what_leads_to_the_same_file_is_made_once():
 
 def test_names_of_different_recipes_differ_and_are_short_enough_for_a_path():
     default = Recipe("ptq", observer="minmax", calibration_samples=256)
-    found = expand([{"method": ["dynamic", "ptq", "qat"]} | VALUES], default)
+    others = {axis: values for axis, values in VALUES.items() if axis not in CIRCUITS}
+    found = expand([{"method": ["dynamic", "ptq", "qat"]} | others], default)
     assert len(found) == len(set(found.values())) == 2 * 2 + 4 * 2 * 7 * 5 * 2 * 3 * 2 * 4 * 2 + 7 * 5 * 2 * 2 * 3
     assert {slug(recipe, default) for recipe in found.values()} == set(found)
     assert max(map(len, found)) < 80
@@ -141,6 +159,21 @@ def test_names_of_different_recipes_differ_and_are_short_enough_for_a_path():
         ({"method": "ptq", "weigth_bits": 4}, r"'quantization.recipes.0.weigth_bits'; did you mean 'weight_bits'\?"),
         ({"method": "ptq", "keep_float": "autp"}, r"keep_float.* is 'autp', expected one of auto.*did you mean 'auto'"),
         ({"method": "ptq", "overflow": ["safe", "safe"]}, r"recipes.0.overflow lists 'safe' more than once"),
+        (
+            {"method": "dynamic", "multiplier": "roba"},
+            r"0.multiplier means nothing to dynamic; .* it: ptq, qat$",
+        ),
+        (
+            {"method": "ptq", "multiplier": "bam-1-1"},
+            r"recipes.0.multiplier.*: multiplier 'bam-1-1': write bam-h-r-v with whole numbers$",
+        ),
+        ({"method": "ptq", "multiplier": "brum-3"}, r"'brum' is no family of multipliers \(did you mean 'drum'\?\)"),
+        (
+            {"method": "ptq", "multiplier": ["exact", "mitchell"]},
+            r"no ordinary operators of a file compute mitchell; name one of exact, bam-h-r-v, drum-k, roba$",
+        ),
+        ({"method": "ptq", "multiplier": 4}, r"recipes.0.multiplier.*: 4 is not of type 'string'"),
+        ({"method": "ptq", "circuit_error": "none"}, r"is 'none', expected one of corrected, left"),
         (
             {"method": "ptq", "calibration_samples": [64, 5000]},
             r"quantization.recipes.0.calibration_samples is 5000, but the training split of datasets.shapes has about",
@@ -240,9 +273,10 @@ def test_every_value_of_an_axis_can_be_asked_told_and_looked_up(axis, value):
     methods = [name for name, word in PRECISIONS.items() if axis in word.axes]
     assert methods
     for method in methods:
-        (recipe,) = asked(recipes=[{"method": method, axis: value}]).recipes.values()
-        assert built(Recipe, recipe) == Recipe(method, **{axis: value})
-        row = pd.Series({"precision": method} | Recipe(method, **{axis: value}).axes)
+        chosen = ({"multiplier": "roba"} if axis == "circuit_error" else {}) | {axis: value}
+        (recipe,) = asked(recipes=[{"method": method} | chosen]).recipes.values()
+        assert built(Recipe, recipe) == Recipe(method, **chosen)
+        row = pd.Series({"precision": method} | Recipe(method, **chosen).axes)
         told = recipe_words(row)
         assert told.startswith(PRECISIONS[method].meaning)
         assert (axis_words(axis, value) in told) == (value != getattr(Recipe(method), axis))

@@ -27,6 +27,7 @@ from winnow.files import content_digest
 from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
 from winnow.study.recipe_axes import AUTO
+from winnow.study.multipliers import EXACT, FAMILIES, multiplier
 from winnow.study.recipes import precisions
 from winnow.study.vocabulary import FP32, IMPORTED, INITIAL, PRECISIONS, PTQ
 from winnow.study.vocabulary import RUNTIMES, SCORED, STRUCTURES, criterion
@@ -134,6 +135,12 @@ def dense_networks(name):
 def pruned_networks(name):
     """Return this file of every round of every strategy, by every recipe it is quantized by."""
     return [f"{RESULTS}/{network.folder}/{name}" for network in ALL_NETWORKS if network.run != "dense"]
+
+
+def timings(dense):
+    """Return speed.json of every network whose time is measured, dense or pruned."""
+    own = [network for network in ALL_NETWORKS if network.timed and (network.run == "dense") == dense]
+    return [f"{RESULTS}/{network.folder}/speed.json" for network in own]
 
 
 def histories():
@@ -313,13 +320,18 @@ def imported(wildcards):
 
 def check_files(name):
     """Return this file of every network that is taken as it is, with the first seed, in fp32 and after calibration."""
-    calibrated = [slug for slug, recipe in STUDY.recipes.items() if recipe["method"] == PTQ] or [PTQ]
+    usual = (
+        slug
+        for slug, recipe in STUDY.recipes.items()
+        if (recipe["method"], recipe["multiplier"]) == (PTQ, EXACT)
+    )
+    calibrated = next(usual, PTQ)
     taken = [pair for pair in NETWORKS if not STUDY.training[pair[1]]["epochs"]]
     seed = STUDY.seeds[0]
     return [
         f"{RESULTS}/{dataset}/{model}/seed{seed}/dense/{recipe}/{name}"
         for dataset, model in taken
-        for recipe in (FP32, calibrated[0])
+        for recipe in (FP32, calibrated)
     ]
 
 
@@ -381,13 +393,26 @@ def source_of_training(script):
     return source
 
 
-def source_of_later_training(script, settings):
+def source_of_recipe(script):
+    """The code that quantizes by a recipe, with that of its multiplier."""
+    return lambda wildcards: source_digest(script, *circuit_of(wildcards))
+
+
+def circuit_of(wildcards):
+    """The module of the multiplier of a recipe, if it is not the exact one."""
+    name = recipe_of(wildcards)["multiplier"]
+    return [] if name == EXACT else [FAMILIES[multiplier(name).family].module, FAMILIES[EXACT].module]
+
+
+def source_of_later_training(script, settings, further=lambda wildcards: ()):
     """The code that trains a network once more, by settings that are a function of the wildcards."""
 
     def source(wildcards):
         values = settings(wildcards)
         distill = values["distill"] and DistillSettings.of(values["distill"])
-        return source_digest(script, *extras(TrainingSettings.of(values["training"]), distill))
+        return source_digest(
+            script, *extras(TrainingSettings.of(values["training"]), distill), *further(wildcards)
+        )
 
     return source
 

@@ -101,7 +101,7 @@ rule calibrate:
         normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
         recipe=recipe_of,
-        source=lambda wildcards: source_digest("calibrate"),
+        source=source_of_recipe("calibrate"),
     script:
         "../scripts/calibrate.py"
 
@@ -142,6 +142,6 @@ rule train_quantized:
         qat=qat_of,
         recipe=recipe_of,
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=source_of_later_training("train_quantized", qat_of),
+        source=source_of_later_training("train_quantized", qat_of, circuit_of),
     script:
         "../scripts/train_quantized.py"

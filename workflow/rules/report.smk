@@ -1,7 +1,7 @@
 rule collect:
     input:
         quality=[*dense_networks("quality.json"), *pruned_networks("quality.json")],
-        speed=[*dense_networks("speed.json"), *pruned_networks("speed.json")],
+        speed=[*timings(dense=True), *timings(dense=False)],
         history=histories(),
         data=expand(f"{DATA}/{{dataset}}.safetensors", dataset=STUDY.datasets),
     output:
@@ -31,7 +31,7 @@ rule make_quantization_table:
     input:
         # not results.csv: this table must not wait for the whole pruning grid
         quality=dense_networks("quality.json"),
-        speed=dense_networks("speed.json"),
+        speed=timings(dense=True),
     output:
         csv=f"{RESULTS}/tables/quantization.csv",
         markdown=f"{RESULTS}/tables/quantization.md",

@@ -2,9 +2,10 @@
 
 from adapter import Snakemake, job
 from dataset_adapter import open_dataset
+from winnow.approximate.export import export_approximate
+from winnow.approximate.recipe import multiplied
 from winnow.config.settings import ModelSettings
 from winnow.config.typed import built
-from winnow.deploy.export import export_checked
 from winnow.models.build import load_model
 from winnow.quantize.spared import spared_layers
 from winnow.quantize.static import calibration_batches, quantize_static
@@ -18,4 +19,5 @@ with job(snakemake) as run:
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)
     spared = spared_layers(recipe, snakemake.input.spared or None, run)
     quantized = quantize_static(model, calibration_batches(data, recipe.calibration_samples), recipe, spared)
-    export_checked(quantized, data, snakemake.output.onnx, run=run, integer=True)
+    network = multiplied(quantized, calibration_batches(data, recipe.calibration_samples), recipe)
+    export_approximate(network, data, snakemake.output.onnx, run=run)

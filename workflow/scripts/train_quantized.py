@@ -5,13 +5,14 @@ from dataclasses import replace
 from adapter import Snakemake, job
 from dataset_adapter import open_dataset
 from training_adapter import training_job
+from winnow.approximate.export import export_approximate
+from winnow.approximate.recipe import aware_training
 from winnow.check.feasibility import ensure_checked
 from winnow.config.settings import CheckSettings, ModelSettings, QatSettings
 from winnow.config.typed import built
 from winnow.deploy.export import example_images, export_checked
 from winnow.models.build import load_model
 from winnow.prune.masks import load_masks
-from winnow.quantize.aware import AwareTraining
 from winnow.quantize.diagnosis import warn_of_loss
 from winnow.study.recipe import Recipe
 from winnow.study.training import Training
@@ -29,12 +30,12 @@ with job(snakemake) as label:
     network = ModelSettings.of(snakemake.params.model)
     masks = load_masks(files.masks) if files.masks else None
     model = load_model(network, data.task, files.weights)
-    aware = AwareTraining(model, example_images(data), settings, built(Recipe, snakemake.params.recipe), masks)
+    aware = aware_training(model, example_images(data), settings, built(Recipe, snakemake.params.recipe), masks)
     teacher = teacher_of(settings.distill, network, data.task, files.teacher)
     run = training_job(snakemake, label, [files.data, files.weights, *filter(None, (files.masks, files.teacher))])
     record = train(replace(aware.trainee, teacher=teacher), data, settings.training, run)
     aware.check(label)
     warn_of_loss(aware, data, settings, label)
     export_checked(aware.float_model(), data, results.float, run=label, integer=False)
-    export_checked(aware.convert(), data, results.onnx, run=label, integer=True)
+    export_approximate(aware.convert(), data, results.onnx, run=label)
     record.after(Training.read(files.record)).write(results.record)

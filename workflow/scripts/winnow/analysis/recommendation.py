@@ -18,6 +18,7 @@ from winnow.results.metric import Metric
 from winnow.results.names import short_names
 from winnow.results.over_seeds import combinations, networks_of
 from winnow.results.timed import Timed
+from winnow.study.multipliers import EXACT
 from winnow.study.recommendation import Choice, Judged, Limit, Recommendations
 from winnow.study.vocabulary import DENSE, FP32
 
@@ -125,7 +126,8 @@ def _judged(
     table["excess"] = excess.max(axis=1, skipna=False) if limits else 0.0
     agrees = table.get(f"{settings.runtime}_agrees", pd.Series(1, table.index)) == 1  # a mean over seeds is 1 if all do
     within = table[[f"within {limit.key}" for limit in limits]].all(axis=1)
-    return table.assign(agrees=agrees, admissible=within & table["objective"].notna() & agrees)
+    runs = table.get("multiplier", pd.Series(EXACT, table.index)).fillna(EXACT) == EXACT  # no processor has another
+    return table.assign(agrees=agrees, admissible=within & table["objective"].notna() & agrees & runs)
 
 
 def _ranked(admissible: pd.DataFrame) -> pd.DataFrame:

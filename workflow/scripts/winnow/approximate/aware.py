@@ -23,7 +23,9 @@ from winnow.config.settings import QatSettings
 from winnow.prune.masks import Masks
 from winnow.quantize.aware import AwareTraining
 from winnow.quantize.int8 import Layer
-from winnow.quantize.ranges import weight_scales
+from winnow.quantize.levels import UINT8
+from winnow.quantize.ranges import WeightQuantizer
+from winnow.study.recipe import Recipe
 
 _PREFIX = "multiply_"
 
@@ -40,10 +42,11 @@ class ApproximateTraining(AwareTraining):
         model: nn.Module,
         example: Tensor,
         settings: QatSettings,
+        recipe: Recipe,
         circuit_of: Callable[[str], Circuit],
         masks: Masks | None = None,
     ) -> None:
-        super().__init__(model, example, settings, masks)
+        super().__init__(model, example, settings, recipe, masks)
         self._circuit_of = circuit_of
         names = [layer.name for _, _, layer in integer_layers(super().convert())]
         for layer, name in zip(self._plan.layers, names, strict=True):
@@ -61,14 +64,18 @@ def _multiply_with(model: GraphModule, layer: Layer, circuit: Circuit) -> None:
     nodes = {node.name: node for node in model.graph.nodes}
     node, norm = nodes[layer.operator], nodes[layer.norm] if layer.norm else None
     name = f"{_PREFIX}{node.name}"
-    model.add_submodule(name, _Multiplying(circuit, Geometry.of(node)))
+    rounded = node_argument(node, 1)
+    weights = model.get_submodule(str(rounded.target))
+    assert isinstance(weights, WeightQuantizer)
+    model.add_submodule(name, _Multiplying(circuit, Geometry.of(node), weights))
     quantizer = node_argument(node, 0)
     while quantizer.op != "call_module":  # what lies between a rounded value and its reader moves or selects
         quantizer = node_argument(quantizer, 0)
     with model.graph.inserting_before(node):
         code = [model.graph.get_attr(f"{quantizer.target}.{part}") for part in ("factor", "zero_point")]
-        gain, bias = norm and norm.args[1], node.args[2] if len(node.args) > 2 else None
-        multiplied = model.graph.call_module(name, (*node.args[:2], *code, gain, bias))
+        bias = node.args[2] if len(node.args) > 2 else None
+        statistics = (norm.args[1], norm.args[4]) if norm else (None, None)
+        multiplied = model.graph.call_module(name, (*node.args[:2], *code, bias, rounded.args[0], *statistics))
     multiplied.meta = dict(node.meta)
     node.replace_all_uses_with(multiplied)
     model.graph.erase_node(node)
@@ -77,29 +84,33 @@ def _multiply_with(model: GraphModule, layer: Layer, circuit: Circuit) -> None:
 class _Multiplying(nn.Module):
     """Returns what a layer with a circuit returns, and the gradients of an exact one."""
 
-    def __init__(self, circuit: Circuit, geometry: Geometry) -> None:
+    def __init__(self, circuit: Circuit, geometry: Geometry, weights: WeightQuantizer) -> None:
         super().__init__()
-        self._circuit, self._geometry = circuit, geometry
+        self._circuit, self._geometry, self._weights = circuit, geometry, weights
 
     def forward(
         self,
         values: Tensor,
-        weight: Tensor,
+        rounded: Tensor,
         factor: Tensor,
         zero_point: Tensor,
-        gain: Tensor | None,
         bias: Tensor | None,
+        weight: Tensor,
+        gain: Tensor | None = None,
+        variance: Tensor | None = None,
     ) -> Tensor:
         """Return float32 [N, out, ...].
 
         Args:
             values: rounded activations, float32 [N, in, ...], with step `factor` and `zero_point`.
-            weight: rounded to int8 and back, [out, ...].
-            gain: of the batch norm that is folded in later, [out]: where it is negative, the weights that ship have
-                the other sign, and few circuits are symmetric.
+            rounded: weights rounded to integers and back, [out, ...].
+            weight: the same before rounding.
+            gain, variance: of the batch norm that is folded in later, [out]: where the gain is negative, the weights
+                that ship have the other sign, and few circuits are symmetric.
         """
-        exact = self._geometry.contract(values, weight)
-        found = self._through_circuit(values, weight, factor, zero_point, gain)
+        exact = self._geometry.contract(values, rounded)
+        scales = self._weights.scales(weight.detach(), gain, variance)
+        found = self._through_circuit(values, rounded, factor, zero_point, scales, gain)
         result: Tensor = exact + (found - exact).detach()
         return result if bias is None else result + self._geometry.by_output(bias)
 
@@ -108,16 +119,16 @@ class _Multiplying(nn.Module):
     def _through_circuit(
         self,
         values: Tensor,
-        weight: Tensor,
+        rounded: Tensor,
         factor: Tensor,
         zero_point: Tensor,
+        scales: Tensor,
         gain: Tensor | None,
     ) -> Tensor:
-        scales = weight_scales(weight)  # the largest weight of a channel is its last level, rounded or not
         sign = torch.ones_like(scales) if gain is None else torch.where(gain < 0, -1.0, 1.0)
-        shape = (-1, *[1] * (weight.dim() - 1))
-        codes = ((values / factor).round() + zero_point).clamp(0, 255).to(torch.uint8)
-        integers = (weight / scales.view(shape)).round() * sign.view(shape)
+        shape = (-1, *[1] * (rounded.dim() - 1))
+        codes = ((values / factor).round() + zero_point).clamp(*UINT8).to(torch.uint8)
+        integers = (rounded / scales.view(shape)).round() * sign.view(shape)
         source = IntegerLayer(
             name="",
             constant="",

@@ -14,7 +14,7 @@ from winnow.errors import WinnowError
 
 
 def export_approximate(module: GraphModule, data: ImageDataset, path: str | Path, *, run: str) -> None:
-    """Export an approximate network and check the file; see `export_checked`.
+    """Export an int8 network, approximate or not, and check the file; see `export_checked`.
 
     Raises:
         WinnowError: a circuit of it has no form of few terms, or sums too large for the float32 of a convolution.

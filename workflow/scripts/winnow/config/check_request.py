@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from winnow.config.study import Study
+from winnow.study.multipliers import EXACT
 from winnow.study.vocabulary import METHODS, QAT
 
 _ONE_STEP = {
@@ -23,7 +24,7 @@ _ONE_STEP = {
     "compile": False,
     "device": "cpu",
 }
-_CHEAP = {"rounding": "nearest", "keep_float": 0}
+_CHEAP = {"rounding": "nearest", "keep_float": 0, "multiplier": EXACT}
 _ONE_ROUND = {"rounds": 1, "rewind": "none", "rewind_epoch": None, "shuffle": "none", "scope": "global"}
 
 

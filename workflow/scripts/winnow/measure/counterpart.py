@@ -22,9 +22,9 @@ from winnow.study.recipe import Recipe
 
 def demands(bounds: BoundsSettings, recipe: Recipe | None) -> BoundsSettings:
     """Return what a network must reach: what its recipe gives up on purpose is measured, and no mistake."""
-    if recipe and recipe.keep_float:
+    if recipe and (recipe.keep_float or recipe.approximate):
         bounds = replace(bounds, min_integer_macs=0.0)
-    if recipe and recipe.fewer_levels:
+    if recipe and (recipe.fewer_levels or recipe.approximate):
         bounds = replace(bounds, min_sqnr_db=float("-inf"), min_agreement=0.0)
     return bounds
 

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from onnx import NodeProto
+from onnx import NodeProto, TensorProto
 
 from winnow.deploy.graphs import Graph, base_name, is_named, read_model
 from winnow.deploy.onnx_runtime import intermediate_values
@@ -18,7 +18,8 @@ from winnow.study.quality import LayerNoise
 log = logging.getLogger(__name__)
 _CLIPPING = {"Relu", "Clip"}
 _SAME_ORDER = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"}  # of the values
-_FOLLOWED = _CLIPPING | _SAME_ORDER | {"BatchNormalization", "QuantizeLinear", "DequantizeLinear"}
+_ROUNDING = {"QuantizeLinear", "DequantizeLinear"}
+_FOLLOWED = _CLIPPING | _SAME_ORDER | _ROUNDING | {"Cast", "BatchNormalization"}
 _INTEGER_PRODUCTS = {"ConvInteger", "MatMulInteger"}
 Key = tuple[str, int]
 """A weight by its name, and which of the nodes that read it (from 1)."""
@@ -83,14 +84,16 @@ def _outputs(graph: Graph, reference: dict[Key, str] | None = None) -> dict[Key,
 def _end(graph: Graph, node: NodeProto) -> str:
     """Follow the output of a layer through bias, batch norm, clipping and rounding, while it has one reader."""
     value: str = node.output[0]
-    end = value
+    end, codes = value, False
     while readers := graph.readers(value):
         reader = readers[0]
         rounded = all(reader.op_type == "DequantizeLinear" for reader in readers)
         if not rounded and (len(readers) > 1 or not _belongs(graph, reader, value)):
             return end
         value = reader.output[0]
-        if reader.op_type != "QuantizeLinear":  # integers are no output to compare
+        if reader.op_type in _ROUNDING:
+            codes = reader.op_type == "QuantizeLinear"
+        if not codes:  # integers, clipped or not, are no output to compare
             end = value
     return end
 
@@ -98,4 +101,7 @@ def _end(graph: Graph, node: NodeProto) -> str:
 def _belongs(graph: Graph, reader: NodeProto, value: str) -> bool:
     if reader.op_type == "Add":
         return all(name == value or graph.computed_from_constants(name) for name in reader.input)
+    if reader.op_type == "Mul":  # an approximate network adds up whole numbers, and float64 brings them to their unit
+        constants = filter(None, map(graph.constant, reader.input))
+        return any(constant.data_type == TensorProto.DOUBLE for constant in constants)
     return reader.op_type in _FOLLOWED

@@ -9,6 +9,7 @@ import pandas as pd
 from winnow.analysis.pruning import accuracy_sparsity_data, dense_accuracy, speedup_data
 from winnow.analysis.recommendation import Recommendation, timing_of
 from winnow.config.recommend import RecommendSettings
+from winnow.report.multiplier_words import multiplier_words
 from winnow.results.not_measured import Missing
 from winnow.results.numbers import percent, spread, times
 from winnow.results.over_seeds import combinations
@@ -83,6 +84,7 @@ def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
         *disturbed_words(results),
         *_runtimes(results),
         *saturation_words(results[results["run"] == DENSE]),
+        *multiplier_words(means[means["run"] == DENSE]),
         *quantized,
         *_pruning(results),
     ]

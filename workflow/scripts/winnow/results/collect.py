@@ -11,6 +11,7 @@ import pandas as pd
 from winnow.config.settings import TrainedSettings
 from winnow.results.columns import in_runtime
 from winnow.results.layer_names import left_alone, left_in_float, together
+from winnow.results.simulated import simulated
 from winnow.results.timed import Timed, timed_configurations
 from winnow.results.timed_columns import TIMED
 from winnow.study.identity import Identity
@@ -46,7 +47,7 @@ def collect(
     Raises:
         WinnowError: a file is damaged or lacks a value.
     """
-    left = pd.DataFrame([_quality(path, trained) for path in quality])
+    left = pd.DataFrame([simulated(_quality(path, trained)) for path in quality])
     right = pd.DataFrame([_speed(path) for path in speed])
     table = left.merge(right, on=list(KEYS), how="left", validate="one_to_one") if len(right) else left
     return _compared(_agreeing(table)).sort_values(list(KEYS), ignore_index=True)

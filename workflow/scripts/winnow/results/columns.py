@@ -89,6 +89,21 @@ METRICS = Words(
     ),
     *_of_runtimes(share("integer_macs", "integer MACs", "multiply-accumulates executed on integers", UP, decimals=1)),
     *_of_runtimes(Metric("integer_layers", "integer layers", "", "layers executed on integers", UP, decimals=0)),
+    share(
+        "multiplier_power",
+        "multiplier power",
+        "power of the multiplications on integers at 45 nm, of that with exact 8 x 8 multipliers; no accumulators, no "
+        "memory",
+        DOWN,
+        decimals=1,
+    ),
+    share(
+        "multiplier_area",
+        "multiplier area",
+        "area of the multipliers at 45 nm, of that of exact 8 x 8 ones",
+        DOWN,
+        decimals=1,
+    ),
     Metric("saturating_layers", "saturating layers", "", "layers that can saturate without VNNI", DOWN, decimals=0),
     share("integer_parameters", "integer parameters", "parameters stored as integers", UP, decimals=1),
     *(

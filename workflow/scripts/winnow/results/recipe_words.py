@@ -8,8 +8,18 @@ from typing import Any
 import pandas as pd
 
 from winnow.results.numbers import counted, plain
+from winnow.study.multipliers import FAMILIES, multiplier
 from winnow.study.recipe import Recipe
-from winnow.study.recipe_axes import AUTO, CORRECTIONS, FULL_BITS, GRANULARITIES, OBSERVERS, OVERFLOWS, ROUNDINGS
+from winnow.study.recipe_axes import (
+    AUTO,
+    CIRCUIT_ERRORS,
+    CORRECTIONS,
+    FULL_BITS,
+    GRANULARITIES,
+    OBSERVERS,
+    OVERFLOWS,
+    ROUNDINGS,
+)
 from winnow.study.vocabulary import FP32, PRECISIONS
 
 FEWER_BITS = (
@@ -31,6 +41,8 @@ _SAID: Mapping[str, Callable[[str], str]] = {
     ),
     "distill": lambda value: f"{100 * float(value):g} % of the loss from the answers of the dense network",
     "overflow": lambda value: OVERFLOWS[value].meaning,
+    "multiplier": lambda value: f"multiplied by {FAMILIES[multiplier(value).family].meaning} ({value})",
+    "circuit_error": lambda value: CIRCUIT_ERRORS[value].meaning,
 }
 
 
@@ -48,9 +60,9 @@ def recipe_words(row: pd.Series) -> str:
     meaning = PRECISIONS[row["precision"]].meaning
     if row["precision"] == FP32:
         return meaning
-    usual = Recipe(row["precision"]).axes
-    chosen = {axis: row.get(axis) for axis in usual if pd.notna(row.get(axis))}
-    said = [axis_words(axis, value) for axis, value in chosen.items() if plain(value) != plain(usual[axis])]
+    usual = Recipe(row["precision"])
+    chosen = {axis: row.get(axis) for axis in PRECISIONS[usual.method].axes if pd.notna(row.get(axis))}
+    said = [axis_words(axis, value) for axis, value in chosen.items() if plain(value) != plain(getattr(usual, axis))]
     return "; ".join([meaning, *said])
 
 

@@ -32,6 +32,7 @@ class Family:
         module: with `circuit`; see `winnow.approximate.circuits`.
         parameters: numbers behind the name: `bam-1-1-0`.
         source: who described it.
+        terms: its products are sums of few products, so that a file of ordinary operators computes them.
     """
 
     name: str
@@ -39,6 +40,12 @@ class Family:
     module: str
     parameters: tuple[Parameter, ...] = ()
     source: str = ""
+    terms: bool = True
+
+    @property
+    def form(self) -> str:
+        """Return how the names of its circuits are written: `bam-h-r-v`."""
+        return "-".join([self.name, *(parameter.name for parameter in self.parameters)])
 
 
 EXACT, BROKEN_ARRAY, TABLE = "exact", "bam", "table"
@@ -71,8 +78,8 @@ FAMILIES = Words(
         (),
         "Zendegani et al. 2017",
     ),
-    Family("mitchell", "logarithms added (Mitchell)", "winnow.approximate.mitchell", (), "Mitchell 1962"),
-    Family(TABLE, "a table of all products, of the user's own circuit", "winnow.approximate.table"),
+    Family("mitchell", "logarithms added (Mitchell)", "winnow.approximate.mitchell", (), "Mitchell 1962", terms=False),
+    Family(TABLE, "a table of all products, of the user's own circuit", "winnow.approximate.table", terms=False),
 )
 
 
@@ -134,9 +141,10 @@ def multiplier(name: str) -> Multiplier:
     if family.name == TABLE:
         raise WinnowError("multiplier 'table': name the file: {table: circuit.npy, power: 0.5, area: 0.6, source: ...}")
     given = tuple(int(number) for number in numbers if number.isdecimal() and number == str(int(number)))
-    form = "-".join([word, *(parameter.name for parameter in family.parameters)])
     if len(given) != len(numbers) or len(numbers) != len(family.parameters):
-        raise WinnowError(f"multiplier {name!r}: write {form}" + (" with whole numbers" if family.parameters else ""))
+        raise WinnowError(
+            f"multiplier {name!r}: write {family.form}" + (" with whole numbers" if family.parameters else "")
+        )
     for parameter, number in zip(family.parameters, given, strict=True):
         if not parameter.low <= number <= parameter.high:
             raise WinnowError(

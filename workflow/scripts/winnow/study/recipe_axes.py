@@ -11,7 +11,7 @@ FULL_BITS = 8
 """Of int8: what fewer bits are a part of."""
 RECIPE_AXES = (
     *("observer", "calibration_samples", "weight_bits", "activation_bits", "weights"),
-    *("correction", "rounding", "keep_float", "overflow", "distill"),
+    *("correction", "rounding", "keep_float", "overflow", "distill", "multiplier", "circuit_error"),
 )
 """What a recipe of quantization is a combination of, beside its method."""
 OBSERVERS = Words(
@@ -41,4 +41,10 @@ OVERFLOWS = Words(
     "overflow",
     Choice("fast", "8-bit weights, right on processors with VNNI"),
     Choice("safe", "7-bit weights where two products could exceed 16 bits, right on every processor"),
+)
+CORRECTED = "corrected"
+CIRCUIT_ERRORS = Words(
+    "treatment of a circuit's error",
+    Choice(CORRECTED, "the mean error of the multiplier is taken from each channel's bias"),
+    Choice("left", "the mean error of the multiplier is left in"),
 )

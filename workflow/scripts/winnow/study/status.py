@@ -107,7 +107,8 @@ def absent(study: Mapping[str, Any], folder: Path) -> list[Absent]:
 
 
 def _absent(network: Network, folder: Path, failed: list[Failure]) -> Absent | None:
-    lacking = [name for name in ("quality", "speed") if not (folder / network.folder / f"{name}.json").exists()]
+    wanted = ("quality", "speed") if network.timed else ("quality",)
+    lacking = [name for name in wanted if not (folder / network.folder / f"{name}.json").exists()]
     evaluated = "quality" not in lacking
     if cause := next((failure for failure in failed if failure.stops(network)), None):
         return Absent(network, FAILED, str(cause), outdated=evaluated and cause.rule != "benchmark")

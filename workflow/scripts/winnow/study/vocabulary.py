@@ -104,7 +104,7 @@ PRECISIONS = Words(
         hatch="xxxx",
         dashes=(1, 1.5),
         trained=True,
-        axes=("weight_bits", "activation_bits", "weights", "overflow", "distill"),
+        axes=("weight_bits", "activation_bits", "weights", "overflow", "distill", "multiplier"),
         trial="winnow.check.aware",
     ),
 )

@@ -7,10 +7,20 @@ from typing import Annotated, Any
 
 from winnow.config.choices import APPLY_TO
 from winnow.config.keys.kinds import Flag, OneOf, Real, Whole
+from winnow.config.keys.multipliers import NamedMultiplier
 from winnow.config.keys.section import OneOrMore, Section, key
 from winnow.config.keys.training import Arithmetic, Distill, Epochs, Milestones, Rate, Schedule, Warmup
 from winnow.study.recipe import Recipe
-from winnow.study.recipe_axes import AUTO, CORRECTIONS, FULL_BITS, GRANULARITIES, OBSERVERS, OVERFLOWS, ROUNDINGS
+from winnow.study.recipe_axes import (
+    AUTO,
+    CIRCUIT_ERRORS,
+    CORRECTIONS,
+    FULL_BITS,
+    GRANULARITIES,
+    OBSERVERS,
+    OVERFLOWS,
+    ROUNDINGS,
+)
 from winnow.study.recipes import expand, plain, slug
 from winnow.study.vocabulary import METHODS, PRECISIONS, PTQ
 
@@ -30,6 +40,8 @@ KeepFloat = Annotated[
     ),
 ]
 Overflow = Annotated[str, OneOf(OVERFLOWS)]
+Multiplier = Annotated[str, NamedMultiplier()]
+CircuitError = Annotated[str, OneOf(CIRCUIT_ERRORS)]
 DistillWeight = Annotated[float, Real(at_least=0, at_most=1)]
 
 
@@ -94,6 +106,23 @@ class Entry(Section):
         None,
         null="`qat.distill.weight`, or that of the network's own `qat`",
         example=[0, 0.5],
+        at_least_one=True,
+    )
+
+    multiplier: Annotated[tuple[Multiplier, ...] | None, OneOrMore] = key(
+        "circuit that multiplies the integers of convolutions and linears, simulated exactly; no processor here has "
+        "any but the exact one, so that latency, energy and size of such networks stay empty and none is shipped; "
+        "`ptq` and `qat`",
+        None,
+        null="`exact`",
+        example=["exact", "bam-2-2-0"],
+        at_least_one=True,
+    )
+    circuit_error: Annotated[tuple[CircuitError, ...] | None, OneOrMore] = key(
+        "what is done about the mean error of the multiplier, measured on calibration images; `ptq`",
+        None,
+        null="`corrected`",
+        example=["corrected", "left"],
         at_least_one=True,
     )
 
