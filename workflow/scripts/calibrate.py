@@ -2,7 +2,7 @@
 
 from adapter import Snakemake, job
 from winnow.approximate.export import export_approximate
-from winnow.approximate.recipe import multiplied
+from winnow.approximate.static import multiplied
 from winnow.config.settings import ModelSettings
 from winnow.config.typed import built
 from winnow.data.dataset import load_dataset
