@@ -1,4 +1,4 @@
-"""The multiplier of a recipe in a network that was quantized by it."""
+"""The multiplier of a recipe in a network that was quantized after training."""
 
 from __future__ import annotations
 
