@@ -107,14 +107,16 @@ def test_four_bits_are_the_same_in_the_module_and_both_runtimes(kind, tmp_path):
 def test_both_runtimes_compute_what_the_module_computes_on_integers(name, tmp_path):
     axes, path, model = RECIPES[name], tmp_path / "model.onnx", mixed()
     quantized = written(model, path, **axes)
-    tolerated = 0.02 if axes.get("activation_bits", 8) > 5 else 0.1  # a value between two levels may go the other way
+    # a value between two levels may go the other way; OpenVINO adds what ONNX Runtime has rounded before
+    tolerated = {"onnxruntime": 0.01, "openvino": 0.02 if axes.get("activation_bits", 8) > 5 else 0.1}
     for runtime, load in RUNTIMES.items():
         assert measure_coverage(path, SHAPE, runtime).macs == 1
         for images in (IMAGES, LOUD):
             with torch.no_grad():
                 expected = quantized(images).numpy()
             found = load(path, threads=1)(images.numpy())
-            assert abs(found - expected).mean() < tolerated * expected.std()
+            assert abs(found - expected).mean() < tolerated[runtime] * expected.std()
+            assert runtime == "openvino" or np.median(abs(found - expected)) < 1e-3 * expected.std()
     levels = 2 ** axes.get("activation_bits", 8)
     values = codes_of(path, LOUD)
     assert len(values) >= 12
