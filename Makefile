@@ -6,7 +6,7 @@ BIN := .venv/bin
 FOLLOWED := --quiet host rules
 .DEFAULT_GOAL := help
 
-.PHONY: demo check plan report live test soak lint docs clean help
+.PHONY: demo check plan report live test pytest soak lint docs clean help
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -37,8 +37,9 @@ report: .venv/locked ## run a study as far as it is missing, then write its repo
 live: .venv/locked ## report on what a study has so far, while it runs or after a failure: make live CONFIG=...
 	@$(BIN)/python workflow/scripts/live.py "$(CONFIG)"
 
-test: .venv/locked-dev ## lint and all tests
-	$(MAKE) --no-print-directory lint
+test: lint pytest ## lint and all tests; with -j 2 at the same time
+
+pytest: .venv/locked-dev ## all tests: make pytest PYTEST=tests/unit
 	$(BIN)/python -m pytest $(PYTEST)
 
 KILLS ?= 50

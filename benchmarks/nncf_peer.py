@@ -26,6 +26,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
+from winnow.config.settings import NormalizationSettings
 from winnow.data.batches import Split
 from winnow.data.dataset import ImageDataset, load_dataset
 from winnow.deploy.openvino_runtime import load as load_openvino
@@ -76,7 +77,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/nncf_peer.json"))
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    data = load_dataset(options.data)
+    data = load_dataset(options.data, NormalizationSettings(None, None, 1, "rgb", None))
     peer = options.out.parent / "nncf.xml"
     nncf_quantized(options.run / "fp32/model.onnx", data, options.samples, peer)
     files = {"fp32": options.run / "fp32/model.onnx", "NNCF int8": peer}

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from projects import ONE_THREAD, Project, copy_project
+from exporting import one_registry
+from projects import Project, copy_project
 from samples import REPOSITORY, colored_squares
 from winnow.data.dataset import ImageDataset
 
@@ -34,6 +35,13 @@ def pytest_collection_modifyitems(items):
 def pytest_xdist_auto_num_workers():
     """One more than there are cores: what runs on the cluster mostly waits."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_registry():
+    with pytest.MonkeyPatch.context() as patch:
+        one_registry(patch)
+        yield
 
 
 @pytest.fixture
@@ -67,7 +75,7 @@ def finished(tmp_path_factory) -> Project:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not root.exists():
             made = copy_project(folder / "unfinished" / str(os.getpid()))
-            made.run(*ONE_THREAD)
+            made.run()
             made.root.rename(root)
     return Project(root)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from dry_runs import dry_run
 from samples import REPOSITORY
 
 TINY = {
@@ -26,11 +27,12 @@ TINY = {
     "benchmark": {"batch_sizes": [1], "seconds": 0.05, "warmup_seconds": 0.01},
 }
 RUN = "results/tiny/digits/lenet5/seed0/dense"
-LOCAL = ("--profile", "profiles/local")
+# one thread for each training run: on networks this small, more wait for each other most of the time; and where bits
+# are compared, the number of cores must not matter
+ONE_THREAD = ("--set-threads", "train=1", "tune=1", "train_quantized=1", "retrain=1")
+LOCAL = (*ONE_THREAD, "--profile", "profiles/local")
 # what is made again whenever a number changes
 REPORT = dict.fromkeys(("collect", "make_quantization_table", "make_figures", "recommend", "ship", "make_overview"), 1)
-# one thread wherever bits are compared: the number of cores must not matter
-ONE_THREAD = ("--set-threads", "train=1", "train_quantized=1", "retrain=1")
 
 
 @dataclass(frozen=True)
@@ -76,17 +78,15 @@ class Project:
 
     def run(self, *arguments: str, fails: bool = False) -> str:
         """Run snakemake and return what it printed."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-            env=os.environ | self.environment,
-        )
-        output = done.stdout + done.stderr
-        assert (done.returncode != 0) == fails, output[-6000:]
+        command, environment = self.command(*arguments), os.environ | self.environment
+        if "-n" in arguments:
+            code, output = dry_run(command[3:], self.root, environment)
+        else:
+            done = subprocess.run(
+                command, cwd=self.root, capture_output=True, text=True, timeout=600, check=False, env=environment
+            )
+            code, output = done.returncode, done.stdout + done.stderr
+        assert (code != 0) == fails, output[-6000:]
         return output
 
     def planned(self, *arguments: str) -> dict[str, int]:

@@ -18,6 +18,7 @@ from winnow.study.quality import (
     Scores,
     Sizes,
 )
+from winnow.study.recipe import Recipe
 from winnow.study.sparsity import LayerSparsity, Sparsity, WholeNetwork
 from winnow.study.speed import Machine, Speed, Timing
 from winnow.study.training import Training
@@ -32,7 +33,7 @@ MACHINE = Machine(
     python="3.11.0",
     versions={runtime.package: f"{number}.0" for number, runtime in enumerate(RUNTIMES.values(), 1)},
 )
-KEYS = {"dataset": "d", "model": "m", "seed": 0, "run": "dense", "precision": FP32}
+KEYS = {"dataset": "d", "model": "m", "seed": 0, "run": "dense", "recipe": FP32, "precision": FP32}
 
 
 def scores(top1: float, samples: int = 100, loss: float = 0.1) -> Scores:
@@ -44,6 +45,7 @@ def scores(top1: float, samples: int = 100, loss: float = 0.1) -> Scores:
 def training(seconds: float = 60.0, joules: float = 100.0) -> Training:
     return Training(
         trained_here=True,
+        imported=False,
         seconds=seconds,
         energy=replace(ENERGY, joules=joules),
         device="cpu",
@@ -69,18 +71,26 @@ def quantization(error: float = 0.05, layers: tuple[LayerNoise, ...] = ()) -> Qu
 
 
 def quality(top1: float = 0.9, **changes: Any) -> Quality:
-    """Return the record of a dense fp32 network, or of another with its own `quantization`, `pruning` and so on."""
+    """Return the record of a dense fp32 network, or of another with its own `quantization`, `pruning` and so on.
+
+    The recipe is the plain one of the precision, unless it is given.
+    """
+    precision = changes.get("precision", FP32)
     values = KEYS | {
+        "recipe": precision,
+        "quantized_by": None if precision == FP32 else Recipe(precision),
         "test": scores(top1),
         "confusion": ((50, 0), (0, 50)),
         "validation": scores(top1),
-        "quantization": None if changes.get("precision", FP32) == FP32 else quantization(),
+        "quantization": None if precision == FP32 else quantization(),
         "runtimes": {name: InRuntime(runs=True, agrees=True, scores=scores(top1), difference=0.0) for name in SCORED},
         "coverage": coverage(),
+        "saturating": (),
         "size": Sizes(
             onnx_bytes=2**21,
             gzip_bytes=2**20,
             sparse_bytes=2**20,
+            packed_bytes=None,
             state_dict_bytes=2**21,
             parameters=5,
             nonzero_parameters=4,
@@ -97,6 +107,8 @@ def timing(runtime: str = "onnxruntime", batch_size: int = 1, threads: int = 2, 
         batch_size=batch_size,
         threads=threads,
         median_ms=median_ms,
+        low_ms=0.99 * median_ms,
+        high_ms=1.01 * median_ms,
         p95_ms=1.5 * median_ms,
         mean_ms=median_ms,
         repeats=10,
@@ -106,7 +118,9 @@ def timing(runtime: str = "onnxruntime", batch_size: int = 1, threads: int = 2, 
 
 
 def speed(*timings: Timing, **changes: Any) -> Speed:
-    return Speed(**(KEYS | {"machine": MACHINE, "other_load": 0.0, "timings": timings or (timing(),)} | changes))
+    recipe = changes.get("precision", FP32)
+    values = {"recipe": recipe, "machine": MACHINE, "other_load": 0.0, "clock_mhz": 2400.0, "computation": "c0"}
+    return Speed(**(KEYS | values | {"timings": timings or (timing(),)} | changes))
 
 
 def sparsity(slug: str, number: int, axes: dict[str, Any], removed: float, **changes: Any) -> Sparsity:

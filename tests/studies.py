@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,21 @@ from safetensors.torch import save_file
 
 import records
 from winnow.config.resolve import resolve
+from winnow.data.fitting import Fitting
 from winnow.figures.draw import Tables
 from winnow.results.collect import collect
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 from winnow.study.artifacts import Network, networks
-from winnow.study.quality import LayerNoise, Quality, RuntimeCoverage, Sizes
+from winnow.study.quality import LayerNoise, Quality, RuntimeCoverage, SaturatingLayer, Sizes
+from winnow.study.recipe import Recipe
+from winnow.study.recipes import precisions
 from winnow.study.sparsity import Group, LeftAlone, Sparsity
 from winnow.study.speed import Timing
-from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
+from winnow.study.vocabulary import KEYS, PRECISIONS, RUNTIMES, SCORED
 
+FED = {"mean": [0.5], "std": [0.25], "value_range": 1, "channel_order": "rgb"}
+FED["fitting"] = Fitting((2, 2), None, None, "bicubic", upright=True, background="white").facts
+"""What a file says of how it is fed."""
 CLASSES = [f"class {letter}" for letter in "abcd"]
 LAYERS = ["conv1", "conv2", "fc"]
 GRID = {
@@ -86,10 +92,10 @@ def tables(root: Path, study: Mapping[str, Any]) -> Tables:
     """Return what `collect` makes of a study."""
     found = files(root, study)
     return Tables(
-        collect(found["quality"], found["speed"]),
+        collect(found["quality"], found["speed"], {}),
         collect_layers(found["quality"]),
         collect_confusion(found["quality"], found["data"]),
-        collect_histories(found["history"], root / "results" / study["study"]),
+        collect_histories(found["history"], root / "results" / study["study"], precisions(study["recipes"])),
     )
 
 
@@ -104,10 +110,11 @@ def _write_network(folder: Path, study: Mapping[str, Any], network: Network) -> 
     target.mkdir(parents=True)
     random = np.random.default_rng(abs(hash_of(network)))
     pruning = None if network.run == "dense" else _pruning(study, network.run)
-    identity = asdict(network)
-    quality = _quality(identity, pruning, random)
+    identity = {key: getattr(network, key) for key in KEYS}
+    quality = _quality(study, identity, pruning, random)
     quality.write(target / "quality.json")
-    records.speed(*_timings(study, network.precision, pruning, random), **identity).write(target / "speed.json")
+    timings = _timings(study, network.precision, pruning, random)
+    records.speed(*timings, computation=network.folder, **identity).write(target / "speed.json")
     if network.history:
         (folder / network.history).parent.mkdir(parents=True, exist_ok=True)
         (folder / network.history).write_text(_history(study["training"][network.model]["epochs"]))
@@ -138,9 +145,13 @@ def _pruning(study: Mapping[str, Any], run: str) -> Sparsity:
     return replace(pruning, unit="channels", whole_network=whole, groups=_GROUPS, left_alone=left_alone)
 
 
-def _quality(identity: dict[str, Any], pruning: Sparsity | None, random: np.random.Generator) -> Quality:
+def _quality(
+    study: Mapping[str, Any], identity: dict[str, Any], pruning: Sparsity | None, random: np.random.Generator
+) -> Quality:
     precision, seed = identity["precision"], identity["seed"]
-    top1, kept = 0.95 - _LOSS[precision] + 0.004 * random.standard_normal(), 1.0
+    recipe = None if precision == "fp32" else Recipe(**study["recipes"][identity["recipe"]])
+    lost = _LOSS[precision] * (1 + 8 - recipe.weight_bits if recipe else 1)
+    top1, kept = 0.95 - lost + 0.004 * random.standard_normal(), 1.0
     if pruning:
         axes, kept = pruning.axes, 1 - pruning.whole_network.sparsity
         harm = {"l1": 0.06, "random": 0.2}[axes["criterion"]] * (0.6 if axes["rewind"] != "init" else 1)
@@ -166,15 +177,20 @@ def _quality(identity: dict[str, Any], pruning: Sparsity | None, random: np.rand
             total_macs=int(1e6 * narrow),
             nonzero_macs=int(1e6 * kept),
         ),
+        saturating=()
+        if precision == "fp32" or recipe.overflow == "safe"
+        else (SaturatingLayer("conv1", 2, 8, 60_000),),
         size=Sizes(
             onnx_bytes=size,
             gzip_bytes=int(size * 0.9),
+            packed_bytes=size * recipe.weight_bits // 8 if recipe and recipe.weight_bits < 8 else None,
             sparse_bytes=int(size * (0.03 + 0.97 * kept / narrow)),
             state_dict_bytes=int(2**20 * 2.4 * narrow),
             parameters=int(6e5 * narrow),
             nonzero_parameters=int(6e5 * kept),
         ),
         pruning=pruning,
+        quantized_by=recipe,
         training=records.training(60.0 * (1 + bool(pruning) + (precision == "qat")), 900.0),
     )
 
@@ -210,7 +226,7 @@ def _graph() -> onnx.ModelProto:
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 4])
     node = helper.make_node("Flatten", ["images"], ["logits"])
     model = helper.make_model(helper.make_graph([node], "g", [images], [logits]), ir_version=10)
-    metadata = {"classes": CLASSES, "mean": [0.5], "std": [0.25], "run": "made up"}
+    metadata = {"classes": CLASSES, **FED, "run": "made up"}
     ours = {key: json.dumps(value) for key, value in metadata.items()}
     helper.set_model_props(model, ours | {"onnx.infer": "onnxruntime.quant"})  # libraries add their own
     return model

@@ -2,11 +2,13 @@
 
     python trained_elsewhere.py IMAGES FOLDER
 
-IMAGES has train/CLASS/*.png and test/CLASS/*.png of 32 x 32 pixels; FOLDER gets `net.pth`, a state dict, and
-`checkpoint.pth` of a DataParallel network, with a moving average of its weights beside them.
+IMAGES has train/CLASS/*.png and test/CLASS/*.png of any size. FOLDER gets `net.pth`, a state dict, `checkpoint.pth` of
+a DataParallel network with a moving average of its weights beside them, and `predictions.json`, the classes that this
+average gives the test images. Sizes, normalization and the order of the classes are the script's own.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,21 @@ import torch
 from PIL import Image
 from torch import nn
 from torch.nn import functional
+from torchvision import transforms
 
-MEAN, STD = 0.45, 0.27
+CLASSES = ["red", "blue", "green"]
+PIPELINE = transforms.Compose(
+    [
+        transforms.Resize(36),
+        transforms.CenterCrop((32, 24)),
+        transforms.ToTensor(),
+        transforms.Normalize((0.49, 0.45, 0.43), (0.21, 0.22, 0.23)),
+    ]
+)
 
 
 class SmallNet(nn.Module):
-    """float [N, 3, 32, 32] -> logits [N, classes]."""
+    """float [N, 3, H, W] -> logits [N, classes]."""
 
     def __init__(self, classes):
         super().__init__()
@@ -37,14 +48,10 @@ def small_net(classes, **_):
 
 
 def read(folder):
-    """Return the images of a split, normalized, float [N, 3, 32, 32], and their labels."""
-    images, labels = [], []
-    for label, name in enumerate(sorted(path.name for path in folder.iterdir())):
-        for path in sorted((folder / name).glob("*.png")):
-            pixels = torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy())
-            images.append((pixels.permute(2, 0, 1) / 255 - MEAN) / STD)
-            labels.append(label)
-    return torch.stack(images), torch.tensor(labels)
+    """Return the images of a split, float [N, 3, 32, 24], their labels, and their paths."""
+    paths = [path for name in CLASSES for path in sorted((folder / name).glob("*.png"))]
+    images = [PIPELINE(Image.open(path).convert("RGB")) for path in paths]
+    return torch.stack(images), torch.tensor([CLASSES.index(path.parent.name) for path in paths]), paths
 
 
 def main():
@@ -54,8 +61,8 @@ def main():
     parser.add_argument("--epochs", type=int, default=12)
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    images, labels = read(arguments.images / "train")
-    network = nn.DataParallel(SmallNet(int(labels.max()) + 1))
+    images, labels, _ = read(arguments.images / "train")
+    network = nn.DataParallel(SmallNet(len(CLASSES)))
     torch.save(network.module.state_dict(), arguments.folder / "initial.pth")
     average = torch.optim.swa_utils.AveragedModel(
         network.module, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)
@@ -77,6 +84,13 @@ def main():
         "best": np.float64(0.9),
     }
     torch.save(checkpoint, arguments.folder / "checkpoint.pth")
+    images, labels, paths = read(arguments.images / "test")
+    with torch.no_grad():
+        found = average.eval()(images).argmax(1)
+    names = {str(path.relative_to(arguments.images)): CLASSES[label] for path, label in zip(paths, found, strict=True)}
+    content = {"top1": (found == labels).float().mean().item(), "predictions": names}
+    (arguments.folder / "predictions.json").write_text(json.dumps(content))
+    (arguments.folder / "labels.txt").write_text("".join(f"{name}\n" for name in CLASSES))
 
 
 if __name__ == "__main__":

@@ -24,16 +24,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
 import winnow.deploy.export
 import winnow.quantize.aware
-import winnow.train.loop  # noqa: F401 (loaded once, before any fork)
+import winnow.train.loop  # loaded once, before any fork
+from exporting import one_registry
 from projects import TINY
-from samples import REPOSITORY, colored_squares
+from samples import REPOSITORY, colored_squares, write_dataset
 from winnow.config.check_request import check_request
 from winnow.config.resolve import resolve
-from winnow.data.dataset import save_dataset
 from winnow.study.check import Check, Finding
 from winnow.study.training_state import STATE
 
@@ -43,6 +44,7 @@ EPOCHS = 2
 CHECKSUM = 32  # bytes of SHA-256 in front of a state
 WILDCARDS = {"dataset": "squares", "model": "lenet5", "seed": "0"}
 PRUNED = "pruned/round1"
+NORMALIZATION = {"mean": None, "std": None, "value_range": 1, "channel_order": "rgb", "stated_by": None}
 
 
 class Files(list):
@@ -61,6 +63,7 @@ def study() -> Any:
     config["training"] |= {"epochs": EPOCHS, "warmup_epochs": 1, "rewind_epochs": [1]}
     config["quantization"]["qat"]["epochs"] = EPOCHS
     config["pruning"] = {"structure": ["channels"], "ratio": [0.5], "rounds": [1], "rewind": ["none"]}
+    config["pruning"]["retrain"] = {"distill": {"weight": 0.5}}
     return resolve(config)
 
 
@@ -99,7 +102,7 @@ def jobs() -> dict[str, SimpleNamespace]:
         ),
         "retrain": job(
             "retrain",
-            Files(data=data, **pruned, record=made["record"]),
+            Files(data=data, **pruned, record=made["record"], teacher=made["weights"]),
             Files(**trained(PRUNED)),
             {"model": model, "retraining": asked.retraining["lenet5"][strategy["rewind"]], "tdp_watts": 65.0},
             pruning=slug,
@@ -108,22 +111,28 @@ def jobs() -> dict[str, SimpleNamespace]:
         "train_quantized": job(
             "train_quantized",
             Files(
-                checked="check.json", data=data, weights=made["weights"], record=made["record"], masks=[], imported=[]
+                checked="check.json",
+                data=data,
+                **{name: made[name] for name in ("weights", "record")},
+                **{name: [] for name in ("masks", "imported", "teacher")},
             ),
             Files(**qat),
             {
                 "model": model,
                 "qat": asked.qat["lenet5"],
+                "recipe": asked.recipes["qat"],
                 "tdp_watts": 65.0,
                 "request": check_request(replace(asked, strategies={}), "digits", "lenet5"),
             },
             run="dense",
+            recipe="qat",
         ),
     }
 
 
 def job(rule: str, inputs: Files, outputs: Files, params: dict[str, Any], **wildcards: str) -> SimpleNamespace:
     values = WILDCARDS | wildcards
+    params = params | {"normalization": NORMALIZATION}
     return SimpleNamespace(
         rule=rule,
         threads=1,
@@ -244,10 +253,18 @@ def others(folder: Path) -> set[str]:
     return {"start.safetensors", "masks.safetensors", "sparsity.json"} if folder == Path(PRUNED) else set()
 
 
+def load_exporter() -> None:
+    """Export once before any fork: what this loads and collects takes seconds."""
+    one_registry(pytest.MonkeyPatch())
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)).eval()
+    winnow.deploy.export.export_onnx(network, torch.zeros(2, 1, 2, 2), "loaded.onnx", {})
+
+
 def main(folder: str, rule: str, stride: str) -> None:
     os.chdir(folder)
     torch.set_num_threads(1)
-    save_dataset("data.safetensors", replace(colored_squares(60, 4), name="squares"), "made up")
+    load_exporter()
+    write_dataset(Path("data.safetensors"), replace(colored_squares(60, 4), name="squares"))
     findings = tuple(Finding(what, True, None, 0.1, {}) for what in ("fp32", "dynamic", "ptq", "qat"))
     Check(dataset="squares", model="lenet5", works=True, checks=findings).write("check.json")
     for snakemake in jobs().values():

@@ -15,9 +15,8 @@ from hypothesis import strategies as some
 
 from samples import REPOSITORY
 from studies import configuration
-from winnow.config.imports import check_imports
 from winnow.config.read import read
-from winnow.config.resolve import check_own_files, resolve
+from winnow.config.runnable import runnable
 from winnow.config.study import Study
 from winnow.errors import WinnowError
 from winnow.study.artifacts import networks
@@ -95,9 +94,7 @@ def changed(path: tuple[Any, ...], value: Any, key: Any = None) -> Any:
 def checked(config: Any) -> Study | None:
     """Return the study of a configuration, all that is looked at before a run, or None if it is refused in lines."""
     try:
-        study = resolve(config)
-        check_imports(study)
-        check_own_files(study)
+        study = runnable(config)
     except WinnowError as error:
         lines = str(error).splitlines()
         assert all(line.isprintable() and line.startswith("configuration: ") for line in lines)

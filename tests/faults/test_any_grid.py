@@ -22,6 +22,7 @@ from winnow.rng import generator
 from winnow.study.artifacts import networks
 from winnow.study.folders import BESIDE_DATASETS, BESIDE_STUDIES
 from winnow.study.grid import expand, matches, ratio_slug
+from winnow.study.recipes import precisions
 from winnow.study.vocabulary import AXES, CRITERIA, KEYS, REWINDS, SCOPES, SHUFFLES, STRUCTURES
 from winnow.text import is_line, shown, told
 
@@ -190,7 +191,7 @@ def test_the_path_of_any_network_leads_back_to_it(tmp_path_factory, study, datas
         paths.append(root / "results" / study / str(network.history))
         paths[-1].parent.mkdir(parents=True, exist_ok=True)
         paths[-1].write_text("epoch\n1\n")
-    table = collect_histories(paths, root / "results" / study)
+    table = collect_histories(paths, root / "results" / study, precisions(resolved["recipes"]))
     assert {tuple(row) for row in table[list(KEYS)].itertuples(index=False)} == {
         tuple(getattr(network, key) for key in KEYS) for network in trained
     }

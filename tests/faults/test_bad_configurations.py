@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 from bad_configurations import FILES, MODULES, SETTINGS, whole
 
+from dry_runs import dry_run
 from projects import copy_project
 from winnow.config.imports import check_imports
 from winnow.config.read import read
-from winnow.config.resolve import check_own_files, resolve
+from winnow.config.resolve import resolve
+from winnow.config.runnable import runnable
 from winnow.errors import WinnowError
 
 
@@ -26,16 +29,10 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def load(path: Path) -> None:
-    study = resolve(read(path))
-    check_imports(study)
-    check_own_files(study)
-
-
 def refused(path: Path) -> str:
     """Return the line that refuses a configuration before anything runs."""
     with pytest.raises(WinnowError) as caught:
-        load(path)
+        runnable(read(path))
     (line,) = str(caught.value).splitlines()
     assert line.isprintable()
     assert len(line) < 500
@@ -180,10 +177,15 @@ def said(project, program: str, name: str, content: str | bytes | None) -> list[
     path = project.root / "config" / f"{name}.yaml"
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    command = [sys.executable, *PROGRAMS[program], f"config/{name}.yaml"]
-    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 1
-    lines = (done.stdout + done.stderr).splitlines()
+    arguments = [*PROGRAMS[program], f"config/{name}.yaml"]
+    if arguments[:2] == ["-m", "snakemake"]:
+        code, output = dry_run(arguments[2:], project.root, os.environ)
+    else:
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, timeout=120, check=False)
+        code, output = done.returncode, done.stdout + done.stderr
+    assert code == 1
+    lines = output.splitlines()
     around = ("Using profile", "WorkflowError in file", "  File ")  # of Snakemake
     return [line.removeprefix("error: ") for line in lines if not line.startswith(around)]
 

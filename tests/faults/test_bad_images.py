@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from samples import dataset_settings, read_images
 from winnow.data import medium
 from winnow.data.identity import images_digest
-from winnow.data.image_folder import read_image_folder
 from winnow.errors import WinnowError
 
 BAD: dict[str, tuple[Callable[[Path], Path | None], str]] = {}
@@ -582,7 +582,7 @@ def a_zip_with_an_image_beside_the_classes(root):
 
 
 def read(path: Path) -> None:
-    read_image_folder(path, size=8, channels=3, background="white")
+    read_images(dataset_settings("image_folder", path=str(path), image_size=8))
 
 
 def test_there_are_enough_of_them():

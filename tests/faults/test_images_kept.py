@@ -12,14 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samples import dataset_settings
-from winnow.data.dataset import save_dataset
-from winnow.data.image_folder import read_image_folder
-from winnow.data.prepare import prepare
+from samples import dataset_settings, prepared, read_images
 
 
 def read(path, channels=3, background="white"):
-    return read_image_folder(path, size=8, channels=channels, background=background)
+    settings = dataset_settings("image_folder", path=str(path), image_size=8, channels=channels, background=background)
+    return read_images(settings)
 
 
 def same(first, second) -> bool:
@@ -136,7 +134,7 @@ def test_what_is_found_used_and_ignored_is_logged_by_class(root, caplog):
     made.picture(9).save(root / "title.png")
     settings = dataset_settings("image_folder", path=str(root), image_size=8, max_train_samples=8)
     with caplog.at_level(logging.INFO):
-        prepare(settings)
+        prepared(settings)
     assert caplog.messages == [
         f"image folder {root}: 14 images used, 4 files ignored",
         "ignored 1: image outside train/ and the test split",
@@ -257,6 +255,6 @@ def test_the_same_images_give_the_same_bytes(root, tmp_path):
     contents = set()
     for number in range(8):
         path = tmp_path / f"{number}.safetensors"
-        save_dataset(path, prepare(settings), "d")
+        prepared(settings, path)
         contents.add(path.read_bytes())
     assert len(contents) == 1

@@ -11,11 +11,10 @@ import pytest
 from samples import REPOSITORY
 
 SOAK = "WINNOW_SOAK" in os.environ  # every point, in `make soak`
-
-
 RULES = [("train", 5, 45), ("retrain", 5, 30), ("train_quantized", 11, 40)]  # the last: how many points, at least
 
 
+@pytest.mark.timeout(4 * 3600 if SOAK else 1500)  # each point of `make soak` is two starts of a job
 @pytest.mark.parametrize(("rule", "stride", "least"), RULES)
 def test_no_kill_point_loses_a_training_run(tmp_path, rule, stride, least):
     program = Path(__file__).with_name("killed_jobs.py")

@@ -13,7 +13,15 @@ NAMES = ("$\\frac{$", "$x$", "\\", "_hidden", "^%&#", "<b>", "\u732b")
 
 def confusion(classes) -> pd.DataFrame:
     rows = [
-        {"dataset": "d", "model": "m", "seed": 0, "run": "dense", "precision": precision, "true_class": true}
+        {
+            "dataset": "d",
+            "model": "m",
+            "seed": 0,
+            "run": "dense",
+            "recipe": precision,
+            "precision": precision,
+            "true_class": true,
+        }
         | {"true": classes.index(true), "predicted": classes.index(predicted), "predicted_class": predicted}
         | {"count": 5 + 3 * (precision == "ptq") * (1 if true == predicted else -1)}
         for precision in ("fp32", "ptq")

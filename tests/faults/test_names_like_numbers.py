@@ -45,7 +45,7 @@ def test_a_table_is_read_as_it_was_written(tables, tmp_path, name):
     written = getattr(tables[1], name)
     write_csv(tmp_path / "table.csv", written)
     read = read_csv(tmp_path / "table.csv")
-    for column in ("dataset", "model", "run", "precision", "layer", "true_class", "predicted_class"):
+    for column in ("dataset", "model", "run", "recipe", "precision", "layer", "true_class", "predicted_class"):
         if column in written:
             assert list(read[column]) == list(written[column])
             assert all(type(value) is str for value in read[column])

@@ -18,7 +18,7 @@ def test_two_studies_of_one_data_set_and_a_report_meanwhile(project):
         study.configure(training={"epochs": 30}, quantization={"methods": []})
     project.run(DATA)
     content = (project.root / DATA).read_bytes()
-    running = [study.start() for study in studies]
+    running = [study.start(f"results/{study.study}/results.csv") for study in studies]
     refusals = looks = 0
     while any(process.poll() is None for process in running):
         if (project.root / "results/one/logs").exists() and running[0].poll() is None and not refusals:

@@ -9,14 +9,15 @@ import pytest
 from torch import nn
 
 import records
+import samples
 from samples import Network, dataset_settings, model_settings, train_in, training_settings
 from winnow.check.feasibility import check_network
 from winnow.config.check_request import check_request
 from winnow.config.resolve import resolve
 from winnow.config.settings import BoundsSettings, CheckSettings
 from winnow.data import prepare as preparing
-from winnow.data.images import Images
-from winnow.data.prepare import prepare
+from winnow.data.images import Held, Images
+from winnow.data.prepared import read_prepared
 from winnow.deploy.export import export_checked
 from winnow.errors import WinnowError
 from winnow.measure.quality import Files, Origin, evaluate
@@ -36,8 +37,9 @@ def images(counts, size=8) -> Images:
 
 
 def prepared(monkeypatch, train, test, size=8, **changes):
-    monkeypatch.setattr(preparing, "read_source", lambda _: (images(train, size), images(test, size)))
-    return prepare(dataset_settings("image_folder", **changes))
+    held = lambda settings: Held(images(train, size), images(test, size), settings)
+    monkeypatch.setattr(preparing, "open_source", held)
+    return samples.prepared(dataset_settings("image_folder", **changes))
 
 
 def refusal(call) -> str | None:
@@ -61,10 +63,10 @@ def test_every_class_has_an_image_of_each_split_or_is_named(monkeypatch, count, 
     assert line is None
     data = prepared(monkeypatch, [9, 9, count], [1, 1, 1], validation_fraction=fraction)
     for split in ("train", "validation", "test"):
-        assert set(data.split(split)[1].tolist()) == {0, 1, 2}
-    assert int((data.split("validation")[1] == 2).sum()) == aside
-    assert data.mean.isfinite().all()
-    assert data.std.isfinite().all()
+        assert set(data.rows(split)[1].tolist()) == {0, 1, 2}
+    assert int((data.rows("validation")[1] == 2).sum()) == aside
+    assert np.isfinite(data.normalization.mean).all()
+    assert np.isfinite(data.normalization.std).all()
 
 
 @pytest.mark.parametrize("limit", range(2, 13))
@@ -135,7 +137,7 @@ def check(data, given):
 def test_the_smallest_data_set_is_enough_for_everything(monkeypatch):
     """Two classes; of each an image to train, one to validate and one to test."""
     data = prepared(monkeypatch, [2, 2], [1, 1], size=16)
-    assert [len(data.split(name)[1]) for name in ("train", "validation", "test")] == [2, 2, 2]
+    assert [len(data.rows(name)[1]) for name in ("train", "validation", "test")] == [2, 2, 2]
     assert set(check(data, config(methods=("dynamic", "ptq", "qat"))).values()) == {None}
 
 
@@ -166,9 +168,11 @@ def test_any_number_of_images_is_scored(monkeypatch, tmp_path, test):
         quantize_static(model, calibration_batches(data, 2), Recipe("ptq")), data, path, run="r", integer=True
     )
     bounds = BoundsSettings(min_integer_macs=0.9, min_sqnr_db=-100.0, min_agreement=0.0)
-    identity = Identity("d", "m", 0, "dense", "ptq")
-    origin = Origin(state_dict_bytes=1000, training=records.training(), pruning=None)
-    found = evaluate(Files(path, float_file, float_file), data, identity, origin, bounds, run="r", threads=1)
+    identity = Identity("d", "m", 0, "dense", "ptq", "ptq")
+    origin = Origin(state_dict_bytes=1000, training=records.training(), pruning=None, recipe=Recipe("ptq"))
+    samples.write_dataset(tmp_path / "data", data)
+    stored = read_prepared(tmp_path / "data", samples.normalization_settings())
+    found = evaluate(Files(path, float_file, float_file), stored, identity, origin, bounds, run="r", threads=1)
     assert found.test.samples == sum(map(sum, found.confusion)) == 2 * test
     assert found.validation.samples == 2
     assert found.quantization.validation.samples == 2

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from projects import ONE_THREAD, Project, copy_project
+from projects import Project, copy_project
 from winnow.config.resolve import resolve
 from winnow.study.artifacts import networks
 
@@ -94,10 +94,10 @@ def test_a_study_that_is_killed_again_and_again_ends_as_one_that_never_was(tmp_p
     for project in (whole, killed):
         configured(project)
     part = [f"{run}/{name}" for run, name in zip(runs(whole), TARGETS, strict=False)]
-    whole.run(*part, *ONE_THREAD)
+    whole.run(*part)
     choose, kills = random.Random(SEED), []
     while len(kills) < KILLS:
-        process = killed.start(*part, *ONE_THREAD)
+        process = killed.start(*part)
         deadline = time.monotonic() + choose.uniform(0.5, LATEST)
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -111,7 +111,7 @@ def test_a_study_that_is_killed_again_and_again_ends_as_one_that_never_was(tmp_p
         assert "is being written by" not in output, (kills, output[-3000:])
         assert not re.search(r"discarding .*weights\.resume", output), (kills, output[-3000:])
         killed.run("--unlock")
-    killed.run(*part, *ONE_THREAD)
+    killed.run(*part)
     assert outcome(killed) == outcome(whole), kills
     left = [path.name for path in (killed.root / "results").rglob("*") if path.suffix in (".resume", ".lock")]
     left += [path.name for path in (killed.root / "results").rglob(".*")]

@@ -111,7 +111,9 @@ class Gauntlet:
 
     @cached_property
     def qat(self) -> Artifact:
-        settings = QatSettings(freeze_observers_epoch=2, freeze_batchnorm_epoch=3, training=training_settings())
+        settings = QatSettings(
+            freeze_observers_epoch=2, freeze_batchnorm_epoch=3, training=training_settings(), distill=None
+        )
         aware = AwareTraining(self.trained, self.images[:BATCH], settings, Recipe("qat"))
         trainee = aware.trainee
         optimizer = torch.optim.AdamW(trainee.model.parameters(), lr=0.0003)

@@ -55,6 +55,7 @@ def diverging(channels, size, classes):
 AWAY = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
 NOT_TAKEN = "sbatch: error: Batch job submission failed: "
 EPOCHS = 60
+PRUNING = {"structure": ["channels"], "ratio": [0.5], "rounds": [2], "rewind": ["none"], "retrain": {"epochs": 1}}
 # what is measured once more is never the same; everything else is
 MEASURED = ("latency_", "energy_", "power_", "training_seconds", "training_joules", "other_load")
 
@@ -96,11 +97,10 @@ class Running:
         return "\n".join([self.output[-3000:], slurm("squeue"), *map(str, jobs(self.project))])
 
     def ends(self, expected: int = 0) -> None:
-        """Wait for the whole study; its training was resumed, not begun again."""
+        """Wait for all that was asked for; its training was resumed, not begun again."""
         self.mishap.result()
         code = self.process.wait(timeout=800)
         assert code == expected, self.output[-6000:]
-        assert (self.project.root / "results/tiny/tables/quantization.md").exists() == (not expected)
         record = json.loads((self.project.root / RUN / "training.json").read_text())
         assert record["resumed"] == 1
         history = pd.read_csv(self.project.root / RUN / "history.csv")
@@ -184,9 +184,13 @@ def studies(tmp_path_factory):
                     "training": {"epochs": EPOCHS, "warmup_epochs": 1},
                     "quantization": {"methods": []},
                 }
+                if name == "cancelled":
+                    changes["pruning"] = PRUNING
                 faults.project.configure(**({} if name == "undisturbed" else changes))
                 further = ("--default-resources", "slurm_partition=gpu") if name == "orphaned" else ()
-                running[name] = Running(faults.project, faults, faults.project.start(*ONE_THREAD, *further))
+                target = (f"{RUN}/weights.safetensors",) if name in ("limited", "orphaned", "abandoned") else ()
+                started = faults.project.start(*target, *ONE_THREAD, *further)
+                running[name] = Running(faults.project, faults, started)
             wait(lambda: running["tried"].faults.calls("sbatch") >= 2, seen=running["tried"].what_it_does)
             running["tried"].faults.works()
             for name, mishap in mishaps.items():
@@ -220,6 +224,11 @@ def test_a_training_whose_job_is_cancelled_goes_on(studies):
     assert f"train of digits/lenet5/seed0: Slurm job {study.job} ended as CANCELLED" in study.output
     assert "stopped by SIGTERM" in study.log_of(study.job)
     assert len(jobs_of(study.project, "train")) == 2
+    # and what is made of it: a job for each round, and its network measured
+    assert (study.project.root / "results/tiny/tables/pruning.md").exists()
+    rounds = re.findall(r"tiny: prune\+retrain of digits/lenet5/seed0/\S+/round(\d)", str(jobs(study.project)))
+    assert sorted(rounds) == ["1", "2"]
+    assert len(list(study.project.root.glob("results/tiny/digits/lenet5/seed0/*/round?/fp32/speed.json"))) == 2
 
 
 def test_a_training_beyond_its_time_limit_goes_on(studies):
@@ -234,6 +243,7 @@ def test_a_training_beyond_its_time_limit_goes_on(studies):
 def test_a_study_that_meets_all_of_it_ends_with_every_result_but_one(studies):
     study = studies["tried"]
     study.ends(expected=1)
+    assert not (study.project.root / "results/tiny/tables/quantization.md").exists()
     for name in ("quality", "speed"):
         assert (study.project.root / RUN / "fp32" / f"{name}.json").exists()
     asked = [job["Comment"] for job in jobs_of(study.project, "train")]

@@ -5,9 +5,12 @@ import pytest
 
 from studies import configuration, tables, write_study
 from winnow.results import guide
-from winnow.results.columns import FACTS, METRICS, TIMED
+from winnow.results.columns import METRICS
+from winnow.results.facts import FACTS
 from winnow.results.metric import DOWN, UP, Metric
 from winnow.results.timed import Timed, timed_configurations
+from winnow.results.timed_columns import TIMED
+from winnow.study.recipe_axes import RECIPE_AXES
 from winnow.study.vocabulary import AXES, KEYS, RUNTIMES
 
 
@@ -20,7 +23,7 @@ def results(tmp_path_factory) -> pd.DataFrame:
 def test_collect_writes_what_is_stated_and_nothing_else(results):
     timed = [t.column(kind) for kind in TIMED for t in timed_configurations(results)]
     assert len(timed) == len(TIMED) * len(RUNTIMES) * 2
-    assert sorted(results) == sorted([*KEYS, *AXES, *FACTS, *METRICS, *timed])
+    assert sorted(results) == sorted([*KEYS, *AXES, *RECIPE_AXES, *FACTS, *METRICS, *timed])
 
 
 @pytest.mark.parametrize("metric", [*METRICS.values(), *TIMED.values()], ids=lambda metric: metric.name)

@@ -15,14 +15,15 @@ from winnow.config.choices import (
     ARITHMETIC,
     DEVICES,
     OBJECTIVES,
-    OBSERVERS,
     OPTIMIZERS,
+    POLICIES,
     SCHEDULES,
     SHORTCUTS,
     STEMS,
     TUNING_SCHEDULES,
 )
 from winnow.config.keys.pruning import Exclusion, Pruning
+from winnow.config.keys.quantization import Entry
 from winnow.config.keys.section import is_section, item_of, without_null
 from winnow.config.keys.study import Configuration, Dataset
 from winnow.config.recommend import RecommendSettings
@@ -31,12 +32,14 @@ from winnow.config.settings import (
     BenchmarkSettings,
     DatasetSettings,
     ModelSettings,
-    PtqSettings,
     QatSettings,
     TrainingSettings,
 )
+from winnow.config.typed import built
 from winnow.errors import WinnowError
-from winnow.study.vocabulary import CRITERIA, REWINDS, RUNTIMES, SCOPES, SHUFFLES, STRUCTURES
+from winnow.study.recipe import Recipe
+from winnow.study.recipe_axes import CORRECTIONS, GRANULARITIES, OBSERVERS, OVERFLOWS, ROUNDINGS
+from winnow.study.vocabulary import CRITERIA, METHODS, REWINDS, RUNTIMES, SCOPES, SHUFFLES, STRUCTURES
 
 SHIPPED = sorted((REPOSITORY / "config").glob("*.yaml"))
 
@@ -57,7 +60,7 @@ def test_defaults_build_every_settings_class():
     assert ModelSettings.of(study.models["resnet20"]).name == "resnet20"
     training = TrainingSettings.of(study.training["resnet20"])
     assert training.epochs == 50
-    PtqSettings.of(study.ptq)
+    assert {slug: built(Recipe, recipe).method for slug, recipe in study.recipes.items()} == {m: m for m in METHODS}
     BenchmarkSettings.of(study.benchmark)
     qat = QatSettings.of(study.qat["resnet20"])
     assert qat.training.momentum == training.momentum
@@ -84,6 +87,27 @@ def test_a_models_own_keys_take_precedence_in_training_and_qat():
     study = resolve(config(models=models))
     assert [study.training[name]["lr"] for name in ("a", "lenet5")] == [0.5, 0.1]
     assert [study.qat[name]["training"]["epochs"] for name in ("a", "lenet5")] == [7, 10]
+
+
+def test_without_weight_nothing_is_learned_from_the_dense_network():
+    """The control is the same study: nothing is made again for it."""
+    quantized, pruned = {"qat": {"distill": {"weight": 0.5}}}, {"ratio": [0.5], "rewind": ["none", "init"]}
+    models = {"lenet5": {}, "resnet20": {"qat": {"distill": {"temperature": 2}}}}
+    pruned |= {"retrain": {"distill": {"weight": 0.25, "temperature": 8}}}
+    study = resolve(config(models=models, quantization=quantized, pruning=pruned))
+    assert study.qat["lenet5"]["distill"] == {"temperature": 4, "weight": 0.5}
+    assert study.qat["resnet20"]["distill"] == {"temperature": 2, "weight": 0.5}
+    for retraining in study.retraining["lenet5"].values():
+        assert retraining["distill"] == {"temperature": 8, "weight": 0.25}
+    off, control = (
+        resolve(
+            config(
+                quantization={"qat": {"distill": distill}}, pruning={"ratio": [0.5], "retrain": {"distill": distill}}
+            )
+        )
+        for distill in ({}, {"weight": 0, "temperature": 9})
+    )
+    assert repr(off) == repr(control)
 
 
 def test_ranges_freeze_before_batch_norms_and_never_in_the_first_epoch():
@@ -121,9 +145,61 @@ def test_the_result_does_not_depend_on_the_order_of_keys():
         ({"training": {"epochs": 4, "warmup_epochs": 5}}, r"warmup_epochs 5 exceeds epochs 4"),
         ({"training": {"epochs": 4, "warmup_epochs": 1, "rewind_epochs": [5]}}, r"rewind_epochs lists 5, but training"),
         ({"training": {"schedule": "multi_step"}}, r"multi_step needs milestones"),
+        (
+            {"training": {"accumulate": 65}},
+            r"training of resnet20: accumulate 65 leaves less than 2 images of batch_size 128 in each part; lower it",
+        ),
+        (
+            {"training": {"crop_padding": 2, "resized_crop": 0.3}},
+            r"training of resnet20 has both crop_padding and resized_crop, which are two ways to crop; keep one",
+        ),
+        ({"training": {"policy": "randaug"}}, r"training.policy is 'randaug', expected .*did you mean 'randaugment'\?"),
+        ({"training": {"resized_crop": 0}}, r"training.resized_crop: 0 is less than or equal to the minimum of 0"),
+        ({"training": {"color_jitter": 1.5}}, r"training.color_jitter: 1.5 is greater than the maximum of 1"),
+        ({"training": {"ema_decay": 1}}, r"training.ema_decay: 1 is greater than or equal to the maximum of 1"),
+        ({"training": {"clip_norm": 0}}, r"training.clip_norm: 0 is less than or equal to the minimum of 0"),
+        ({"training": {"mixup": -1}}, r"training.mixup: -1 is less than the minimum of 0"),
+        (
+            {"quantization": {"qat": {"epochs": 3, "freeze_observers_epoch": 4}}},
+            r"quantization.qat of resnet20: freeze_observers_epoch is 4, but training ends after epoch 3 and nothing",
+        ),
+        (
+            {
+                "models": {"resnet20": {"qat": {"epochs": 2}}},
+                "quantization": {"qat": {"epochs": 9, "freeze_batchnorm_epoch": 8}},
+            },
+            r"quantization.qat of resnet20: freeze_batchnorm_epoch is 8, but training ends after epoch 2 and nothing",
+        ),
+        (
+            {"quantization": {"qat": {"distill": {"weight": 1.1}}}},
+            r"quantization.qat.distill.weight: 1.1 is greater than the maximum of 1",
+        ),
+        (
+            {"quantization": {"qat": {"distill": {"temp": 2}}}},
+            r"unknown key 'quantization.qat.distill.temp'; did you mean 'temperature'\?",
+        ),
+        ({"quantization": {"qat": {"distill": 0.5}}}, r"quantization.qat.distill: 0.5 is no section of keys"),
+        (
+            {"pruning": {"ratio": [0.5], "retrain": {"epochs": 0, "distill": {"weight": 0.5}}}},
+            r"pruning.retrain.distill has no effect with epochs: 0; remove it, or train for some",
+        ),
         ({"models": {"resnet19": {}}}, r"models.resnet19 is no built-in network \(did you mean 'resnet18'\?\)"),
         ({"models": {"a": {"name": "lenet5", "factory": "a:b"}}}, r"has both name and factory"),
         ({"models": {"lenet5": {"arguments": {"width": 2}}}}, r"arguments needs a factory"),
+        (
+            {"models": {"lenet5": {"output": "main"}}},
+            r"models.lenet5.output needs a factory; built-in networks have one",
+        ),
+        ({"models": {"a": {"factory": "a:b", "output": -1}}}, r"models.a.output: -1 is less than the minimum of 0"),
+        ({"models": {"a": {"factory": "a:b", "output": [1]}}}, r"models.a.output: \[1\] is not of type 'integer'"),
+        (
+            {"models": {"lenet5": {"stem": "cifar"}}},
+            r"models.lenet5.stem: cifar has no effect here; only resnet18, .* have it, remove it",
+        ),
+        (
+            {"models": {"resnet18": {"shortcut": "projection"}}},
+            r"models.resnet18.shortcut: projection has no effect here; only resnet20, resnet56 have it, remove it",
+        ),
         ({"models": {"a": {"factory": "no colon"}}}, r"models.a.factory: 'no colon' does not match"),
         (
             {"datasets": {"m": {"source": "mnist"}}, "models": {"vgg16_bn": {}}},
@@ -228,8 +304,8 @@ def test_every_section_has_its_table_in_the_guide():
 def test_a_key_has_a_meaning_and_its_default_and_example_fit(section, name):
     field = section.model_fields[name]
     assert field.description
-    required = {"source": "digits"} if section is Dataset else {"ratio": [0.5]} if section is Pruning else {}
-    required = required or (config() if section is Configuration else {})
+    needed = {Dataset: {"source": "digits"}, Pruning: {"ratio": [0.5]}, Entry: {"method": ["ptq"]}}
+    required = needed.get(section) or (config() if section is Configuration else {})
     example = field.json_schema_extra["example"]
     if example is not None:
         section.model_validate(required | {name: example})
@@ -241,7 +317,8 @@ def test_a_key_has_a_meaning_and_its_default_and_example_fit(section, name):
 @pytest.mark.parametrize(
     "words",
     [
-        *(SOURCES, NETWORKS, STEMS, SHORTCUTS, OPTIMIZERS, SCHEDULES, TUNING_SCHEDULES, ARITHMETIC, DEVICES, OBSERVERS),
+        *(SOURCES, NETWORKS, STEMS, SHORTCUTS, OPTIMIZERS, SCHEDULES, TUNING_SCHEDULES, ARITHMETIC, DEVICES, POLICIES),
+        *(OBSERVERS, GRANULARITIES, CORRECTIONS, ROUNDINGS, OVERFLOWS),
         *(APPLY_TO, CRITERIA, STRUCTURES, SCOPES, REWINDS, SHUFFLES, RUNTIMES, OBJECTIVES),
     ],
     ids=lambda words: words.kind,
@@ -270,7 +347,7 @@ def test_what_is_prepared_of_own_images_depends_on_no_default_elsewhere():
     datasets = {"mine": own, "large": own | {"image_size": 64}, "digits": {"source": "digits"}}
     study = resolve(config(datasets=datasets))
     assert {name: dataset["image_size"] for name, dataset in study.datasets.items()} == {
-        "mine": 32,
-        "large": 64,
+        "mine": [32, 32],
+        "large": [64, 64],
         "digits": None,
     }

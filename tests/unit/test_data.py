@@ -7,23 +7,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
-from samples import dataset_settings
-from winnow.data.dataset import load_dataset, save_dataset
-from winnow.data.prepare import prepare
+from samples import TENSORS, colored_squares, dataset_settings, normalization_settings, prepared, write_dataset
+from winnow.data.batches import Split
+from winnow.data.dataset import load_dataset
+from winnow.data.prepared import read_prepared
 from winnow.errors import WinnowError
 from winnow.files import safetensors_metadata
-
-TENSORS = (
-    "train_images",
-    "train_labels",
-    "test_images",
-    "test_labels",
-    "train_index",
-    "validation_index",
-    "mean",
-    "std",
-)
 
 
 def folder(path, **changes):
@@ -31,11 +22,11 @@ def folder(path, **changes):
 
 
 def test_digits_are_rgb_images_with_a_stratified_validation_split():
-    data = prepare(dataset_settings("digits"))
+    data = prepared(dataset_settings("digits"))
     assert data.train_images.shape == (1437, 3, 32, 32)
-    assert data.train_images.dtype == torch.uint8
+    assert data.train_images[:].dtype == torch.uint8
     assert len(data.test_labels) == 360
-    assert data.train_images.max() == 255
+    assert data.train_images[:].max() == 255
     both = torch.cat((data.train_index, data.validation_index))
     assert sorted(both.tolist()) == list(range(1437))
     for label in range(10):
@@ -45,27 +36,27 @@ def test_digits_are_rgb_images_with_a_stratified_validation_split():
 
 
 def test_statistics_are_those_of_the_training_split():
-    data = prepare(dataset_settings("digits", channels=1))
-    pixels = data.split("train")[0].double() / 255
-    assert data.mean.shape == (1,)
-    torch.testing.assert_close(data.mean, pixels.mean((0, 2, 3)).float())
-    torch.testing.assert_close(data.std, pixels.std((0, 2, 3), correction=0).float())
+    data = prepared(dataset_settings("digits", channels=1))
+    pixels = data.rows("train")[0][:].double() / 255
+    assert data.normalization.mean.shape == (1,)
+    np.testing.assert_allclose(data.normalization.mean, pixels.mean((0, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(data.normalization.std, pixels.std((0, 2, 3), correction=0), rtol=1e-6)
 
 
 def test_limits_are_balanced_over_classes_and_a_function_of_the_seed():
     limited = dataset_settings("digits", max_train_samples=105, max_test_samples=30)
-    data, again = prepare(limited), prepare(limited)
+    data, again = prepared(limited), prepared(limited)
     counts = torch.bincount(data.train_labels)
     assert len(data.train_labels) == 105
     assert counts.max() - counts.min() <= 1
     assert torch.bincount(data.test_labels).tolist() == [3] * 10
-    assert torch.equal(data.train_images, again.train_images)
-    other = prepare(dataset_settings("digits", max_train_samples=105, split_seed=1))
-    assert not torch.equal(data.train_images, other.train_images)
+    assert torch.equal(data.train_images[:], again.train_images[:])
+    other = prepared(dataset_settings("digits", max_train_samples=105, split_seed=1))
+    assert not torch.equal(data.train_images[:], other.train_images[:])
 
 
 def test_images_are_resized_on_request():
-    assert prepare(dataset_settings("digits", image_size=20)).task.size == 20
+    assert prepared(dataset_settings("digits", image_size=20)).task.size == 20
 
 
 def test_a_folder_a_zip_and_a_tar_give_the_same_data(image_folder, tmp_path):
@@ -75,31 +66,31 @@ def test_a_folder_a_zip_and_a_tar_give_the_same_data(image_folder, tmp_path):
             archive.write(path, path.relative_to(image_folder.parent))  # with a folder around train/ and test/
     with tarfile.open(tmp_path / "images.tar.gz", "w:gz") as archive:
         archive.add(image_folder, arcname=".")
-    expected = prepare(folder(image_folder))
+    expected = prepared(folder(image_folder))
     assert expected.classes == ("cat", "dog")
     assert expected.train_images.shape == (10, 3, 16, 16)
     for name in ("images.zip", "images.tar.gz"):
-        data = prepare(folder(tmp_path / name))
-        assert all(torch.equal(getattr(data, tensor), getattr(expected, tensor)) for tensor in TENSORS)
+        data = prepared(folder(tmp_path / name))
+        assert all(torch.equal(getattr(data, tensor)[:], getattr(expected, tensor)[:]) for tensor in TENSORS)
 
 
 def test_classes_are_where_they_belong(image_folder):
-    data = prepare(folder(image_folder))
-    brightness = data.train_images.float().mean((1, 2, 3))
+    data = prepared(folder(image_folder))
+    brightness = data.train_images[:].float().mean((1, 2, 3))
     assert (brightness[data.train_labels == 0] < 100).all()
     assert (brightness[data.train_labels == 1] > 150).all()
 
 
 def test_val_serves_as_the_test_split_and_grey_is_one_channel(image_folder):
     (image_folder / "test").rename(image_folder / "val")
-    assert prepare(folder(image_folder, channels=1)).test_images.shape == (4, 1, 16, 16)
+    assert prepared(folder(image_folder, channels=1)).test_images.shape == (4, 1, 16, 16)
 
 
 def test_other_files_and_hidden_folders_are_ignored(image_folder):
     (image_folder / "train" / "cat" / "notes.txt").write_text("no image")
     (image_folder / "train" / ".cache").mkdir()
     (image_folder / "README").write_text("mine")
-    assert len(prepare(folder(image_folder)).train_labels) == 10
+    assert len(prepared(folder(image_folder)).train_labels) == 10
 
 
 def break_corrupt(root):
@@ -149,21 +140,21 @@ def break_no_train(root):
 def test_unfit_images_are_named_and_nothing_is_written(image_folder, tmp_path, damage, message):
     damage(image_folder)
     with pytest.raises(WinnowError, match=message):
-        save_dataset(tmp_path / "out" / "images.safetensors", prepare(folder(image_folder)), "d")
-    assert not (tmp_path / "out").exists()
+        prepared(folder(image_folder), tmp_path / "out" / "images.safetensors")
+    assert not list(tmp_path.glob("out/*"))
 
 
 def test_a_damaged_archive_is_named(tmp_path):
     (tmp_path / "images.zip").write_bytes(b"PK garbage")
     with pytest.raises(WinnowError, match=r"images.zip: neither a directory nor a readable .zip or .tar"):
-        prepare(folder(tmp_path / "images.zip"))
+        prepared(folder(tmp_path / "images.zip"))
 
 
 def test_a_class_too_small_for_a_validation_split(image_folder):
     for number in range(1, 5):
         next((image_folder / "train" / "cat").glob(f"{number}.*")).unlink()
     with pytest.raises(WinnowError, match=r"class 'cat' has 1 training images"):
-        prepare(folder(image_folder))
+        prepared(folder(image_folder))
 
 
 def test_offline_downloads_say_what_to_fetch(tmp_path, monkeypatch):
@@ -172,16 +163,36 @@ def test_offline_downloads_say_what_to_fetch(tmp_path, monkeypatch):
 
     monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", refuse)
     with pytest.raises(WinnowError, match=r"cannot download cifar10 .*put cifar-10-python.tar.gz \(MD5 c58f"):
-        prepare(dataset_settings("cifar10", path=str(tmp_path)))
+        prepared(dataset_settings("cifar10", path=str(tmp_path)))
 
 
-def test_a_data_set_survives_its_file(squares, tmp_path):
-    path = tmp_path / "squares.safetensors"
-    save_dataset(path, squares, "digest")
-    loaded = load_dataset(path)
-    assert loaded.classes == squares.classes
-    assert all(torch.equal(getattr(loaded, name), getattr(squares, name)) for name in TENSORS)
-    assert safetensors_metadata(path)["definition"] == "digest"
+def test_a_data_set_survives_its_file(tmp_path):
+    path = tmp_path / "digits.safetensors"
+    data = prepared(dataset_settings("digits", max_train_samples=50), path)
+    content = load_file(path)
+    assert data.classes == tuple("0123456789")
+    assert all(torch.equal(getattr(data, name)[:], content[name]) for name in TENSORS)
+    assert data.normalization.mean.tolist() == content["mean"].tolist()
+    assert safetensors_metadata(path)["definition"] == "definition"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(WinnowError, match=r"squares.safetensors: not a"):
-        load_dataset(path)
+    for read in (load_dataset, read_prepared):
+        with pytest.raises(WinnowError, match=r"digits.safetensors: not a prepared data set \(it is not as long as"):
+            read(path, normalization_settings())
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_without_torch_it_is_normalized_to_the_same_bits(tmp_path, order):
+    numbers = {"mean": (0.49, 0.48, 0.45), "std": (0.2, 0.3, 0.26)}
+    settings = normalization_settings(**numbers, channel_order=order)
+    data = colored_squares(60, 3)
+    data.train_images[:, :, :8] = torch.arange(256, dtype=torch.uint8).view(8, 32)  # every value of every channel
+    write_dataset(tmp_path / "squares", data)
+    data, read = (read(tmp_path / "squares", settings) for read in (load_dataset, read_prepared))
+    assert (read.task, read.classes) == (data.task, data.classes)
+    for name in ("train", "validation", "test"):
+        split, found = Split.of(data, name, torch.device("cpu")), read.split(name)
+        assert len(found) == len(split)
+        assert found.labels.tolist() == split.labels.tolist()
+        for (images, _), array in zip(split.batches(7), found.batches(7), strict=True):
+            assert array.flags.c_contiguous
+            np.testing.assert_array_equal(array, images.numpy(), strict=True)

@@ -60,7 +60,7 @@ def test_every_decision_is_in_the_index():
     folder = REPOSITORY / "docs" / "decisions"
     index = (folder / "README.md").read_text()
     records = {path.name for path in folder.glob("*.md")} - {"README.md"}
-    assert set(re.findall(r"\]\((\w+\.md)\)", index)) == records
+    assert set(re.findall(r"\]\(([\w-]+\.md)\)", index)) == records
     for name in records:
         text = (folder / name).read_text()
         date = re.search(r"^(\d{4}-\d{2}-\d{2}), accepted\.$", text, re.MULTILINE)

@@ -23,7 +23,7 @@ from winnow.errors import WinnowError
 from winnow.files import safetensors_metadata
 from winnow.models.build import blank_image, build_model
 from winnow.models.imported import import_weights, load_imported
-from winnow.models.torchvision_weights import weights_file
+from winnow.models.torchvision_weights import names_of_today, weights_file
 from winnow.prune.step import Ancestors, prune
 from winnow.study.task import Task
 from winnow.study.training import Training
@@ -245,15 +245,14 @@ def test_freezing_nothing_or_everything_is_refused(freeze, expected):
         tuned(small_net(), training_settings(freeze=freeze), blank_image(TASK), "net")
 
 
-def test_no_epochs_leave_the_weights_an_empty_history_and_what_is_known_of_their_training(tmp_path):
+def test_no_epochs_leave_the_weights_and_an_empty_history(tmp_path):
     model, data = imported(tmp_path, saved(tmp_path, STATE)), colored_squares(60, 4)
     settings = training_settings(epochs=0)
     record = train_in(tmp_path, tuned(model, settings, blank_image(TASK), "net"), data, settings)
     assert equal(model, STATE)
     assert (tmp_path / "history.csv").read_text().splitlines()[1:] == []
-    known = record.after(Training.elsewhere(100.0, None))
-    assert (known.trained_here, known.seconds, known.total_seconds) == (False, 100.0, 100.0)
-    assert (known.energy, known.total_joules, known.energy_estimated) == (None, None, None)
+    known = record.after(Training.of_import())
+    assert (known.trained_here, known.imported, known.seconds, known.energy) == (False, True, None, None)
     known.write(tmp_path / "training.json")
     assert Training.read(tmp_path / "training.json") == known
 
@@ -261,13 +260,16 @@ def test_no_epochs_leave_the_weights_an_empty_history_and_what_is_known_of_their
 def test_totals_are_unknown_after_something_unknown_and_sums_otherwise(tmp_path):
     data, settings = colored_squares(60, 4), training_settings(epochs=1)
     record = train_in(tmp_path, tuned(small_net(), settings, blank_image(TASK), "net"), data, settings)
-    unknown = record.after(Training.elsewhere(None, None))
+    tuning = record.after(Training.of_import())
+    unknown, later = tuning.whole(None, None), record.after(tuning).whole(100.0, None)
     assert (unknown.total_seconds, unknown.total_joules, unknown.energy_estimated) == (None, None, None)
     assert unknown.seconds == record.seconds
-    stated = record.after(Training.elsewhere(100.0, 500.0))
+    assert (later.total_seconds, later.total_joules) == (100.0 + 2 * record.seconds, None)
+    stated = tuning.whole(100.0, 500.0)
     assert stated.total_seconds == 100.0 + record.seconds
     assert stated.total_joules == 500.0 + record.energy.joules
     assert stated.energy_estimated == record.energy_estimated
+    assert record.whole(100.0, 500.0) == record  # fresh weights
 
 
 def asked(**changes):
@@ -339,6 +341,15 @@ def test_torchvisions_weights_fit_its_networks_but_for_the_head(tmp_path, name):
     assert {own[name].shape[0] for name in other} == {4}
 
 
+def test_names_of_torchvisions_old_files_are_those_of_today():
+    """DenseNets' files have `norm.1` where a network has `norm1`."""
+    state = torchvision.models.densenet121().state_dict()
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", name): value for name, value in state.items()}
+    assert old.keys() != state.keys()
+    assert names_of_today(old).keys() == state.keys()
+    assert names_of_today(state).keys() == state.keys()
+
+
 def test_torchvisions_weights_are_verified_and_offline_say_which_file_to_put_where(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
@@ -396,7 +407,7 @@ FIRST = {"initial_weights": "init.pth"}
         ),
         (
             config({"weights": "torchvision:V1", "factory": "a:b"}),
-            r"torchvision has for resnet18, .*mobilenet_v2; give",
+            r"torchvision has for resnet18, .*mobilenet_v2, .*convnext_tiny; give",
         ),
         (
             config({"weights": "torchvision:V1", "name": "lenet5"}),

@@ -1,12 +1,9 @@
 """The gauntlet: what ships of every network is what the network computes, or is refused with a reason."""
 
-from functools import cache
-
 import numpy as np
 import onnx
 import pytest
 import torch
-from torch.onnx._internal.exporter import _registration
 
 from networks.harness import Gauntlet, multiplications
 from networks.record import AGREES, STAGES
@@ -31,15 +28,6 @@ RANDOM = {
     "Dropout",
 }
 CASES = [(network, stage) for network in NETWORKS for stage in (("ptq",) if network.name in SIBLINGS else STAGES)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_registry():
-    """The exporter collects its operators anew for every file: half a second each."""
-    with pytest.MonkeyPatch.context() as patch:
-        once = staticmethod(cache(_registration.ONNXRegistry.from_torchlib))
-        patch.setattr(_registration.ONNXRegistry, "from_torchlib", once)
-        yield
 
 
 @pytest.fixture(scope="module")

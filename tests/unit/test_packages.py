@@ -11,7 +11,7 @@ from samples import REPOSITORY
 LIBRARY = REPOSITORY / "workflow" / "scripts" / "winnow"
 ORDER = (
     *("study", "config", "planning", "cluster", "data", "models", "capture", "deploy", "measure", "train", "prune"),
-    *("quantize", "check", "results", "analysis", "figures", "report"),
+    *("quantize", "approximate", "check", "results", "analysis", "figures", "report"),
 )
 MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path.name != "__init__.py")
 HEAVY = ("torch", "torchvision", "torchao", "onnx", "onnxruntime", "openvino", "pandas", "matplotlib", "sklearn")

@@ -453,7 +453,7 @@ def test_a_damaged_list_of_channels_is_named(tmp_path, chain):
 def test_aware_training_keeps_the_mask(tmp_path, squares):
     chain = Chain(tmp_path, squares, "resnet20")
     step = chain.prune(strategy())
-    settings = QatSettings(2, 2, training_settings(epochs=1, warmup_epochs=0, lr=0.01))
+    settings = QatSettings(2, 2, training_settings(epochs=1, warmup_epochs=0, lr=0.01), None)
     aware = AwareTraining(step.model, example_images(squares), settings, Recipe("qat"), step.masks)
     resume = ResumeFile(tmp_path / "r", "k")
     job = Job("net", seed=0, resume=resume, history=tmp_path / "h.csv", snapshots={}, tdp_watts=65.0)

@@ -40,7 +40,7 @@ def network(folder, seed=0, number=0, top1=0.9, nonzero=100, milliseconds=2.0, p
 
 def results(networks) -> pd.DataFrame:
     quality, speed = zip(*networks, strict=True)
-    return collect(quality, speed)
+    return collect(quality, speed, {})
 
 
 def test_every_axis_is_a_column_and_speedups_are_against_the_dense_network(tmp_path):

@@ -1,4 +1,4 @@
-"""Every built-in network becomes integer operators in both runtimes, by every method."""
+"""Every kind of built-in network becomes integer operators in both runtimes, by every method."""
 
 import re
 from dataclasses import replace
@@ -29,14 +29,13 @@ from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.recipe import Recipe
 from winnow.train.loop import Trainee
 
+# one of each kind of block: the others have more of them
 NETWORKS = {
     "resnet18": 21,
-    "resnet34": 37,
     "resnet50": 54,
     "mobilenet_v2": 53,
     "vgg16_bn": 14,
     "resnet20": 20,
-    "resnet56": 56,
     "lenet_300_100": 3,
     "lenet5": 4,
 }
@@ -44,7 +43,7 @@ SHAPE = (3, 32, 32)
 
 
 def qat_settings(**changes) -> QatSettings:
-    values = {"freeze_observers_epoch": 2, "freeze_batchnorm_epoch": 3}
+    values = {"freeze_observers_epoch": 2, "freeze_batchnorm_epoch": 3, "distill": None}
     return QatSettings(**values | {"training": training_settings(**changes)})
 
 
@@ -89,9 +88,7 @@ def test_dynamic_and_static_quantization_cover_every_layer(name, data, tmp_path)
     assert (coverage.macs, coverage.layers) == (1, NETWORKS[name])
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet18", "resnet50", "mobilenet_v2", "vgg16_bn", "resnet20", "lenet_300_100", "lenet5"]
-)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_aware_training_covers_every_layer(name, data, tmp_path):
     aware = AwareTraining(settled(name, data), example_images(data), qat_settings(), Recipe("qat"))
     model = aware.trainee.model
@@ -119,8 +116,9 @@ def test_one_file_serves_every_batch_size_and_both_runtimes_agree(data, tmp_path
 
 def test_calibration_images_are_training_images_without_augmentation(data):
     images = torch.cat(list(calibration_batches(data, 64)))
-    known = {tuple(image.flatten()[:50].tolist()) for image in data.split("train")[0]}
-    pixels = ((images * data.std[:, None, None] + data.mean[:, None, None]) * 255).round().to(torch.uint8)
+    known = {tuple(image.flatten()[:50].tolist()) for image in data.rows("train")[0][:]}
+    mean, std = (torch.from_numpy(n)[:, None, None] for n in (data.normalization.mean, data.normalization.std))
+    pixels = ((images * std + mean) * 255).round().to(torch.uint8)
     drawn = {tuple(image.flatten()[:50].tolist()) for image in pixels}
     assert len(drawn) == 64
     assert drawn <= known

@@ -9,8 +9,9 @@ import openvino
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
-from studies import CLASSES, configuration, tables, write_study
+from studies import CLASSES, FED, configuration, tables, write_study
 from winnow.analysis.recommendation import as_record, recommend, with_numbers
 from winnow.config.recommend import RecommendSettings
 from winnow.deploy.export import export_onnx
@@ -26,7 +27,7 @@ DENSE |= {"rewind": None, "shuffle": None, "round": np.nan, "requested_sparsity"
 
 
 def network(precision, validation, size, latency, seed=0, run="dense", test=0.5):
-    keys = {"dataset": "d", "model": "m", "seed": seed, "run": run, "precision": precision}
+    keys = {"dataset": "d", "model": "m", "seed": seed, "run": run, "recipe": precision, "precision": precision}
     values = {"validation_top1": validation, "top1": test, "size_mb": size, "latency_openvino_b1_t1_ms": latency}
     pruned = {} if run == "dense" else {"criterion": "l1", "rounds": 1.0, "round": 1.0, "requested_sparsity": 0.5}
     return DENSE | pruned | keys | values
@@ -194,10 +195,15 @@ def test_the_model_card_has_every_metric_beside_the_dense_network(shipped):
     assert "<table>" in (root / "best/shapes/lenet5/model_card.html").read_text()
 
 
-def test_the_three_lines_of_the_card_run(shipped, monkeypatch):
-    monkeypatch.chdir(shipped[0] / "best/shapes/lenet5")
+def test_the_lines_of_the_card_run(shipped, tmp_path, monkeypatch):
     card = (shipped[0] / "best/shapes/lenet5/model_card.md").read_text()
-    snippets = [part.partition("```")[0] for part in card.split("```python\n")[1:]]
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.full((8, 4), 51, np.uint8)).save("image.jpg", quality=100)
+    fed, *snippets = [part.partition("```")[0] for part in card.split("```python\n")[1:]]
+    names = {}
+    exec(fed, names)
+    np.testing.assert_allclose(names["images"], np.full((1, 1, 2, 2), (51 / 255 - 0.5) / 0.25), rtol=1e-6)
+    monkeypatch.chdir(shipped[0] / "best/shapes/lenet5")
     assert [len(snippet.splitlines()) for snippet in snippets] == [3, 3]
     images = np.arange(8, dtype=np.float32).reshape(2, 1, 2, 2)
     for snippet, module in zip(snippets, (onnxruntime, openvino), strict=True):
@@ -254,7 +260,7 @@ def test_the_file_of_a_library_is_read_as_such(tmp_path):
     results = results[results["precision"] == "dynamic"]
     path = tmp_path / "results/made-up/shapes/lenet5/seed0/dense/dynamic/model.onnx"
     layer = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 4))
-    metadata = {"classes": CLASSES, "mean": [0.5], "std": [0.25]}
+    metadata = {"classes": CLASSES, **FED}
     export_onnx(layer, torch.rand(2, 1, 2, 2), tmp_path / "float.onnx", metadata)
     quantize_dynamic(tmp_path / "float.onnx", path, Recipe("dynamic"))
     assert {entry.key for entry in onnx.load(path).metadata_props} > metadata.keys()

@@ -55,7 +55,7 @@ def half(tmp_path):
     log = folder / "logs/retrain/shapes/lenet5/seed0/l1-global-unstructured-0.9-x1-init/round1.log"
     log.parent.mkdir(parents=True)
     log.write_text("10:00:00 epoch 1: loss 2.3\n10:00:01 error: shapes/lenet5: the loss is not finite; lower lr\n")
-    log = folder / "logs/train_quantized/shapes/lenet5/seed0/dense.log"
+    log = folder / "logs/train_quantized/shapes/lenet5/seed0/dense/qat.log"
     log.parent.mkdir(parents=True)
     log.write_text("10:00:00 failed\nTraceback (most recent call last):\n  File x\nRuntimeError: no memory <left>\n")
     running = folder / "shapes/lenet5/seed0/random-global-unstructured-0.5-x1-init/round1"
@@ -144,6 +144,26 @@ def test_latencies_of_a_busy_machine_are_called_unsure(made):
     assert "**Latencies are unsure**: in 25 of 90 the" in text
 
 
+def test_equal_work_in_unequal_times_is_told(made):
+    """Of networks that only differ in their weights, the two that took the most different times."""
+    root, study = made
+    page = outcome(root, study)
+    assert "Equal work" not in words(start_page(page))
+    results = page.results.copy()
+    dense = (results["run"] == "dense") & (results["seed"] == 0)
+    twins = dense & results["precision"].isin(["ptq", "qat"])
+    results.loc[twins, "computation"] = "the same"
+    results.loc[twins, [name for name in results if name.startswith("latency_")]] = 2.0
+    results.loc[twins & (results["precision"] == "qat"), "latency_openvino_b64_t1_high_ms"] = 3.0
+    results.loc[twins & (results["precision"] == "qat"), "latency_openvino_b64_t1_ms"] = 2.5
+    assert "Equal work" not in words(start_page(replace(page, results=results)))  # by chance
+    results.loc[twins & (results["precision"] == "qat"), "latency_openvino_b64_t1_low_ms"] = 2.4
+    text = words(start_page(replace(page, results=results)))
+    assert "**Equal work, unequal times**: `seed0/dense/ptq` 2.0000 ms and `seed0/dense/qat` 2.5000 ms run" in text
+    assert "(OpenVINO, batch 64, 1 thread)" in text
+    assert "differ by up to 25 %" in text
+
+
 def test_networks_that_were_not_timed_alone_are_told(made):
     """On the start page and in the model card."""
     root, study = made
@@ -168,6 +188,12 @@ def test_networks_that_learned_nothing_are_told(made):
     assert "`dense/fp32`" in text.partition("**Nothing learned**")[2].partition(" and others)")[0]
     (entry,) = recommend(results, page.settings)
     assert any(reason.startswith("**Nothing learned**: This network is no better") for reason in reasons(entry))
+    assert "Look at the labels" in text
+    results = page.results.assign(learned=(page.results["criterion"] != "random").astype(int))
+    assert results["learned"].min() == 0
+    text = words(start_page(replace(page, results=results)))
+    assert "Only controls, which remove at random" in text
+    assert "Look at the labels" not in text
 
 
 def test_latencies_that_differ_from_seed_to_seed_are_unsure(made):
@@ -204,7 +230,8 @@ def test_missing_networks_are_listed_with_the_reason(half):
     [
         ("train/shapes/lenet5/seed0", {"dense/fp32", "dense/ptq", "a-x3-init/round2/fp32"}),
         ("export/shapes/lenet5/seed0/dense", {"dense/fp32", "dense/ptq"}),
-        ("calibrate/shapes/lenet5/seed0/dense", {"dense/ptq"}),
+        ("calibrate/shapes/lenet5/seed0/dense/ptq", {"dense/ptq"}),
+        ("calibrate/shapes/lenet5/seed0/dense/ptq-w4", set()),
         ("evaluate/shapes/lenet5/seed0/dense/ptq", {"dense/ptq"}),
         ("retrain/shapes/lenet5/seed0/a-x3-init/round1", {"a-x3-init/round2/fp32"}),
         ("retrain/shapes/lenet5/seed0/a-x3-init/round3", set()),
@@ -224,7 +251,7 @@ def test_a_failure_stops_what_depends_on_it(tmp_path, log, stopped):
     (failure,) = failures(tmp_path)
     assert failure.error == "why"
     for run, precision in (("dense", "fp32"), ("dense", "ptq"), ("a-x3-init/round2", "fp32")):
-        network = Network("shapes", "lenet5", 0, run, precision)
+        network = Network("shapes", "lenet5", 0, run, precision, precision)
         assert failure.stops(network) == (f"{run}/{precision}" in stopped)
 
 
@@ -240,7 +267,7 @@ def test_tables_say_once_what_is_the_same_in_every_row(made, tmp_path):
     for name in ("dataset", "data set", "model"):
         assert f"<th>{name}</th>" not in text
     assert '<p class="soft">shapes, lenet5</p>' in text
-    assert "<th>precision</th>" in text  # which differs
+    assert "<th>recipe</th>" in text  # which differs
     assert "\u00a0±\u00a0" in text  # a spread stays with its mean
 
 
@@ -266,8 +293,8 @@ def test_numbers_of_a_network_that_failed_when_it_was_made_again_are_left_out(tm
     """As when a setting was changed: quality.json of the earlier one still lies there."""
     study = write_study(tmp_path, configuration(seeds=[0], pruning=None))
     folder = tmp_path / "results/made-up"
-    for rule in ("train_quantized", "calibrate"):  # only one of them without what it should have written
-        log = folder / f"logs/{rule}/shapes/lenet5/seed0/dense.log"
+    for rule, recipe in (("train_quantized", "qat"), ("calibrate", "ptq")):  # one without what it should have written
+        log = folder / f"logs/{rule}/shapes/lenet5/seed0/dense/{recipe}.log"
         log.parent.mkdir(parents=True)
         log.write_text("10:00:01 error: the loss is not finite\n")
     (folder / "shapes/lenet5/seed0/dense/qat/model.onnx").unlink()
@@ -400,7 +427,7 @@ def test_markup_is_escaped_in_every_form():
 def test_tables_of_holes_say_over_how_many_seeds(half):
     root, study = half
     found = files(root, study)
-    table = quantization_table(collect(found["quality"], found["speed"]))
+    table = quantization_table(collect(found["quality"], found["speed"], {}))
     assert set(table.data["method"]) == {"base", "dynamic", "ptq"}
 
 

@@ -150,17 +150,18 @@ def test_no_damage_of_a_state_goes_unnoticed_or_in_the_way(tmp_path, squares, ca
     assert f"discarding {state}: it is damaged (its checksum does not fit)" in caplog.text
 
 
-@pytest.mark.parametrize("field", ["progress", "model", "optimizer", "snapshots"])
+@pytest.mark.parametrize("field", ["progress", "model", "optimizer", "average", "snapshots"])
 @pytest.mark.parametrize("wrong", [{}, {"epoch": "two"}, {"params": [], "more": torch.zeros(2)}, None])
 def test_a_state_with_wrong_fields_is_discarded_loudly(tmp_path, squares, caplog, field, wrong):
     """As code that was changed without its digest would write; the network is as it was before the attempt."""
-    whole, _, _ = run(tmp_path, squares, training_settings(), snapshots={0: "init"})
+    settings = training_settings(ema_decay=0.9 if field == "average" else None)
+    whole, _, _ = run(tmp_path, squares, settings, snapshots={0: "init"})
     file = ResumeFile(tmp_path / "a" / "weights.resume", "k")
     state = file.load(torch.device("cpu"))
     if wrong is None:
         del state[field]
     file.save(state | ({} if wrong is None else {field: wrong}))
-    again, record, _ = run(tmp_path, squares, training_settings(), snapshots={0: "init"})
+    again, record, _ = run(tmp_path, squares, settings, snapshots={0: "init"})
     assert record.resumed == 0
     assert same(whole, again)
     assert f"discarding {file.path}: it does not fit this training run" in caplog.text
@@ -187,7 +188,7 @@ def test_a_state_from_elsewhere_says_so(tmp_path, squares, caplog, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 12)
     _, record, _ = run(tmp_path, squares, training_settings())
     (change,) = record.resumed_elsewhere
-    assert re.fullmatch(r"torch \S+, 1 threads, CPU with \S+, from epoch 3 on torch \S+, 12 threads, CPU .*", change)
+    assert re.fullmatch(r"torch \S+, \d+ threads, CPU with \S+, from epoch 3 on torch \S+, 12 threads, CPU .*", change)
     assert f"a: not to the bit what an uninterrupted run gives: {change}" in caplog.text
     monkeypatch.undo()
     _, again, _ = run(tmp_path, squares, training_settings())

@@ -13,11 +13,16 @@ from winnow.check.trial import quantization
 from winnow.config import choices
 from winnow.errors import WinnowError
 from winnow.results.wording import pruning_words
-from winnow.study import vocabulary
+from winnow.study import recipe_axes, vocabulary
 from winnow.study.vocabulary import CRITERIA, PRECISIONS, REWINDS, RUNTIMES, SCOPES, SCORED, SHUFFLES, STRUCTURES
-from winnow.study.words import Words
+from winnow.study.words import NONE, Words
 
-TABLES = [table for module in (vocabulary, choices) for table in vars(module).values() if isinstance(table, Words)]
+TABLES = [
+    table
+    for module in (vocabulary, recipe_axes, choices)
+    for table in vars(module).values()
+    if isinstance(table, Words)
+]
 WORDS = [pytest.param(table, name, id=f"{table.kind}: {name}") for table in TABLES for name in table]
 RULES = "".join(path.read_text() for path in (REPOSITORY / "workflow/rules").glob("*.smk"))
 COMBINATIONS = list(itertools.product(CRITERIA, SCOPES, STRUCTURES, [*REWINDS, "epoch2"], SHUFFLES))
@@ -32,7 +37,7 @@ def phrases(word) -> list[str]:
 def test_every_word_has_a_phrase_and_a_line_in_the_guide(table, name):
     guide = (REPOSITORY / "config/README.md").read_text()
     assert f"`{name}`" in guide
-    assert any(phrases(table[name])) or name == vocabulary.NONE
+    assert any(phrases(table[name])) or name == NONE
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)

@@ -13,15 +13,29 @@ import torch
 from PIL import Image
 
 import trained_elsewhere
-from projects import copy_project
+from projects import REPORT, copy_project
+from samples import normalization_settings
 from winnow.data.batches import Split
 from winnow.data.dataset import load_dataset
 
 FOLDER = "results/tiny/shapes/plain"
 NET = {"factory": "trained_elsewhere:small_net", "weights": "mine/checkpoint.pth", "weights_key": "model_ema"}
 PRUNED = f"{FOLDER}/seed0/l1-global-unstructured-0.5-x1-none/round1"
+MEAN, STD = [0.49, 0.45, 0.43], [0.21, 0.22, 0.23]
 STUDY = {
-    "datasets": {"shapes": {"source": "image_folder", "path": "mine/images", "image_size": 32}},
+    "datasets": {
+        "shapes": {
+            "source": "image_folder",
+            "path": "mine/images",
+            "classes": "mine/labels.txt",
+            "resize": 36,
+            "crop": [32, 24],
+            "upright": False,
+            "background": "dropped",
+            "mean": MEAN,
+            "std": STD,
+        }
+    },
     "models": {"plain": NET | {"training": {"epochs": 0}, "trained": {"joules": 5000}}},
     "quantization": {"methods": ["ptq"], "ptq": {"calibration_samples": 32}},
     "pruning": {"ratio": [0.5]},
@@ -30,15 +44,16 @@ STUDY = {
 
 
 def write_images(folder):
-    """Three classes of noisy colours, 32 x 32 pixels; some test images are hard to tell."""
+    """Three classes of noisy colours, of several sizes; some test images are hard to tell."""
     random = np.random.default_rng(0)
     for split, count in (("train", 60), ("test", 40)):
-        for label, color in enumerate(((150, 110, 100), (110, 150, 100), (100, 110, 150))):
-            place = folder / split / f"class{label}"
+        for name, color in {"red": (150, 110, 100), "green": (110, 150, 100), "blue": (100, 110, 150)}.items():
+            place = folder / split / name
             place.mkdir(parents=True)
             for number in range(count):
                 shift = random.normal(0, 25, 3)
-                pixels = np.clip(np.array(color) + shift + random.normal(0, 40, (32, 32, 3)), 0, 255)
+                size = (36 + number % 5, 30 + number % 20, 3)
+                pixels = np.clip(np.array(color) + shift + random.normal(0, 40, size), 0, 255)
                 Image.fromarray(pixels.astype(np.uint8)).save(place / f"{number}.png")
 
 
@@ -55,29 +70,26 @@ def imported(tmp_path_factory):
     return project
 
 
-def original(root, key):
-    """Return the script's network, read as its author would."""
-    with torch.serialization.safe_globals([trained_elsewhere.argparse.Namespace, type(root)]):
-        state = torch.load(root / "mine/checkpoint.pth", weights_only=False)[key]
-    state = {name.removeprefix("module."): value for name, value in state.items() if name != "n_averaged"}
-    network = trained_elsewhere.SmallNet(3)
-    network.load_state_dict(state)
-    return network.eval()
-
-
-def test_an_imported_network_computes_what_the_script_says(imported):
-    data = load_dataset(imported.root / "results/data/shapes.safetensors")
+def test_an_imported_network_scores_what_the_script_says_image_for_image(imported):
+    said = json.loads((imported.root / "mine/predictions.json").read_text())
+    folder, settings = imported.root / f"{FOLDER}/seed0/dense/fp32", normalization_settings(mean=MEAN, std=STD)
+    data = load_dataset(imported.root / "results/data/shapes.safetensors", settings)
+    assert list(data.classes) == trained_elsewhere.CLASSES != sorted(data.classes)
     split = Split.of(data, "test", torch.device("cpu"))
-    images = split.normalized(split.images)
-    with torch.no_grad():
-        expected = original(imported.root, "model_ema")(images).numpy()
-    session = onnxruntime.InferenceSession(imported.root / f"{FOLDER}/seed0/dense/fp32/model.onnx")
-    (logits,) = session.run(None, {"images": images.contiguous().numpy()})
-    np.testing.assert_allclose(logits, expected, atol=1e-4)
-    quality = json.loads((imported.root / f"{FOLDER}/seed0/dense/fp32/quality.json").read_text())
-    right = (expected.argmax(1) == split.labels.numpy()).mean()
-    assert quality["test"]["top1"] == pytest.approx(right)
-    assert 0.5 < right < 1
+    paths = sorted((imported.root / "mine/images/test").glob("*/*.png"), key=str)
+    fed = split.normalized(split.images[:]).contiguous()
+    given = torch.stack([trained_elsewhere.PIPELINE(Image.open(path).convert("RGB")) for path in paths])
+    torch.testing.assert_close(fed, given, rtol=0, atol=1e-6)
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    (logits,) = session.run(None, {"images": fed.numpy()})
+    names = [f"test/{path.parent.name}/{path.name}" for path in paths]
+    assert dict(zip(names, [data.classes[k] for k in logits.argmax(1)], strict=True)) == said["predictions"]
+    quality = json.loads((folder / "quality.json").read_text())
+    assert quality["test"]["top1"] == pytest.approx(said["top1"])
+    assert 0.5 < said["top1"] < 1
+    card = (imported.root / "results/tiny/best/shapes/plain/model_card.md").read_text()
+    assert "resized to 36 pixels on the shorter side (bilinear, antialiased); 32 x 24 pixels cut out of the" in card
+    assert "mean [0.49, 0.45, 0.43] and std [0.21, 0.22, 0.23]" in " ".join(card.split())
 
 
 def test_it_is_pruned_quantized_and_recommended_without_an_epoch(imported):
@@ -92,7 +104,12 @@ def test_it_is_pruned_quantized_and_recommended_without_an_epoch(imported):
     histories = [imported.root / f"{run}/history.csv" for run in (f"{FOLDER}/seed0/dense", PRUNED)]
     assert [len(path.read_text().splitlines()) for path in histories] == [1, 1]
     record = json.loads((imported.root / f"{PRUNED}/training.json").read_text())
-    assert (record["trained_here"], record["seconds"], record["energy"]["source"]) == (False, None, "stated")
+    assert (record["trained_here"], record["imported"], record["seconds"], record["energy"]) == (
+        False,
+        True,
+        None,
+        None,
+    )
     card = (imported.root / "results/tiny/best/shapes/plain/model_card.md").read_text()
     assert "not trained here: weights as they were imported" in card
     page = (imported.root / "results/tiny/overview.html").read_text()
@@ -121,6 +138,16 @@ def test_other_weights_are_noticed_even_if_older_and_a_touch_is_not(imported, tm
     planned = project.planned()
     assert planned["import_network"] == planned["check_network"] == planned["tune"] == planned["prune"] == 1
     assert "prepare_dataset" not in planned
+
+
+def test_what_its_training_took_trains_nothing_again(imported, tmp_path):
+    project = imported.copy_to(tmp_path / "a project")
+    stated = NET | {"training": {"epochs": 0}, "trained": {"joules": 6000, "seconds": 70}}
+    project.configure(**STUDY | {"models": {"plain": stated}})
+    assert project.planned() == REPORT | {"make_pruning_table": 1}
+    project.run("results/tiny/results.csv")
+    results = pd.read_csv(project.root / "results/tiny/results.csv")
+    assert (results[["training_joules", "training_seconds"]] == (6000, 70)).all(axis=None)
 
 
 def test_a_network_to_be_tuned_and_one_with_initial_weights_are_planned(imported, tmp_path):

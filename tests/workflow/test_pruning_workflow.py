@@ -34,8 +34,9 @@ GRID = {
         {"structure": "channels", "rewind": 1},
     ],
     "calibration_samples": 32,
-    "retrain": {"epochs": 1},
+    "retrain": {"epochs": 1, "distill": {"weight": 0.5}},
 }
+TRAINING = {"epochs": 3, "warmup_epochs": 1, "ema_decay": 0.5, "clip_norm": 5.0, "accumulate": 2, "resized_crop": 0.9}
 TWO_STRATEGIES = {"prune": 3, "retrain": 3}
 
 
@@ -44,8 +45,9 @@ def pruned(tmp_path_factory, finished) -> Project:
     """A study with two strategies, complete, on top of the finished one's data."""
     project = finished.copy_to(tmp_path_factory.mktemp("pruned") / "pruned project")
     shutil.rmtree(project.root / "results/tiny")
-    quantization = {"methods": ["qat"], "apply_to": "last", "qat": {"epochs": 1, "lr": 0.001}}
-    project.configure(pruning=GRID, quantization=quantization, training={"epochs": 3, "warmup_epochs": 1})
+    aware = {"epochs": 1, "lr": 0.001, "distill": {"weight": 0.5, "temperature": 2}}
+    quantization = {"methods": ["qat"], "apply_to": "last", "qat": aware}
+    project.configure(pruning=GRID, quantization=quantization, training=TRAINING)
     assert project.planned()["retrain"] == 3
     project.run()
     return project
@@ -116,6 +118,16 @@ def test_a_late_round_needs_exactly_the_rounds_before_it(project):
     assert project.planned(target) == expected
 
 
+def test_a_teacher_counts_where_nothing_else_needs_a_training(project):
+    """Fresh weights behind a random draw owe nothing to the dense network, unless they learn from it."""
+    pruning = {"ratio": [0.5], "rewind": ["random"], "criterion": ["random"]}
+    target = f"{SEED}/random-global-unstructured-0.5-x1-random/round1/training.json"
+    for weight in (0, 0.5):
+        project.configure(pruning=pruning | {"retrain": {"distill": {"weight": weight}}})
+        inputs = project.run("-n", target).partition("rule retrain:")[2].partition("output:")[0]
+        assert ("dense/training.json" in inputs) == ("dense/weights.safetensors" in inputs) == bool(weight)
+
+
 def test_quantization_is_applied_where_it_should_be(project):
     for apply_to, count in {"dense": 1, "last": 2, "all": 4}.items():
         project.configure(pruning={"ratio": [0.5], "rounds": [3]}, quantization={"apply_to": apply_to})
@@ -135,9 +147,9 @@ def test_a_changed_fine_tuning_reruns_retraining_only(pruned, tmp_path):
     study = pruned.copy_to(tmp_path / "changed")
     quantization = {"methods": [], "apply_to": "last"}
     study.configure(
-        pruning=GRID | {"retrain": {"epochs": 2}},
+        pruning=GRID | {"retrain": GRID["retrain"] | {"epochs": 2}},
         quantization=quantization,
-        training={"epochs": 3, "warmup_epochs": 1},
+        training=TRAINING,
     )
     # the start of a training is not kept: it is made again from the same weights
     expected = {"prune": 1, "retrain": 1, "export": 1, "evaluate": 1, "benchmark": 1}

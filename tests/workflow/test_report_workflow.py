@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from browser import CHROMIUM, SIZES, opened
-from projects import LIVE, ONE_THREAD, RUN, Project
+from projects import LIVE, RUN, Project
 from requirements import lacking
 
 STUDY = "results/tiny"
@@ -81,6 +81,13 @@ def test_a_page_in_a_browser_fits_and_asks_for_nothing(reported, name, size):
             assert page.evaluate(lines) == 4
             page.evaluate("document.querySelector('[data-view=\"lowest accuracy\"]').click()")
             assert page.evaluate(lines) == 1
+        if name.endswith("model_card"):
+            box = "document.querySelector('input.filter')"
+            page.evaluate(f"{box}.value = 'latency -percentile'; {box}.dispatchEvent(new Event('input'))")
+            shown = "[...document.querySelectorAll('tr')].filter(row => !row.hidden)"
+            rows = page.evaluate(f"{shown}.map(row => row.innerText)")
+            assert len(rows) > 1
+            assert all("latency" in row and "percentile" not in row for row in rows[1:])
         assert page.errors == []
         assert [url[:100] for url in page.requests if not url.startswith(("file:", "data:", "blob:"))] == []
 
@@ -103,9 +110,9 @@ def test_a_changed_style_or_template_makes_all_pages_again_and_nothing_else(stud
 
 def test_the_live_view_says_that_a_network_failed_and_why(study):
     study.configure(quantization={"ptq": {"calibration_samples": 32}, "qat": {"epochs": 1, "lr": 1e30}})
-    output = study.run(*ONE_THREAD, fails=True)
+    output = study.run(fails=True)
     text = live(study)
-    log = (study.root / STUDY / "logs/train_quantized/digits/lenet5/seed0/dense.log").read_text()
+    log = (study.root / STUDY / "logs/train_quantized/digits/lenet5/seed0/dense/qat.log").read_text()
     error = log.splitlines()[-1]
     assert error in output
     assert "1 network failed:" in text
@@ -119,7 +126,7 @@ def test_the_live_view_says_that_a_network_failed_and_why(study):
 def test_the_live_view_of_half_a_study_is_of_what_is_there(project):
     assert EVERYTHING_MISSING in LIVE.run("config/tiny.yaml", cwd=project.root)
     wanted = [f"{RUN}/fp32/quality.json", f"{RUN}/dynamic/quality.json", f"{RUN}/fp32/speed.json"]
-    project.run(*wanted, *ONE_THREAD)
+    project.run(*wanted)
     text = live(project)
     assert "1 of 4 networks. This is a look at a study that is not finished. 3 are missing" in text
     assert "3 networks not made yet:" in text
@@ -138,7 +145,7 @@ def test_the_live_view_needs_no_lock_while_a_study_runs(study):
     """The study is halted meanwhile, so that it cannot end before the view is there."""
     study.configure(seeds=[0, 1], training={"epochs": 8})
     history = study.root / STUDY / "digits/lenet5/seed1/dense/history.csv"
-    process = study.start(*ONE_THREAD)
+    process = study.start(str(history.with_name("weights.safetensors").relative_to(study.root)))
     try:
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:

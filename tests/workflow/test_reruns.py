@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from projects import REPORT, RUN, Project
 
-SHORT = {"training": {"epochs": 2, "warmup_epochs": 1}, "quantization": {"methods": ["ptq"]}}
+SHORT = {"training": {}, "quantization": {"methods": ["ptq"]}}
 GRID = {"ratio": [0.5], "rewind": ["init"]}
 # what a pruned network adds to every new number of a study
 ALL = REPORT | {"make_pruning_table": 1}
@@ -17,10 +15,10 @@ PRUNED = {"prune": 1, "retrain": 1, "export": 1, "evaluate": 1, "benchmark": 1}
 
 @pytest.fixture(scope="module")
 def finished_pruning(tmp_path_factory, finished) -> Project:
-    """A finished study with one pruned network."""
+    """The finished study with one precision and one pruned network, for which nothing dense is made again."""
     project = finished.copy_to(tmp_path_factory.mktemp("reruns") / "a project")
-    shutil.rmtree(project.root / "results/tiny")
     project.configure(pruning=GRID, **SHORT)
+    assert project.planned() == PRUNED | ALL
     project.run()
     return project
 
@@ -43,6 +41,37 @@ def test_a_new_ratio_plans_its_networks_only(study):
     # the quantization table shows dense networks, which are all there
     expected = PRUNED | {name: 1 for name in ALL if name != "make_quantization_table"}
     assert study.planned() == expected
+
+
+def test_a_new_recipe_plans_its_networks_only(study):
+    more = [{"method": "ptq", "observer": "minmax", "weight_bits": [8, 4]}]
+    study.configure(pruning=GRID, **SHORT | {"quantization": {"methods": ["ptq"], "recipes": more}})
+    assert study.planned() == {"calibrate": 2, "evaluate": 2, "benchmark": 2} | ALL
+
+
+def test_24_recipes_of_3_strategies_can_be_planned(study):
+    more = [
+        {
+            "method": "ptq",
+            "observer": ["histogram", "minmax"],
+            "weight_bits": [8, 6, 5, 4],
+            "correction": ["none", "bias"],
+        },
+        {"method": ["dynamic", "ptq", "qat"], "weight_bits": [7, 3, 2]},
+    ]
+    study.configure(
+        pruning=GRID | {"ratio": [0.5, 0.8, 0.9]},
+        training=SHORT["training"],
+        quantization={"methods": ["qat"], "recipes": more, "apply_to": "last"},
+    )
+    ptq, qat = 16 + 3, 1 + 3  # dense, ptq and two networks in fp32 are there
+    every = {"quantize_dynamic": 4, "calibrate": 4 * ptq - 1, "train_quantized": 4 * qat, "export": 2}
+    networks = 4 * (1 + 1 + ptq + qat) - 3
+    assert study.planned() == {"prune": 2, "retrain": 2} | every | {"evaluate": networks, "benchmark": networks} | ALL
+    slug = "ptq-minmax-w4-biass"
+    assert f"{slug} is no quantization recipe of study tiny; near it: ptq-minmax-w4-bias" in study.run(
+        "-n", f"{RUN}/{slug}/quality.json", fails=True
+    )
 
 
 def test_a_new_seed_plans_its_networks_only(study):

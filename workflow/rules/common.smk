@@ -15,16 +15,21 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from winnow.config import catalog
 from winnow.config.check_request import check_request
-from winnow.config.imports import check_imports
+from winnow.config.extras import extras
 from winnow.config.read import read
-from winnow.config.resolve import check_own_files, check_prepared, resolve
+from winnow.config.resolve import check_prepared
+from winnow.config.runnable import runnable
+from winnow.config.settings import DistillSettings, TrainingSettings
 from winnow.data.identity import images_digest
 from winnow.errors import WinnowError
 from winnow.figures.catalog import figures_of
 from winnow.files import content_digest
 from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
-from winnow.study.vocabulary import FP32, IMPORTED, INITIAL, PRECISIONS, PTQ, QAT
+from winnow.study.recipe_axes import AUTO
+from winnow.study.multipliers import EXACT, FAMILIES, multiplier
+from winnow.study.recipes import precisions
+from winnow.study.vocabulary import FP32, IMPORTED, INITIAL, PRECISIONS, PTQ
 from winnow.study.vocabulary import RUNTIMES, SCORED, STRUCTURES, criterion
 from winnow.planning.failures import Failures, give_up_what_is_refused
 from winnow.planning.snakemake_speedups import speed_up
@@ -46,9 +51,7 @@ def study_of(configuration):
     try:
         for path in workflow.configfiles:  # Snakemake takes the last of keys that are given twice, and more
             read(path)
-        study = resolve(configuration)
-        check_imports(study)
-        check_own_files(study)
+        study = runnable(configuration)
         check_prepared(study, Path(DATA))
     except WinnowError as error:
         raise WorkflowError(str(error))
@@ -68,6 +71,8 @@ FACTORIES = {
 }
 content_of = cache(content_digest)
 ALL_NETWORKS = list(networks(REPORTED))
+# a file by the plain recipe of a method can be made whether the study asks for it or not
+RECIPES = STUDY.plain_recipes | STUDY.probed | STUDY.recipes
 NETWORKS = [[dataset, model] for dataset in STUDY.datasets for model in STUDY.models]
 CHECKS = [f"{RESULTS}/{dataset}/{model}/check.json" for dataset, model in NETWORKS]
 RUN = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{run}}"
@@ -99,7 +104,7 @@ wildcard_constraints:
     pruning=r"[a-z0-9][a-z0-9.+-]*",
     round=r"[1-9]\d*",
     run=r"dense|[a-z0-9][a-z0-9.+-]*/round[1-9]\d*",
-    precision="|".join(PRECISIONS),
+    recipe=r"[a-z0-9][a-z0-9.-]*",
 
 
 # where snakemake runs, also with a cluster: jobs of seconds, and downloads, for compute nodes often have no network
@@ -114,6 +119,7 @@ localrules:
     pruning,
     collect,
     make_quantization_table,
+    make_sensitivity_table,
     make_pruning_table,
     make_figures,
     recommend,
@@ -122,24 +128,34 @@ localrules:
 
 
 def dense_networks(name):
-    """Return this file of every network that is not pruned, in every precision."""
+    """Return this file of every network that is not pruned, by every recipe."""
     return [f"{RESULTS}/{network.folder}/{name}" for network in ALL_NETWORKS if network.run == "dense"]
 
 
 def pruned_networks(name):
-    """Return this file of every round of every strategy, in every precision it is made in."""
+    """Return this file of every round of every strategy, by every recipe it is quantized by."""
     return [f"{RESULTS}/{network.folder}/{name}" for network in ALL_NETWORKS if network.run != "dense"]
 
 
+def timings(dense):
+    """Return speed.json of every network whose time is measured, dense or pruned."""
+    own = [network for network in ALL_NETWORKS if network.timed and (network.run == "dense") == dense]
+    return [f"{RESULTS}/{network.folder}/speed.json" for network in own]
+
+
 def histories():
-    """Return the history of every training: dense, after each round, and quantization-aware."""
+    """Return the history of every training run: dense, after each round, and quantization-aware."""
     return [f"{RESULTS}/{network.history}" for network in ALL_NETWORKS if network.history]
 
 
 def figures():
     """Return (dataset, model, figure) for every figure of the study."""
     pairs = [tuple(pair) for pair in NETWORKS]
-    return [(*pair, figure) for pair in pairs for figure in figures_of(*pair, STUDY.pruned)]
+    return [
+        (*pair, figure)
+        for pair in pairs
+        for figure in figures_of(*pair, STUDY.pruned, probed=bool(STUDY.probed))
+    ]
 
 
 def captions():
@@ -164,6 +180,50 @@ def strategy_of(wildcards):
             f"{wildcards.pruning} ends after round {strategy['rounds']}; there is no {wildcards.round}"
         )
     return strategy
+
+
+def recipe_of(wildcards):
+    """Look a recipe up by its slug; fp32 has none."""
+    if wildcards.recipe == FP32:
+        return None
+    if wildcards.recipe not in RECIPES:
+        near = difflib.get_close_matches(wildcards.recipe, RECIPES, n=3)
+        hint = f"near it: {', '.join(near)}" if near else f"it has {', '.join(STUDY.recipes) or 'none'}"
+        raise WorkflowError(f"{wildcards.recipe} is no quantization recipe of study {STUDY.study}; {hint}")
+    return RECIPES[wildcards.recipe]
+
+
+def precision_of(wildcards):
+    """In which numbers the network of a recipe computes."""
+    recipe = recipe_of(wildcards)
+    return PRECISIONS[recipe["method"] if recipe else FP32]
+
+
+def chosen_float(wildcards):
+    """What says which layers a recipe leaves in float, if it leaves some."""
+    keep = recipe_of(wildcards)["keep_float"]
+    return f"{RUN}/{{recipe}}/mixed.json" if keep == AUTO else sensitivity_of(wildcards) if keep else []
+
+
+def sensitivity_of(wildcards):
+    return f"{RUN}/{STUDY.unspared(recipe_of(wildcards))}/sensitivity.json"
+
+
+def sensitivities():
+    """What each layer of the dense networks loses by each recipe of which that is measured."""
+    runs = [network.training for network in ALL_NETWORKS if (network.run, network.recipe) == ("dense", FP32)]
+    return [f"{RESULTS}/{run}/{recipe}/sensitivity.json" for run in runs for recipe in STUDY.probed]
+
+
+def mixed_precisions():
+    """How many layers of the dense networks stay in float, where that is left to Winnow."""
+    left = {slug for slug, recipe in STUDY.recipes.items() if recipe["keep_float"] == AUTO}
+    return [f"{RESULTS}/{n.folder}/mixed.json" for n in ALL_NETWORKS if n.run == "dense" and n.recipe in left]
+
+
+def recipes_by(rule):
+    """The recipes whose networks a rule makes."""
+    return [slug for slug, recipe in RECIPES.items() if PRECISIONS[recipe["method"]].rule == rule]
 
 
 def request_of(wildcards, **changes):
@@ -194,8 +254,10 @@ def last_masks(wildcards):
 
 
 def last_record(wildcards):
-    """Nothing, if neither what was pruned nor where it goes back to is the work of a training."""
-    return f"{last_run(wildcards)}/training.json" if uses_training(strategy_of(wildcards)) else []
+    """Nothing, if neither what was pruned, nor where it goes back to, nor a teacher is the work of a training."""
+    if uses_training(strategy_of(wildcards)):
+        return f"{last_run(wildcards)}/training.json"
+    return f"{DENSE}/training.json" if retraining_of(wildcards)["distill"] else []
 
 
 def rewind_point(wildcards):
@@ -258,12 +320,18 @@ def imported(wildcards):
 
 def check_files(name):
     """Return this file of every network that is taken as it is, with the first seed, in fp32 and after calibration."""
+    usual = (
+        slug
+        for slug, recipe in STUDY.recipes.items()
+        if (recipe["method"], recipe["multiplier"]) == (PTQ, EXACT)
+    )
+    calibrated = next(usual, PTQ)
     taken = [pair for pair in NETWORKS if not STUDY.training[pair[1]]["epochs"]]
     seed = STUDY.seeds[0]
     return [
-        f"{RESULTS}/{dataset}/{model}/seed{seed}/dense/{precision}/{name}"
+        f"{RESULTS}/{dataset}/{model}/seed{seed}/dense/{recipe}/{name}"
         for dataset, model in taken
-        for precision in (FP32, PTQ)
+        for recipe in (FP32, calibrated)
     ]
 
 
@@ -282,6 +350,11 @@ def raw_images(wildcards):
     return [dataset["path"]] if catalog.SOURCES[dataset["source"]].own_files else []
 
 
+def normalization_of(wildcards):
+    """How the pixels of a data set become the input of a network."""
+    return STUDY.normalization[wildcards.dataset][wildcards.model]
+
+
 def images_of(wildcards):
     """What the user's own images are. A function: only who plans the preparation of a data set lists its images."""
     return "".join(map(images_digest, raw_images(wildcards)))
@@ -289,12 +362,14 @@ def images_of(wildcards):
 
 def training_record(wildcards):
     """The record of the last training a network went through."""
-    return f"{RUN}/{QAT}/training.json" if wildcards.precision == QAT else f"{RUN}/training.json"
+    own = precision_of(wildcards).name != FP32 and precision_of(wildcards).trained
+    return f"{RUN}/{{recipe}}/training.json" if own else f"{RUN}/training.json"
 
 
 def counterpart(wildcards):
     """The float network that a quantized one stands for; the weights of quantization-aware training have moved on."""
-    return f"{RUN}/{QAT}/float.onnx" if wildcards.precision == QAT else f"{RUN}/{FP32}/model.onnx"
+    own = precision_of(wildcards).name != FP32 and precision_of(wildcards).trained
+    return f"{RUN}/{{recipe}}/float.onnx" if own else f"{RUN}/{FP32}/model.onnx"
 
 
 def source_of_images(wildcards):
@@ -304,13 +379,58 @@ def source_of_images(wildcards):
 
 
 def source_of_network(script):
-    """The code that makes or trains a network, with that of its family; the user's own is in FACTORIES."""
+    """The code that makes a network, with that of its family; the user's own is in FACTORIES."""
+    return lambda wildcards: source_digest(script, *family_of(wildcards))
+
+
+def source_of_training(script):
+    """The code that makes and trains a network."""
 
     def source(wildcards):
-        name = STUDY.models[wildcards.model]["name"]
-        return source_digest(script, *([catalog.NETWORKS[name].module] if name else []))
+        training = TrainingSettings.of(STUDY.training[wildcards.model])
+        return source_digest(script, *family_of(wildcards), *extras(training))
 
     return source
+
+
+def source_of_recipe(script):
+    """The code that quantizes by a recipe, with that of its multiplier."""
+    return lambda wildcards: source_digest(script, *circuit_of(wildcards))
+
+
+def circuit_of(wildcards):
+    """The module of the multiplier of a recipe, if it is not the exact one."""
+    name = recipe_of(wildcards)["multiplier"]
+    return [] if name == EXACT else [FAMILIES[multiplier(name).family].module, FAMILIES[EXACT].module]
+
+
+def source_of_later_training(script, settings, further=lambda wildcards: ()):
+    """The code that trains a network once more, by settings that are a function of the wildcards."""
+
+    def source(wildcards):
+        values = settings(wildcards)
+        distill = values["distill"] and DistillSettings.of(values["distill"])
+        return source_digest(
+            script, *extras(TrainingSettings.of(values["training"]), distill), *further(wildcards)
+        )
+
+    return source
+
+
+def family_of(wildcards):
+    """The module that builds a network, if it is a built-in one."""
+    name = STUDY.models[wildcards.model]["name"]
+    return [catalog.NETWORKS[name].module] if name else []
+
+
+def qat_of(wildcards):
+    """How a network is trained to be quantized by a recipe."""
+    return STUDY.aware(wildcards.model, recipe_of(wildcards))
+
+
+def teacher_of(settings):
+    """The dense network, where another one is to learn from it."""
+    return lambda wildcards: f"{DENSE}/weights.safetensors" if settings(wildcards)["distill"] else []
 
 
 def source_of_criterion(wildcards):
@@ -331,7 +451,7 @@ def source_in_runtimes(script, names, *words):
 
 def source_of_scores(wildcards):
     """The code that evaluates, with that of the runtimes it does so in."""
-    return source_in_runtimes("evaluate", SCORED, PRECISIONS[wildcards.precision])
+    return source_in_runtimes("evaluate", SCORED, precision_of(wildcards))
 
 
 def source_of_report(script):

@@ -9,10 +9,10 @@ rule prepare_dataset:
         f"{LOGS}/prepare_dataset/{{dataset}}.tsv"
     conda:
         "../envs/winnow.yaml"
-    threads: 1
+    threads: 4
     resources:
         mem_mb=growing(8000),
-        runtime=growing(60),
+        runtime=growing(720),
     params:
         dataset=lookup(dpath="{dataset}", within=STUDY.datasets),
         definition=lookup(dpath="{dataset}", within=STUDY.definitions),

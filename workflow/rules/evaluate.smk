@@ -1,18 +1,18 @@
 rule evaluate:
     input:
         data=rules.prepare_dataset.output.data,
-        onnx=f"{RUN}/{{precision}}/model.onnx",
+        onnx=f"{RUN}/{{recipe}}/model.onnx",
         source=f"{RUN}/fp32/model.onnx",
         counterpart=counterpart,
         weights=f"{RUN}/weights.safetensors",
         record=training_record,
         sparsity=sparsity_of,
     output:
-        quality=f"{RUN}/{{precision}}/quality.json",
+        quality=f"{RUN}/{{recipe}}/quality.json",
     log:
-        f"{LOGS}/evaluate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{precision}}.log",
+        f"{LOGS}/evaluate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
     benchmark:
-        f"{LOGS}/evaluate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{precision}}.tsv"
+        f"{LOGS}/evaluate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
     conda:
         "../envs/winnow.yaml"
     threads: 1
@@ -20,6 +20,8 @@ rule evaluate:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
+        normalization=normalization_of,
+        recipe=recipe_of,
         bounds=STUDY.bounds,
         source=source_of_scores,
     script:
@@ -28,14 +30,14 @@ rule evaluate:
 
 rule benchmark:
     input:
-        onnx=f"{RUN}/{{precision}}/model.onnx",
+        onnx=f"{RUN}/{{recipe}}/model.onnx",
         weights=f"{RUN}/weights.safetensors",
     output:
-        speed=f"{RUN}/{{precision}}/speed.json",
+        speed=f"{RUN}/{{recipe}}/speed.json",
     log:
-        f"{LOGS}/benchmark/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{precision}}.log",
+        f"{LOGS}/benchmark/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
     benchmark:
-        f"{LOGS}/benchmark/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{precision}}.tsv"
+        f"{LOGS}/benchmark/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
     conda:
         "../envs/winnow.yaml"
     threads: ALL_CORES
@@ -44,6 +46,7 @@ rule benchmark:
         runtime=growing(30),
     params:
         model=lookup(dpath="{model}", within=STUDY.models),
+        precision=lambda wildcards: precision_of(wildcards).name,
         benchmark=STUDY.benchmark,
         source=lambda wildcards: source_in_runtimes("benchmark", STUDY.benchmark["runtimes"]),
     script:

@@ -21,6 +21,7 @@ rule prune:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
+        normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
         strategy=strategy_of,
         pruning=STUDY.pruning,
@@ -35,6 +36,7 @@ rule retrain:
         start=rules.prune.output.start,
         masks=rules.prune.output.masks,
         record=last_record,
+        teacher=teacher_of(retraining_of),
     output:
         weights=f"{PRUNED}/weights.safetensors",
         history=f"{PRUNED}/history.csv",
@@ -51,9 +53,10 @@ rule retrain:
         runtime=growing(720),
         gpu=lambda wildcards: gpus_for(retraining_of(wildcards)["training"]),
     params:
+        normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
         retraining=retraining_of,
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=lambda wildcards: source_digest("retrain"),
+        source=source_of_later_training("retrain", retraining_of),
     script:
         "../scripts/retrain.py"

@@ -2,11 +2,13 @@ rule quantize_dynamic:
     input:
         onnx=f"{RUN}/fp32/model.onnx",
     output:
-        onnx=f"{RUN}/dynamic/model.onnx",
+        onnx=f"{RUN}/{{recipe}}/model.onnx",
     log:
-        f"{LOGS}/quantize_dynamic/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.log",
+        f"{LOGS}/quantize_dynamic/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
     benchmark:
-        f"{LOGS}/quantize_dynamic/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.tsv"
+        f"{LOGS}/quantize_dynamic/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
+    wildcard_constraints:
+        recipe=among(recipes_by("quantize_dynamic")),
     conda:
         "../envs/winnow.yaml"
     threads: 1
@@ -14,21 +16,81 @@ rule quantize_dynamic:
         mem_mb=growing(4000),
         runtime=growing(15),
     params:
+        recipe=recipe_of,
         source=lambda wildcards: source_digest("quantize_dynamic"),
     script:
         "../scripts/quantize_dynamic.py"
+
+
+rule measure_sensitivity:
+    input:
+        data=rules.prepare_dataset.output.data,
+        weights=f"{RUN}/weights.safetensors",
+    output:
+        sensitivity=f"{RUN}/{{recipe}}/sensitivity.json",
+    log:
+        f"{LOGS}/measure_sensitivity/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
+    benchmark:
+        f"{LOGS}/measure_sensitivity/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
+    wildcard_constraints:
+        recipe=among(STUDY.probed),
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    params:
+        normalization=normalization_of,
+        model=lookup(dpath="{model}", within=STUDY.models),
+        recipe=recipe_of,
+        source=lambda wildcards: source_digest("measure_sensitivity"),
+    script:
+        "../scripts/measure_sensitivity.py"
+
+
+rule choose_float:
+    input:
+        data=rules.prepare_dataset.output.data,
+        weights=f"{RUN}/weights.safetensors",
+        sensitivity=sensitivity_of,
+    output:
+        mixed=f"{RUN}/{{recipe}}/mixed.json",
+    log:
+        f"{LOGS}/choose_float/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
+    benchmark:
+        f"{LOGS}/choose_float/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
+    wildcard_constraints:
+        recipe=among(slug for slug, recipe in RECIPES.items() if recipe["keep_float"] == AUTO),
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    params:
+        normalization=normalization_of,
+        model=lookup(dpath="{model}", within=STUDY.models),
+        recipe=recipe_of,
+        max_accuracy_drop=STUDY.recommend["max_accuracy_drop"],
+        source=lambda wildcards: source_digest("choose_float"),
+    script:
+        "../scripts/choose_float.py"
 
 
 rule calibrate:
     input:
         data=rules.prepare_dataset.output.data,
         weights=f"{RUN}/weights.safetensors",
+        spared=chosen_float,
     output:
-        onnx=f"{RUN}/ptq/model.onnx",
+        onnx=f"{RUN}/{{recipe}}/model.onnx",
     log:
-        f"{LOGS}/calibrate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.log",
+        f"{LOGS}/calibrate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
     benchmark:
-        f"{LOGS}/calibrate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.tsv"
+        f"{LOGS}/calibrate/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
+    wildcard_constraints:
+        recipe=among(recipes_by("calibrate")),
     conda:
         "../envs/winnow.yaml"
     threads: 1
@@ -36,9 +98,10 @@ rule calibrate:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
+        normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
-        ptq=STUDY.ptq,
-        source=lambda wildcards: source_digest("calibrate"),
+        recipe=recipe_of,
+        source=source_of_recipe("calibrate"),
     script:
         "../scripts/calibrate.py"
 
@@ -51,15 +114,18 @@ rule train_quantized:
         record=f"{RUN}/training.json",
         masks=masks_of,
         imported=imported,
+        teacher=teacher_of(qat_of),
     output:
-        onnx=f"{RUN}/qat/model.onnx",
-        float=f"{RUN}/qat/float.onnx",
-        history=f"{RUN}/qat/history.csv",
-        record=f"{RUN}/qat/training.json",
+        onnx=f"{RUN}/{{recipe}}/model.onnx",
+        float=f"{RUN}/{{recipe}}/float.onnx",
+        history=f"{RUN}/{{recipe}}/history.csv",
+        record=f"{RUN}/{{recipe}}/training.json",
     log:
-        f"{LOGS}/train_quantized/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.log",
+        f"{LOGS}/train_quantized/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
     benchmark:
-        f"{LOGS}/train_quantized/{{dataset}}/{{model}}/seed{{seed}}/{{run}}.tsv"
+        f"{LOGS}/train_quantized/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
+    wildcard_constraints:
+        recipe=among(recipes_by("train_quantized")),
     conda:
         "../envs/winnow.yaml"
     threads: 4
@@ -68,10 +134,14 @@ rule train_quantized:
         runtime=growing(480),
         gpu=GPUS,
     params:
-        request=lambda wildcards, input: request_of(wildcards, methods=[QAT], strategies={}),
+        normalization=normalization_of,
+        request=lambda wildcards, input: request_of(
+            wildcards, recipes={wildcards.recipe: recipe_of(wildcards)}, strategies={}
+        ),
         model=lookup(dpath="{model}", within=STUDY.models),
-        qat=lookup(dpath="{model}", within=STUDY.qat),
+        qat=qat_of,
+        recipe=recipe_of,
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=lambda wildcards: source_digest("train_quantized"),
+        source=source_of_later_training("train_quantized", qat_of, circuit_of),
     script:
         "../scripts/train_quantized.py"

@@ -1,7 +1,7 @@
 rule collect:
     input:
         quality=[*dense_networks("quality.json"), *pruned_networks("quality.json")],
-        speed=[*dense_networks("speed.json"), *pruned_networks("speed.json")],
+        speed=[*timings(dense=True), *timings(dense=False)],
         history=histories(),
         data=expand(f"{DATA}/{{dataset}}.safetensors", dataset=STUDY.datasets),
     output:
@@ -20,6 +20,8 @@ rule collect:
         mem_mb=growing(2000),
         runtime=growing(15),
     params:
+        precisions=precisions(STUDY.recipes),
+        trained=STUDY.trained,
         source=lambda wildcards: source_digest("collect"),
     script:
         "../scripts/collect.py"
@@ -29,7 +31,7 @@ rule make_quantization_table:
     input:
         # not results.csv: this table must not wait for the whole pruning grid
         quality=dense_networks("quality.json"),
-        speed=dense_networks("speed.json"),
+        speed=timings(dense=True),
     output:
         csv=f"{RESULTS}/tables/quantization.csv",
         markdown=f"{RESULTS}/tables/quantization.md",
@@ -44,9 +46,35 @@ rule make_quantization_table:
         mem_mb=growing(2000),
         runtime=growing(15),
     params:
+        trained=STUDY.trained,
         source=lambda wildcards: source_digest("make_quantization_table"),
     script:
         "../scripts/make_quantization_table.py"
+
+
+rule make_sensitivity_table:
+    input:
+        sensitivity=sensitivities(),
+        mixed=mixed_precisions(),
+    output:
+        csv=f"{RESULTS}/tables/sensitivity.csv",
+        markdown=f"{RESULTS}/tables/sensitivity.md",
+        mixed_csv=f"{RESULTS}/tables/mixed.csv",
+        mixed=f"{RESULTS}/tables/mixed.md",
+    log:
+        f"{LOGS}/make_sensitivity_table.log",
+    benchmark:
+        f"{LOGS}/make_sensitivity_table.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(15),
+    params:
+        source=lambda wildcards: source_digest("make_sensitivity_table"),
+    script:
+        "../scripts/make_sensitivity_table.py"
 
 
 rule make_check_table:
@@ -68,6 +96,7 @@ rule make_check_table:
         runtime=growing(15),
     params:
         recommend=STUDY.recommend,
+        trained=STUDY.trained,
         source=lambda wildcards: source_digest("make_check_table"),
     script:
         "../scripts/make_check_table.py"
@@ -124,6 +153,7 @@ rule make_figures:
         confusion=rules.collect.output.confusion,
         history=rules.collect.output.history,
         recommendation=rules.recommend.output.recommendation,
+        sensitivity=rules.make_sensitivity_table.output.csv if STUDY.probed else [],
     output:
         svg=[
             report(
@@ -193,6 +223,11 @@ rule make_overview:
         svg=rules.make_figures.output.svg,
         undrawn=rules.make_figures.output.undrawn,
         checks=CHECKS,
+        layers=(
+            [rules.make_sensitivity_table.output.csv, rules.make_sensitivity_table.output.mixed_csv]
+            if STUDY.probed
+            else []
+        ),
         sources=source_paths(*PAGE, *INTERACTIVE),
         captions=captions(),
     output:

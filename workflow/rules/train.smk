@@ -59,6 +59,7 @@ rule check_network:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
+        normalization=normalization_of,
         # with the second argument, changes do not count: what else is asked for is no reason to train again
         request=lambda wildcards, input: request_of(wildcards),
         model=lookup(dpath="{model}", within=STUDY.models),
@@ -93,11 +94,12 @@ rule train:
         runtime=growing(720),
         gpu=GPUS,
     params:
+        normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
         factory=lookup(dpath="{model}", within=FACTORIES),
         training=lookup(dpath="{model}", within=STUDY.training),
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=source_of_network("train"),
+        source=source_of_training("train"),
     script:
         "../scripts/train.py"
 
@@ -125,12 +127,12 @@ rule tune:
         runtime=growing(720),
         gpu=lambda wildcards: gpus_for(STUDY.training[wildcards.model]),
     params:
+        normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
         factory=lookup(dpath="{model}", within=FACTORIES),
         training=lookup(dpath="{model}", within=STUDY.training),
-        trained=lookup(dpath="{model}", within=STUDY.trained),
         tdp_watts=STUDY.benchmark["tdp_watts"],
-        source=source_of_network("tune"),
+        source=source_of_training("tune"),
     script:
         "../scripts/tune.py"
 
@@ -153,6 +155,7 @@ rule export:
         mem_mb=growing(4000),
         runtime=growing(15),
     params:
+        normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
         source=lambda wildcards: source_digest("export"),
     script:

@@ -132,19 +132,20 @@ def run_name(wildcards: Named) -> str:
     values = dict(wildcards.items())
     seed = [f"seed{values['seed']}"] if "seed" in values else []
     pruned = [values["pruning"], f"round{values['round']}"] if "pruning" in values else []
-    parts = [values.get("dataset"), values.get("model"), *seed, *pruned, values.get("run"), values.get("precision")]
+    parts = [values.get("dataset"), values.get("model"), *seed, *pruned, values.get("run"), values.get("recipe")]
     return "/".join(part for part in parts if part) or "study"
 
 
-def identity(snakemake: Snakemake) -> Identity:
-    """Return which network of the study a job is about."""
+def identity(snakemake: Snakemake, precision: str) -> Identity:
+    """Return which network of the study a job is about; the precision is that of its recipe."""
     wildcards = snakemake.wildcards
     return Identity(
         dataset=wildcards.dataset,
         model=wildcards.model,
         seed=int(wildcards.seed),
         run=wildcards.run,
-        precision=wildcards.precision,
+        recipe=wildcards.recipe,
+        precision=precision,
     )
 
 

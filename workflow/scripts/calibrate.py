@@ -1,20 +1,23 @@
 """calibrate: trained weights + calibration images -> int8 model.onnx (post-training static)."""
 
 from adapter import Snakemake, job
-from winnow.config.settings import ModelSettings, PtqSettings
-from winnow.data.dataset import load_dataset
-from winnow.deploy.export import export_checked
+from dataset_adapter import open_dataset
+from winnow.approximate.export import export_approximate
+from winnow.approximate.recipe import multiplied
+from winnow.config.settings import ModelSettings
+from winnow.config.typed import built
 from winnow.models.build import load_model
+from winnow.quantize.spared import spared_layers
 from winnow.quantize.static import calibration_batches, quantize_static
 from winnow.study.recipe import Recipe
-from winnow.study.vocabulary import PTQ
 
 snakemake: Snakemake
 
 with job(snakemake) as run:
-    settings = PtqSettings.of(snakemake.params.ptq)
-    data = load_dataset(snakemake.input.data)
+    recipe = built(Recipe, snakemake.params.recipe)
+    data = open_dataset(snakemake)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)
-    recipe = Recipe(PTQ, settings.observer, settings.calibration_samples)
-    quantized = quantize_static(model, calibration_batches(data, recipe.calibration_samples), recipe)
-    export_checked(quantized, data, snakemake.output.onnx, run=run, integer=True)
+    spared = spared_layers(recipe, snakemake.input.spared or None, run)
+    quantized = quantize_static(model, calibration_batches(data, recipe.calibration_samples), recipe, spared)
+    network = multiplied(quantized, calibration_batches(data, recipe.calibration_samples), recipe)
+    export_approximate(network, data, snakemake.output.onnx, run=run)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from adapter import Snakemake, job
-from winnow.results.collect import collect
+from winnow.results.collect import collect, trained_elsewhere
 from winnow.results.csv_files import write_csv
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 
@@ -11,7 +11,9 @@ snakemake: Snakemake
 
 with job(snakemake):
     files, tables = snakemake.input, snakemake.output
-    write_csv(tables.results, collect(files.quality, files.speed))
+    write_csv(tables.results, collect(files.quality, files.speed, trained_elsewhere(snakemake.params.trained)))
     write_csv(tables.layers, collect_layers(files.quality))
     write_csv(tables.confusion, collect_confusion(files.quality, files.data))
-    write_csv(tables.history, collect_histories(files.history, Path(tables.results).parent))
+    write_csv(
+        tables.history, collect_histories(files.history, Path(tables.results).parent, snakemake.params.precisions)
+    )

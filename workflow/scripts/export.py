@@ -1,8 +1,8 @@
 """export: trained weights -> fp32 model.onnx, checked against the network in memory and the masks it was pruned by."""
 
 from adapter import Snakemake, job
+from dataset_adapter import open_dataset
 from winnow.config.settings import ModelSettings
-from winnow.data.dataset import load_dataset
 from winnow.deploy.export import export_checked
 from winnow.models.build import load_model
 from winnow.prune.exported_zeros import check_exported_zeros
@@ -11,7 +11,7 @@ from winnow.prune.masks import load_masks
 snakemake: Snakemake
 
 with job(snakemake) as run:
-    data = load_dataset(snakemake.input.data)
+    data = open_dataset(snakemake)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)
     export_checked(model, data, snakemake.output.onnx, run=run, integer=False)
     if snakemake.input.masks:

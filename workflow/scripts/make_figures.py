@@ -1,11 +1,13 @@
 """make_figures: the tidy tables of a study -> figures as SVG and PNG."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from adapter import Snakemake, job
 from winnow.config.recommend import RecommendSettings
 from winnow.figures.draw import draw_figures, read_tables
 from winnow.files import write_json
+from winnow.results.sensitivity import read_layers
 from winnow.study.recommendation import Recommendations
 
 snakemake: Snakemake
@@ -13,6 +15,8 @@ snakemake: Snakemake
 with job(snakemake):
     files, parameters = snakemake.input, snakemake.params
     tables = read_tables(files.results, files.layers, files.confusion, files.history)
+    if files.sensitivity:
+        tables = replace(tables, sensitivity=read_layers(files.sensitivity))
     settings = RecommendSettings.of(parameters.recommend)
     shipped = Recommendations.read(files.recommendation).shipped
     folder = Path(snakemake.output.undrawn).parent

@@ -11,6 +11,7 @@ from winnow.files import read_json
 from winnow.report.page import write_parts, write_report
 from winnow.report.start_page import Outcome
 from winnow.results.csv_files import read_csv
+from winnow.results.sensitivity import read_layers
 from winnow.study.check import Check
 from winnow.study.recommendation import Recommendations
 from winnow.study.status import absent
@@ -24,7 +25,8 @@ with job(snakemake):
     chosen = with_numbers(record, results, RecommendSettings.of(study["recommend"]))
     lacking = absent(study, Path(files.page).parent)
     checks = [Check.read(path) for path in snakemake.input.checks]
-    outcome = Outcome(study, results, chosen, lacking, read_json(snakemake.input.undrawn), checks)
+    layers = tuple(map(read_layers, snakemake.input.layers))
+    outcome = Outcome(study, results, chosen, lacking, read_json(snakemake.input.undrawn), checks, layers)
     write_report(outcome, Path(snakemake.input.undrawn).parent, Path(files.page))
     write_parts(outcome, Path(files.description), Path(files.tables), Path(files.checklist))
     ranking_table(results).write(files.ranking_csv, files.ranking)

@@ -2,10 +2,11 @@
 
 from adapter import Snakemake, job
 from winnow.report.quantization_table import quantization_table
-from winnow.results.collect import collect
+from winnow.results.collect import collect, trained_elsewhere
 
 snakemake: Snakemake
 
 with job(snakemake):
-    table = quantization_table(collect(snakemake.input.quality, snakemake.input.speed))
+    files, trained = snakemake.input, trained_elsewhere(snakemake.params.trained)
+    table = quantization_table(collect(files.quality, files.speed, trained))
     table.write(snakemake.output.csv, snakemake.output.markdown)

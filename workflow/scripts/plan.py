@@ -8,9 +8,8 @@ import sys
 from snakemake.cli import args_to_api, parse_args
 
 from winnow.cluster.limits import partitions
-from winnow.config.imports import check_imports
 from winnow.config.read import read
-from winnow.config.resolve import check_own_files, resolve
+from winnow.config.runnable import runnable
 from winnow.errors import WinnowError
 from winnow.planning.costs import ASSUMED_IMAGES_PER_SECOND, Costs
 from winnow.planning.dry_run import Plan, Recorder, read_events
@@ -31,9 +30,7 @@ def main() -> None:
     if arguments.node_cores is not None and arguments.node_cores < 1:
         parser.error("--node-cores must be positive")
     try:
-        study = resolve(read(arguments.configfile))
-        check_imports(study)
-        check_own_files(study)
+        study = runnable(read(arguments.configfile))
         plan = dry_run(arguments)
         cores = arguments.node_cores or (cores_of_a_node() if any(job.whole_node for job in plan.jobs) else None)
         costs = Costs(study, images_per_second=arguments.images_per_second, node_cores=cores)

@@ -1,12 +1,12 @@
 """prepare_dataset: a source of images -> one safetensors file."""
 
-from adapter import Snakemake, job
+from adapter import Snakemake, job, parameters
 from winnow.config.settings import DatasetSettings
-from winnow.data.dataset import save_dataset
 from winnow.data.prepare import prepare
+from winnow.files import digest
 
 snakemake: Snakemake
 
 with job(snakemake):
-    dataset = prepare(DatasetSettings.of(snakemake.params.dataset))
-    save_dataset(snakemake.output.data, dataset, snakemake.params.definition)
+    settings, key = DatasetSettings.of(snakemake.params.dataset), digest(parameters(snakemake))
+    prepare(settings, snakemake.output.data, snakemake.params.definition, key=key, threads=snakemake.threads)

@@ -1,8 +1,8 @@
 """prune: trained weights -> what is left of them, at the weights to train from; one round."""
 
 from adapter import Snakemake, job
+from dataset_adapter import open_dataset
 from winnow.config.settings import ModelSettings, PruningSettings, StrategySettings
-from winnow.data.dataset import load_dataset
 from winnow.models.narrowing import cut_metadata
 from winnow.models.weights import save_weights
 from winnow.prune.masks import save_masks
@@ -16,7 +16,7 @@ with job(snakemake) as run:
     pruned = prune(
         Ancestors(files.weights, files.masks or None, files.snapshot or None, files.init or None),
         ModelSettings.of(snakemake.params.model),
-        load_dataset(files.data),
+        open_dataset(snakemake),
         strategy,
         PruningSettings.of(snakemake.params.pruning),
         slug=wildcards.pruning,

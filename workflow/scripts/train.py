@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from adapter import Snakemake, job
+from dataset_adapter import open_dataset
 from training_adapter import training_job
 from winnow.config.settings import ModelSettings, TrainingSettings
-from winnow.data.dataset import load_dataset
 from winnow.models.build import build_model, check_same_again
 from winnow.models.weights import save_weights
 from winnow.train.loop import Trainee, train
@@ -16,7 +16,7 @@ with job(snakemake) as label:
     files, seed = snakemake.output, int(snakemake.wildcards.seed)
     settings = TrainingSettings.of(snakemake.params.training)
     network = ModelSettings.of(snakemake.params.model)
-    data = load_dataset(snakemake.input.data)
+    data = open_dataset(snakemake)
     model = build_model(network, data.task, seed=seed)
     check_same_again(model, network, data.task, seed=seed)
     snapshots = dict(zip((0, *settings.rewind_epochs), map(Path, files.snapshots), strict=True))

@@ -1,18 +1,22 @@
 """train_quantized: trained weights -> quantization-aware training -> int8 model.onnx and its float counterpart."""
 
+from dataclasses import replace
+
 from adapter import Snakemake, job
+from dataset_adapter import open_dataset
 from training_adapter import training_job
+from winnow.approximate.export import export_approximate
+from winnow.approximate.recipe import aware_training
 from winnow.check.feasibility import ensure_checked
 from winnow.config.settings import CheckSettings, ModelSettings, QatSettings
-from winnow.data.dataset import load_dataset
+from winnow.config.typed import built
 from winnow.deploy.export import example_images, export_checked
 from winnow.models.build import load_model
 from winnow.prune.masks import load_masks
-from winnow.quantize.aware import AwareTraining
 from winnow.quantize.diagnosis import warn_of_loss
 from winnow.study.recipe import Recipe
 from winnow.study.training import Training
-from winnow.study.vocabulary import QAT
+from winnow.train.extras import teacher_of
 from winnow.train.loop import train
 
 snakemake: Snakemake
@@ -20,16 +24,18 @@ snakemake: Snakemake
 with job(snakemake) as label:
     files, results = snakemake.input, snakemake.output
     settings = QatSettings.of(snakemake.params.qat)
-    data = load_dataset(files.data)
+    data = open_dataset(snakemake)
     request = CheckSettings.of(snakemake.params.request)
     ensure_checked(files.checked, request, data, label, files.imported or None)
-    model = load_model(ModelSettings.of(snakemake.params.model), data.task, files.weights)
+    network = ModelSettings.of(snakemake.params.model)
     masks = load_masks(files.masks) if files.masks else None
-    aware = AwareTraining(model, example_images(data), settings, Recipe(QAT), masks)
-    run = training_job(snakemake, label, [files.data, files.weights, *([files.masks] if masks else [])])
-    record = train(aware.trainee, data, settings.training, run)
+    model = load_model(network, data.task, files.weights)
+    aware = aware_training(model, example_images(data), settings, built(Recipe, snakemake.params.recipe), masks)
+    teacher = teacher_of(settings.distill, network, data.task, files.teacher)
+    run = training_job(snakemake, label, [files.data, files.weights, *filter(None, (files.masks, files.teacher))])
+    record = train(replace(aware.trainee, teacher=teacher), data, settings.training, run)
     aware.check(label)
     warn_of_loss(aware, data, settings, label)
     export_checked(aware.float_model(), data, results.float, run=label, integer=False)
-    export_checked(aware.convert(), data, results.onnx, run=label, integer=True)
+    export_approximate(aware.convert(), data, results.onnx, run=label)
     record.after(Training.read(files.record)).write(results.record)

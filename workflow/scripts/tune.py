@@ -1,9 +1,9 @@
 """tune: imported weights -> those of the study, trained for as many epochs as are asked for, history."""
 
 from adapter import Snakemake, job
+from dataset_adapter import open_dataset
 from training_adapter import training_job
-from winnow.config.settings import ModelSettings, TrainedSettings, TrainingSettings
-from winnow.data.dataset import load_dataset
+from winnow.config.settings import ModelSettings, TrainingSettings
 from winnow.models.build import blank_image, build_model
 from winnow.models.imported import load_imported
 from winnow.models.weights import save_weights
@@ -16,11 +16,10 @@ snakemake: Snakemake
 with job(snakemake) as label:
     files, seed = snakemake.input, int(snakemake.wildcards.seed)
     settings = TrainingSettings.of(snakemake.params.training)
-    before = TrainedSettings.of(snakemake.params.trained)
-    data = load_dataset(files.data)
+    data = open_dataset(snakemake)
     model = build_model(ModelSettings.of(snakemake.params.model), data.task, seed=seed)
     load_imported(files.imported, model)
     trainee = tuned(model, settings, blank_image(data.task), label)
     record = train(trainee, data, settings, training_job(snakemake, label, [files.data, files.imported]))
     save_weights(snakemake.output.weights, model)
-    record.after(Training.elsewhere(before.seconds, before.joules)).write(snakemake.output.record)
+    record.after(Training.of_import()).write(snakemake.output.record)

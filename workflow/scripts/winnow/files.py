@@ -42,20 +42,36 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # mkstemp makes it private
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except Exception as error:
-        refusal = _refusal(error, temporary)
-        if refusal is None or _is_elsewhere(refusal, path):
+        if (refused := unwritable(error, path, temporary)) is None:
             raise
-        raise WinnowError(f"{path}: cannot be written ({refusal.strerror}); {_ADVICE[refusal.errno or 0]}") from error
+        raise refused from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a file that is whole, and on the disk, the name that it was written for."""
+    with temporary.open("rb") as written:
+        os.fsync(written.fileno())
+    mask = os.umask(0)
+    os.umask(mask)
+    temporary.chmod(0o666 & ~mask)  # mkstemp makes it private
+    temporary.replace(path)
+
+
+def unwritable(error: Exception, path: Path, temporary: Path | None) -> WinnowError | None:
+    """Return what to tell the user of an error, if it is that a file cannot be written.
+
+    Args:
+        temporary: what is written in place of the file, if it has come so far.
+    """
+    refusal = _refusal(error, temporary)
+    if refusal is None or _is_elsewhere(refusal, path):
+        return None
+    return WinnowError(f"{path}: cannot be written ({refusal.strerror}); {_ADVICE[refusal.errno or 0]}")
 
 
 def _refusal(error: Exception, temporary: Path | None) -> OSError | None:
@@ -134,20 +150,23 @@ def safetensors_metadata(path: str | Path) -> dict[str, str]:
     return metadata
 
 
-def order_metadata(path: str | Path) -> None:
-    """Sort the metadata of a safetensors file: it is written in an order that differs from call to call.
+def ordered_metadata(content: bytes) -> bytes:
+    """Return the content of a safetensors file with its metadata sorted: it is written in an order that differs.
 
     The same content is then the same bytes. The header keeps its length, and tensors their places.
     """
-    header = safetensors_header(path)
+    end = 8 + int.from_bytes(content[:8], "little")
+    return b"".join((content[:8], _with_ordered_metadata(content[8:end]), memoryview(content)[end:]))
+
+
+def _with_ordered_metadata(text: bytes) -> bytes:
+    header = json.loads(text)
     if "__metadata__" in header:
         header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    with Path(path).open("r+b") as file:
-        length = int.from_bytes(file.read(8), "little")
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
-        if len(text) != length:
-            raise ValueError(f"{path}: its header of {length} bytes became {len(text)}")
-        file.write(text)
+    ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(len(text))
+    if len(ordered) != len(text):
+        raise ValueError(f"a safetensors header of {len(text)} bytes became {len(ordered)}")
+    return ordered
 
 
 def safetensors_header(path: str | Path) -> dict[str, Any]:

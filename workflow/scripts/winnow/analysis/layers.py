@@ -16,7 +16,7 @@ def layer_sqnr_data(layers: pd.DataFrame) -> pd.DataFrame:
         layers: rows of layers.csv of one data set and network.
 
     Returns:
-        precision, position, layer, seed, value (dB).
+        recipe, precision, position, layer, seed, value (dB).
 
     Raises:
         Missing: the dense network was not quantized.
@@ -24,7 +24,7 @@ def layer_sqnr_data(layers: pd.DataFrame) -> pd.DataFrame:
     part = layers[(layers["run"] == DENSE) & (layers["metric"] == "sqnr_db")].dropna(subset=["value"])
     if part.empty:
         raise Missing("No quantized form of the dense network was evaluated; quantization.methods names them.")
-    return part[["precision", "position", "layer", "seed", "value"]].reset_index(drop=True)
+    return part[["recipe", "precision", "position", "layer", "seed", "value"]].reset_index(drop=True)
 
 
 def layer_sparsity_data(layers: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:

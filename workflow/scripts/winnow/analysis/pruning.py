@@ -10,7 +10,8 @@ from winnow.results.not_measured import Missing
 from winnow.results.numbers import plain
 from winnow.results.over_seeds import combinations
 from winnow.results.timed import largest_batches, timed_configurations
-from winnow.study.vocabulary import AXES, DENSE, FP32, NONE, criterion
+from winnow.study.vocabulary import AXES, DENSE, FP32, criterion
+from winnow.study.words import NONE
 
 _SERIES = tuple(axis for axis in AXES if axis != "ratio")  # what one line of points has in common
 _POINT = [*_SERIES, "requested_sparsity"]

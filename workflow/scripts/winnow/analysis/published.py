@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from winnow.results.columns import METRICS, TIMED
+from winnow.results.columns import METRICS
 from winnow.results.metric import Metric
 from winnow.results.over_seeds import NETWORK, combinations
 from winnow.results.report_table import ReportTable
 from winnow.results.timed import Timed, timed_configurations
-from winnow.study.vocabulary import DENSE, FP32, MAGNITUDE, NONE, RUNTIMES
+from winnow.results.timed_columns import TIMED
+from winnow.study.vocabulary import DENSE, FP32, MAGNITUDE, RUNTIMES
+from winnow.study.words import NONE
 
 RESNET18 = "ResNet-18, 50 epochs, one run (the 2023 study)"
 RENDA = "ResNet-20, CIFAR-10, magnitude, 182 epochs, mean of 3 (Renda et al. 2020)"
@@ -127,7 +129,7 @@ def _order(timed: Timed) -> tuple[int, int]:
 
 
 def _matching(means: pd.DataFrame, reference: Reference) -> pd.DataFrame:
-    rows = means[means["precision"] == reference.precision]
+    rows = means[means["recipe"] == reference.precision]  # by the plain recipe of the method
     strategy = reference.strategy
     if strategy is None:
         return rows[rows["run"] == DENSE]

@@ -1,33 +1,35 @@
-"""What each method of quantization costs and buys."""
+"""What each recipe of quantization costs and buys."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from winnow.results.columns import METRICS, TIMED
+from winnow.results.columns import METRICS
 from winnow.results.not_measured import Missing
+from winnow.results.recipes import recipes_of
 from winnow.results.timed import estimated, timed_configurations
-from winnow.study.vocabulary import DENSE, PRECISIONS
+from winnow.results.timed_columns import TIMED
+from winnow.study.vocabulary import DENSE
 
 _METRICS = [METRICS[name] for name in ("top1", "size_mb", "quantization_error", "training_seconds")]
 
 
 def quantization_bars_data(results: pd.DataFrame) -> pd.DataFrame:
-    """Return the metrics of one dense network in every precision, one row for each seed.
+    """Return the metrics of one dense network by every recipe, one row for each seed.
 
     Args:
         results: rows of results.csv of one data set and network.
 
     Returns:
-        metric (column of results.csv), label, precision, seed, value; metrics and precisions in the order in which
-        they are shown.
+        metric (column of results.csv), label, recipe, precision, seed, value; metrics and recipes in the order in
+        which they are shown.
 
     Raises:
-        Missing: the dense network has not been evaluated, or in one precision only.
+        Missing: the dense network has not been evaluated, or by one recipe only.
     """
     dense = results[results["run"] == DENSE]
-    precisions = PRECISIONS.present(dense["precision"])
-    if len(precisions) < 2:
+    recipes = recipes_of(dense)
+    if len(recipes) < 2:
         raise Missing("This network was evaluated in one precision only; quantization.methods names the others.")
     shown = [(metric, metric.heading()) for metric in _METRICS]
     for kind in (TIMED["latency"], TIMED["energy"]):
@@ -35,7 +37,8 @@ def quantization_bars_data(results: pd.DataFrame) -> pd.DataFrame:
         shown += [(t.metric(kind.name), f"{heading}\n{t}") for t in timed_configurations(results)]
     rows = []
     for metric, heading in shown:
-        for precision in precisions:
-            values = dense.loc[dense["precision"] == precision.name, ["seed", metric.name]].dropna().to_numpy()
-            rows += [(metric.name, heading, precision.name, seed, metric.factor * value) for seed, value in values]
-    return pd.DataFrame(rows, columns=["metric", "label", "precision", "seed", "value"])
+        for recipe, precision in recipes.items():
+            values = dense.loc[dense["recipe"] == recipe, ["seed", metric.name]].dropna().to_numpy()
+            keys = (metric.name, heading, recipe, precision.name)
+            rows += [(*keys, seed, metric.factor * value) for seed, value in values]
+    return pd.DataFrame(rows, columns=["metric", "label", "recipe", "precision", "seed", "value"])

@@ -16,12 +16,12 @@ _COLUMNS = ["dataset", "model", "rank", "network", "top1", "top1_std", "n", "cha
 
 
 def ranking(results: pd.DataFrame, count: int = COUNT) -> pd.DataFrame:
-    """Return the most and the least accurate combinations of pruning and precision, means over seeds.
+    """Return the most and the least accurate combinations of pruning and recipe, means over seeds.
 
     Returns:
         dataset, model, rank (from 1, best first; all ranks when there are at most twice `count`), network, top1 and
         top1_std (%, std missing for one seed), n, change (points from the dense fp32 network), size_mb,
-        training_seconds, run, precision.
+        training_seconds, run, recipe.
     """
     tables = []
     for _, own in results.groupby(NETWORK):
@@ -32,11 +32,11 @@ def ranking(results: pd.DataFrame, count: int = COUNT) -> pd.DataFrame:
         change = METRICS["top1_change"].factor * (table["top1"] - base.mean())
         table = table.assign(network=short_names(table), change=change)
         table[["top1", "top1_std"]] *= METRICS["top1"].factor
-        table = table.sort_values(["top1", "size_mb", "run", "precision"], ascending=[False, True, True, True])
+        table = table.sort_values(["top1", "size_mb", "run", "recipe"], ascending=[False, True, True, True])
         table = table.assign(rank=range(1, len(table) + 1))
         middle = (table["rank"] > count) & (table["rank"] <= len(table) - count)
-        tables.append(table.loc[~middle, [*_COLUMNS, "run", "precision"]])
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*_COLUMNS, "run", "precision"])
+        tables.append(table.loc[~middle, [*_COLUMNS, "run", "recipe"]])
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*_COLUMNS, "run", "recipe"])
 
 
 def ranking_table(results: pd.DataFrame) -> ReportTable:

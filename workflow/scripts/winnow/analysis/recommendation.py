@@ -1,6 +1,6 @@
 """Which network to ship: limits on accuracy, size, latency and energy, and an objective among what is left.
 
-Chosen are combinations of pruning and precision by their means over seeds, on the validation split; then, within the
+Chosen are combinations of pruning and recipe by their means over seeds, on the validation split; then, within the
 chosen one, the network of the seed that validates best. The test split has no say.
 """
 
@@ -18,6 +18,7 @@ from winnow.results.metric import Metric
 from winnow.results.names import short_names
 from winnow.results.over_seeds import combinations, networks_of
 from winnow.results.timed import Timed
+from winnow.study.multipliers import EXACT
 from winnow.study.recommendation import Choice, Judged, Limit, Recommendations
 from winnow.study.vocabulary import DENSE, FP32
 
@@ -75,7 +76,7 @@ def _recommend(results: pd.DataFrame, settings: RecommendSettings) -> Recommenda
     admissible = candidates[candidates["admissible"]]
     chosen = nearest = None
     for _, candidate in _ranked(admissible).iterrows():
-        members = networks[(networks["run"] == candidate["run"]) & (networks["precision"] == candidate["precision"])]
+        members = networks[(networks["run"] == candidate["run"]) & (networks["recipe"] == candidate["recipe"])]
         members = members[members["admissible"]]  # a mean may be within a limit that each seed exceeds
         if len(members):
             chosen = _best_seed(members)
@@ -83,7 +84,7 @@ def _recommend(results: pd.DataFrame, settings: RecommendSettings) -> Recommenda
     agreeing = candidates[candidates["agrees"]]
     if chosen is None and agreeing["excess"].notna().any():
         near = agreeing.sort_values(["excess", "objective"], kind="stable").iloc[0]
-        members = networks[(networks["run"] == near["run"]) & (networks["precision"] == near["precision"])]
+        members = networks[(networks["run"] == near["run"]) & (networks["recipe"] == near["recipe"])]
         nearest = _best_seed(members)
     excluded = {str(limit): int((~agreeing[f"within {limit.key}"]).sum()) for limit in limits}
     first = results.iloc[0]
@@ -125,7 +126,8 @@ def _judged(
     table["excess"] = excess.max(axis=1, skipna=False) if limits else 0.0
     agrees = table.get(f"{settings.runtime}_agrees", pd.Series(1, table.index)) == 1  # a mean over seeds is 1 if all do
     within = table[[f"within {limit.key}" for limit in limits]].all(axis=1)
-    return table.assign(agrees=agrees, admissible=within & table["objective"].notna() & agrees)
+    runs = table.get("multiplier", pd.Series(EXACT, table.index)).fillna(EXACT) == EXACT  # no processor has another
+    return table.assign(agrees=agrees, admissible=within & table["objective"].notna() & agrees & runs)
 
 
 def _ranked(admissible: pd.DataFrame) -> pd.DataFrame:
@@ -165,7 +167,7 @@ def as_record(recommendations: Sequence[Recommendation], settings: RecommendSett
 def _judgement(row: pd.Series, limits: Sequence[Limit]) -> Judged:
     return Judged(
         run=row["run"],
-        precision=row["precision"],
+        recipe=row["recipe"],
         seed=int(row["seed"]) if "seed" in row else None,
         name=row["name"],
         within={limit.key: bool(row[f"within {limit.key}"]) for limit in limits},
@@ -191,7 +193,7 @@ def with_numbers(record: Recommendations, results: pd.DataFrame, settings: Recom
                 choice.model,
                 _row(choice.chosen, own),
                 _row(choice.nearest, own),
-                _joined(choice.candidates, combinations(own), ["run", "precision"]),
+                _joined(choice.candidates, combinations(own), ["run", "recipe"]),
                 *counts,
                 record.limits,
                 settings,
@@ -201,7 +203,7 @@ def with_numbers(record: Recommendations, results: pd.DataFrame, settings: Recom
 
 
 def _row(judged: Judged | None, results: pd.DataFrame) -> pd.Series | None:
-    return None if judged is None else _joined([judged], results.assign(n=1), ["run", "precision", "seed"]).iloc[0]
+    return None if judged is None else _joined([judged], results.assign(n=1), ["run", "recipe", "seed"]).iloc[0]
 
 
 def _joined(judged: Sequence[Judged], numbers: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

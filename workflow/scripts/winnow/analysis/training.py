@@ -15,14 +15,16 @@ def training_curves_data(history: pd.DataFrame) -> pd.DataFrame:
         history: rows of history.csv of one data set and network; a training run may not be finished.
 
     Returns:
-        run, precision, seed, epoch, accuracy (%).
+        run, recipe, precision, seed, epoch, accuracy (%).
 
     Raises:
         Missing: no epoch is complete, or none was asked for.
     """
     if history.empty:
         raise Missing("No epoch of training has been finished; networks may be taken as they were imported.")
-    data = history[["run", "precision", "seed", "epoch"]].assign(accuracy=100 * history["validation_accuracy"])
+    data = history[["run", "recipe", "precision", "seed", "epoch"]].assign(
+        accuracy=100 * history["validation_accuracy"]
+    )
     return data.reset_index(drop=True)
 
 

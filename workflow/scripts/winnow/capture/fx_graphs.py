@@ -125,6 +125,12 @@ def schema_of(node: Node) -> FunctionSchema | None:
     return node.target._schema if isinstance(node.target, OpOverload) else None
 
 
+def attribute(graph_module: GraphModule, name: str) -> Any:
+    """Return a parameter, buffer or constant of a module by its name."""
+    owner, _, last = name.rpartition(".")
+    return getattr(graph_module.get_submodule(owner), last)
+
+
 def attribute_of(node: Node) -> str:
     """Return the name of the parameter or buffer that a node reads."""
     return str(node.target)
@@ -217,3 +223,13 @@ def arguments(node: Node) -> dict[str, object]:
         argument.name: argument.default_value for argument in operator_of(node)._schema.arguments
     }
     return values | dict(zip(values, node.args, strict=False)) | node.kwargs
+
+
+def drop_unread(graph_module: GraphModule) -> None:
+    """Remove parameters and buffers that no node reads; those of modules that nodes call stay."""
+    read = {node.target for node in graph_module.graph.nodes if node.op == "get_attr"}
+    called = tuple(f"{node.target}." for node in graph_module.graph.nodes if node.op == "call_module")
+    for name in [*dict(graph_module.named_parameters()), *dict(graph_module.named_buffers())]:
+        if name not in read and not name.startswith(called):
+            owner, _, attribute = name.rpartition(".")
+            delattr(graph_module.get_submodule(owner), attribute)

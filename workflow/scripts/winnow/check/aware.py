@@ -9,11 +9,11 @@ from winnow.study.recipe import Recipe
 from winnow.study.vocabulary import QAT
 
 
-def tried(trial: Trial) -> Details:
+def tried(trial: Trial, recipe: Recipe) -> Details:
     """Train and export the network, and its float counterpart; what is returned and raised is of `Trial.integers`."""
     settings = trial.settings.qat
     assert settings is not None  # the request has them where it asks for the method
-    aware = AwareTraining(trial.model, example_images(trial.few), settings, Recipe(QAT))
+    aware = AwareTraining(trial.model, example_images(trial.few), settings, recipe)
     few = few_images(trial.data, settings.training.batch_size)
     trial.train(aware.trainee, few, settings.training, QAT)
     trial.export_float(aware.float_model(), f"{QAT}-float")

@@ -8,7 +8,7 @@ from winnow.study.recipe import Recipe
 from winnow.study.vocabulary import DYNAMIC, FP32
 
 
-def tried(trial: Trial) -> Details:
+def tried(trial: Trial, recipe: Recipe) -> Details:
     """Quantize the weights of the exported network; what is returned and raised is that of `Trial.integers`."""
-    quantize_dynamic(trial.path(FP32), trial.path(DYNAMIC), Recipe(DYNAMIC))
+    quantize_dynamic(trial.path(FP32), trial.path(DYNAMIC), recipe)
     return trial.integers(DYNAMIC)

@@ -30,7 +30,6 @@ from winnow.models.weights import save_weights
 from winnow.prune.exported_zeros import check_exported_zeros
 from winnow.prune.sensitivity import check_samples
 from winnow.prune.step import Ancestors, PrunedNetwork, prune
-from winnow.quantize.aware import AwareTraining
 from winnow.study.check import Check, Finding
 from winnow.study.recipe import Recipe
 from winnow.study.vocabulary import FP32, QAT, criterion
@@ -66,9 +65,9 @@ def ensure_checked(
         WinnowError: one line for each thing that does not work.
     """
     known = {entry.what for entry in Check.read(report).checks}
-    methods = tuple(method for method in settings.methods if method not in known)
-    if methods:
-        raise_failures(check_network(replace(settings, methods=methods), data, run, imported))
+    recipes = tuple(recipe for recipe in settings.recipes if recipe.method not in known)
+    if recipes:
+        raise_failures(check_network(replace(settings, recipes=recipes), data, run, imported))
 
 
 def raise_failures(findings: Sequence[Finding]) -> None:
@@ -90,8 +89,8 @@ class _Check(Trial):
         needed: dict[str, _Step] = {"weights": self._weights, "inference": self._inference}
         needed |= {"training": self._training, FP32: self._fp32}
         if all(self._try(what, step) for what, step in needed.items()):
-            for method in self.settings.methods:
-                self._try(method, partial(quantization(method), self))
+            for recipe in self.settings.recipes:
+                self._try(recipe.method, partial(quantization(recipe.method), self, recipe))
             if self.settings.pruning:
                 for strategy in self.settings.strategies:
                     what = f"{strategy.structure} by {strategy.criterion}"
@@ -160,6 +159,8 @@ class _Check(Trial):
         self.train(Trainee(copy.deepcopy(narrow)), self.few, self.settings.training, what)
         check_exported_zeros(self.export_float(narrow, what)[0], step.masks, self.label(what))
         if self.settings.qat and step.masks.keep:
+            from winnow.quantize.aware import AwareTraining  # with torchao, which takes a second to load
+
             aware = AwareTraining(narrow, example_images(self.few), self.settings.qat, Recipe(QAT), step.masks)
             aware.trainee.after_step()
-            aware.check(self.label(what))
+            step.masks.check(aware.model, self.label(what))

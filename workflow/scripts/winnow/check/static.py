@@ -8,10 +8,8 @@ from winnow.study.recipe import Recipe
 from winnow.study.vocabulary import PTQ
 
 
-def tried(trial: Trial) -> Details:
+def tried(trial: Trial, recipe: Recipe) -> Details:
     """Calibrate and export the network; what is returned and raised is that of `Trial.integers`."""
-    check_calibration(trial.data, trial.settings.ptq.calibration_samples)
+    check_calibration(trial.data, recipe.calibration_samples)
     batches = calibration_batches(trial.few, len(trial.few.train_index))
-    return trial.export_integer(
-        quantize_static(trial.model, batches, Recipe(PTQ, observer=trial.settings.ptq.observer)), PTQ
-    )
+    return trial.export_integer(quantize_static(trial.model, batches, recipe), PTQ)

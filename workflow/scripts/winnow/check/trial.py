@@ -1,6 +1,7 @@
 """What all trials of one network share: a few images, its weights, and a folder for what comes of them.
 
-A method of quantization is tried by the module that its word names, with `tried(trial: Trial) -> Details`.
+A method of quantization is tried by the module that its word names, with
+`tried(trial: Trial, recipe: Recipe) -> Details`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from winnow.deploy.coverage import check_coverage, measure_coverage
 from winnow.deploy.export import example_images, export_checked, export_onnx
 from winnow.deploy.graphs import Graph, read_model
 from winnow.deploy.runnable import check_runs
+from winnow.study.recipe import Recipe
 from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
 from winnow.train.loop import Job, Trainee, train
 from winnow.train.resume import ResumeFile
@@ -101,9 +103,9 @@ class Trial:
         return {runtime: failures.get(runtime) for runtime in SCORED}
 
 
-def quantization(method: str) -> Callable[[Trial], Details]:
+def quantization(method: str) -> Callable[[Trial, Recipe], Details]:
     """Return what tries a method of quantization, by its name in the vocabulary."""
-    tried: Callable[[Trial], Details] = importlib.import_module(PRECISIONS[method].trial).tried
+    tried: Callable[[Trial, Recipe], Details] = importlib.import_module(PRECISIONS[method].trial).tried
     return tried
 
 

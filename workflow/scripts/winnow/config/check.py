@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from winnow.config.catalog import NETWORKS, SOURCES
+from winnow.config.check_images import image_conflicts
+from winnow.config.check_recipes import recipe_conflicts, wanted_images
+from winnow.config.check_size import size_conflicts
 from winnow.config.check_weights import weights_conflicts
+from winnow.config.images import size_of
 from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat
 from winnow.config.keys.study import Configuration, Dataset, Model
@@ -17,12 +20,11 @@ from winnow.config.keys.training import Training
 from winnow.config.overrides import LOOKED_UP, SHIPPED_IN, qat_of, recommend_of, rewind_epochs, training_of
 from winnow.errors import WinnowError
 from winnow.study.grid import criterion_slug, expand, ratio_slug, unused_exclusions
-from winnow.study.vocabulary import AXES, PTQ, QAT, criterion
+from winnow.study.vocabulary import AXES, QAT, criterion
+from winnow.study.words import NONE
 
 S = TypeVar("S")
-_MOST_STRATEGIES = 20_000
 _ROUNDING = 1e-9
-_MOST_NETWORKS = 100_000  # Snakemake plans some 250 a second, and needs 100 kB for each
 
 
 def check(config: Configuration) -> None:
@@ -31,32 +33,16 @@ def check(config: Configuration) -> None:
     Raises:
         WinnowError: one line for each conflict.
     """
-    for conflicts in (_size_of_study_conflicts, _conflicts):  # the first tells what is too much to look through
+    for conflicts in (size_conflicts, _conflicts):  # the first tells what is too much to look through
         if lines := [f"configuration: {conflict}" for conflict in conflicts(config)]:
             raise WinnowError("\n".join(lines))
 
 
-def _size_of_study_conflicts(config: Configuration) -> Iterator[str]:
-    networks = len(config.datasets) * len(config.models) * len(config.seeds)
-    pruning = config.pruning
-    if pruning:
-        strategies = math.prod(len(getattr(pruning, axis)) for axis in AXES)
-        if strategies > _MOST_STRATEGIES:
-            yield f"pruning has {strategies:,} combinations, more than {_MOST_STRATEGIES:,}; shorten its lists"
-            return
-        pairs = len(pruning.chosen("datasets", config.datasets)) * len(pruning.chosen("models", config.models))
-        rounds = sum(strategy["rounds"] for strategy in expand(pruning.grid()).values())
-        networks += pairs * len(config.seeds) * rounds
-    if networks > _MOST_NETWORKS:
-        yield (
-            f"the study trains {networks:,} networks, more than {_MOST_NETWORKS:,}; use fewer seeds or models"
-            f"{', or shorter lists in pruning, above all of rounds' if pruning else ''}"
-        )
-
-
 def _conflicts(config: Configuration) -> Iterator[str]:
     yield from _duplicates("seeds", config.seeds)
-    yield from _duplicates("quantization.methods", config.quantization.methods)
+    yield from _duplicates("quantization.methods", config.quantization.forms)
+    yield from recipe_conflicts(config.quantization)
+    trained = any(recipe.method == QAT for recipe in config.quantization.grid().values())
     for key in LOOKED_UP.values():
         yield from _duplicates(f"benchmark.{key}", getattr(config.benchmark, key))
     yield from _duplicates("training.rewind_epochs", config.training.rewind_epochs)
@@ -65,14 +51,15 @@ def _conflicts(config: Configuration) -> Iterator[str]:
         training = training_of(config, name)
         yield from _schedule_conflicts(f"training of {name}", training)
         yield from _late(f"training of {name}", "rewind_epochs", config.training.rewind_epochs, training.epochs)
-        if QAT in config.quantization.methods:
-            yield from _schedule_conflicts(f"quantization.qat of {name}", qat_of(config, name))
+        yield from _batch_conflicts(f"training of {name}", training)
+        if trained:
+            yield from _qat_conflicts(f"quantization.qat of {name}", qat_of(config, name))
     yield from weights_conflicts(config)
     for name, dataset in config.datasets.items():
+        yield from image_conflicts(name, dataset)
         yield from _size_conflicts(name, dataset, config)
-        if PTQ in config.quantization.methods:
-            wanted = config.quantization.ptq.calibration_samples
-            yield from _calibration_conflicts("quantization.ptq.calibration_samples", wanted, name, dataset)
+        for key, wanted in wanted_images(config.quantization).items():
+            yield from _calibration_conflicts(key, wanted, name, dataset)
     if config.pruning:
         yield from _pruning_conflicts(config, config.pruning)
     yield from _recommend_conflicts(config)
@@ -94,6 +81,14 @@ def _model_conflicts(name: str, model: Model) -> Iterator[str]:
         yield f"models.{name} is no built-in network{hint}; give it a name or a factory"
     elif model.arguments and not model.factory:
         yield f"models.{name}.arguments needs a factory; built-in networks take none"
+    elif model.output is not None and not model.factory:
+        yield f"models.{name}.output needs a factory; built-in networks have one output"
+    builtin = "" if model.factory else model.name or name
+    network = NETWORKS[builtin] if builtin in NETWORKS else None  # noqa: SIM401 - `get` raises, too
+    for key in ("stem", "shortcut"):
+        if getattr(model, key) != Model.model_fields[key].default and not getattr(network, f"{key}s", False):
+            having = ", ".join(other for other, facts in NETWORKS.items() if getattr(facts, f"{key}s"))
+            yield f"models.{name}.{key}: {getattr(model, key)} has no effect here; only {having} have it, remove it"
 
 
 def _schedule_conflicts(where: str, training: Training | Qat) -> Iterator[str]:
@@ -108,20 +103,42 @@ def _schedule_conflicts(where: str, training: Training | Qat) -> Iterator[str]:
     yield from _late(where, "milestones", training.milestones if dropped else (), epochs)
 
 
+def _batch_conflicts(where: str, training: Training) -> Iterator[str]:
+    if training.accumulate > 1 and 2 * training.accumulate > training.batch_size:
+        yield (
+            f"{where}: accumulate {training.accumulate} leaves less than 2 images of batch_size {training.batch_size} "
+            "in each part; lower it"
+        )
+    padded = training.crop_padding and "crop_padding" in training.model_fields_set
+    if padded and training.resized_crop is not None:
+        yield f"{where} has both crop_padding and resized_crop, which are two ways to crop; keep one"
+
+
+def _qat_conflicts(where: str, qat: Qat) -> Iterator[str]:
+    yield from _schedule_conflicts(where, qat)
+    for key in ("freeze_observers_epoch", "freeze_batchnorm_epoch"):
+        epoch = getattr(qat, key)
+        if epoch is not None and epoch > qat.epochs:
+            yield (
+                f"{where}: {key} is {epoch}, but training ends after epoch {qat.epochs} and nothing would freeze; "
+                "lower it, or leave it out"
+            )
+
+
 def _late(where: str, key: str, listed: Sequence[float], epochs: int) -> Iterator[str]:
     if late := [epoch for epoch in listed if epoch > epochs]:
         yield f"{where}: {key} lists {late[0]}, but training ends after epoch {epochs}"
 
 
 def _size_conflicts(name: str, dataset: Dataset, config: Configuration) -> Iterator[str]:
-    size = dataset.image_size or SOURCES[dataset.source].image_size
+    size, key = min(size_of(dataset)), next((k for k in ("crop", "resize") if getattr(dataset, k)), "image_size")
     for label, model in config.models.items():
         builtin = model.name or label
         least = NETWORKS[builtin].smallest_image if builtin in NETWORKS and not model.factory else 0
         if size < least:
             yield (
                 f"models.{label} needs images of at least {least} pixels, datasets.{name} has {size}; "
-                f"set datasets.{name}.image_size: {least}"
+                f"set datasets.{name}.{key}: {least}"
             )
 
 
@@ -141,6 +158,7 @@ def _pruning_conflicts(config: Configuration, pruning: Pruning) -> Iterator[str]
     yield from _slug_conflicts("ratio", pruning.ratio, ratio_slug)
     yield from _exclusion_conflicts(pruning)
     yield from _density_conflicts(pruning)
+    yield from _distill_conflicts(pruning)
     if any(criterion(name).gradient for name in pruning.criterion):
         for name in pruning.chosen("datasets", config.datasets):
             wanted = pruning.calibration_samples
@@ -178,6 +196,11 @@ def _density_conflicts(pruning: Pruning) -> Iterator[str]:
     ratio, least = max(pruning.ratio), pruning.min_density
     if ratio + least > 1 + _ROUNDING:
         yield f"pruning.min_density {least:g} keeps more of each layer than pruning.ratio {ratio:g} leaves; lower one"
+
+
+def _distill_conflicts(pruning: Pruning) -> Iterator[str]:
+    if pruning.retrain.distill.weight and pruning.rewind == (NONE,) and pruning.retrain.epochs == 0:
+        yield "pruning.retrain.distill has no effect with epochs: 0; remove it, or train for some"
 
 
 def _exclusion_conflicts(pruning: Pruning) -> Iterator[str]:

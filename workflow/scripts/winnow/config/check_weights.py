@@ -10,7 +10,8 @@ from winnow.config.keys.study import Configuration, Model
 from winnow.config.keys.training import Training
 from winnow.config.overrides import training_of
 from winnow.study.grid import expand
-from winnow.study.vocabulary import NONE, criterion
+from winnow.study.vocabulary import criterion
+from winnow.study.words import NONE
 
 _NEED_WEIGHTS = ("weights_key", "new_head", "initial_weights", "trained")
 _OF_TUNING = ("freeze", "head_lr")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from winnow.study.vocabulary import FP32
-from winnow.study.words import Choice, Words
+from winnow.study.words import NONE, Choice, Words
 
 OBJECTIVES = Words(
     "objective",
@@ -32,13 +32,18 @@ ARITHMETIC = Words(
     Choice(FP32, "32-bit floating point"),
     Choice("bf16", "bf16 autocast"),
 )
+POLICIES = Words(
+    "policy",
+    Choice(NONE, "nothing"),
+    Choice("randaugment", "two changes at a fixed strength (Cubuk et al. 2020)"),
+    Choice("trivialaugment", "one change at a random strength (Müller and Hutter 2021)"),
+)
 DEVICES = Words(
     "device",
     Choice("auto", "takes a GPU where it finds one"),
     Choice("cpu", "never uses a GPU"),
     Choice("cuda", "asks the scheduler for a GPU"),
 )
-OBSERVERS = Words("observer", Choice("histogram", "least expected error"), Choice("minmax", "all that was seen"))
 STEMS = Words(
     "stem",
     Choice("imagenet", "as published"),
@@ -49,4 +54,20 @@ BACKGROUNDS = Words(
     "background",
     Choice("white", "for drawings in dark ink"),
     Choice("black", "for drawings in light ink"),
+    Choice("dropped", 'the colours that transparent pixels store, as by `convert("RGB")` of Pillow'),
 )
+INTERPOLATIONS = Words(
+    "interpolation",
+    Choice("nearest", "one pixel"),
+    Choice("box", "the mean of those covered"),
+    Choice("bilinear", "the default of `resize`, and torchvision's"),
+    Choice("hamming", "sharper than bilinear"),
+    Choice("bicubic", "the default of `image_size`"),
+    Choice("lanczos", "the sharpest"),
+)
+CHANNEL_ORDERS = Words(
+    "order of channels",
+    Choice("rgb", "red, green, blue"),
+    Choice("bgr", "blue, green, red, as OpenCV reads images"),
+)
+VALUE_RANGES = {1: "pixels as 0 to 1", 255: "pixels as 0 to 255"}

@@ -13,11 +13,11 @@ from pydantic.fields import FieldInfo
 
 from winnow.config.keys.kinds import Kind, either
 from winnow.config.keys.measurement import Benchmark, Recommend
-from winnow.config.keys.pruning import Exclusion, OneOrMore, Pruning, Retrain
-from winnow.config.keys.quantization import Ptq, Qat, Quantization
-from winnow.config.keys.section import Section, is_section, item_of, without_null
+from winnow.config.keys.pruning import Exclusion, Pruning, Retrain
+from winnow.config.keys.quantization import Entry, Ptq, Qat, Quantization
+from winnow.config.keys.section import OneOrMore, Section, is_section, item_of, without_null
 from winnow.config.keys.study import Configuration, Dataset, Model, Trained
-from winnow.config.keys.training import Training
+from winnow.config.keys.training import Distill, Training
 from winnow.files import write_text
 
 _REPOSITORY = Path(__file__).resolve().parents[4]
@@ -30,8 +30,10 @@ SECTIONS: dict[str, type[Section]] = {
     "models.<name>.trained": Trained,
     "training": Training,
     "quantization": Quantization,
+    "quantization.recipes": Entry,
     "quantization.ptq": Ptq,
     "quantization.qat": Qat,
+    "quantization.qat.distill": Distill,
     "pruning": Pruning,
     "pruning.retrain": Retrain,
     "benchmark": Benchmark,
@@ -116,7 +118,7 @@ def _type_schema(annotation: Any, metadata: list[Any]) -> dict[str, Any]:
         item = _type_schema(*_taken_apart(item_of(annotation)))
         values = {"type": "array", "items": item} | _length("minItems", metadata)
         if OneOrMore in metadata:
-            return either(item, values)  # null stands for a key that is left out
+            values = either(item, values)
     else:
         values = {"type": "object"} | _length("minProperties", metadata)
         names, entries = get_args(annotation)
@@ -149,7 +151,8 @@ def _kinds(annotation: Any, metadata: list[Any]) -> Iterator[str]:
     if is_section(annotation):
         yield "a section"
     elif get_origin(annotation) is tuple:
-        yield from (f"list of: {words}" for words in _kinds(*_taken_apart(item_of(annotation))))
+        number = "one, or list of" if OneOrMore in metadata else "list of"
+        yield from (f"{number}: {words}" for words in _kinds(*_taken_apart(item_of(annotation))))
     elif get_origin(annotation) is dict:
         yield from (f"by name: {words}" for words in _kinds(*_taken_apart(item_of(annotation))))
 

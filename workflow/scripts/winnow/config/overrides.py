@@ -55,4 +55,7 @@ def recommend_of(config: Configuration) -> Recommend:
 
 
 def _overridden(base: S, own: S) -> S:
-    return base.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+    """Return a section with the keys that are given in another; in sections within it, too."""
+    given = {key: getattr(own, key) for key in own.model_fields_set}
+    within = {key: _overridden(getattr(base, key), value) for key, value in given.items() if isinstance(value, Section)}
+    return base.model_copy(update=given | within)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from winnow.config.settings import Settings
+from winnow.config.typed import Settings
 
 
 @dataclass(frozen=True, slots=True)

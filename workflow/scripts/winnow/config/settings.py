@@ -7,52 +7,14 @@ of a key, and a job need not import it.
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
+from winnow.config.typed import Settings
 from winnow.errors import WinnowError
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Values that a stage takes, each of a type that is checked."""
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """Build from a plain mapping, nested settings included.
-
-        Raises:
-            WinnowError: a key is missing, unknown or of the wrong type.
-        """
-        hints = typing.get_type_hints(cls)
-        names = {field.name for field in dataclasses.fields(cls)}
-        if names != set(values):
-            wrong = ", ".join(sorted(names ^ set(values)))
-            raise WinnowError(f"{cls.__name__}: missing or unknown settings: {wrong}")
-        return cls(**{name: _convert(values[name], hints[name], f"{cls.__name__}.{name}") for name in names})
-
-
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        return _convert(value, next(a for a in arguments if a is not type(None)), where)
-    if isinstance(hint, type) and issubclass(hint, Settings):
-        return hint.of(value)
-    if origin is tuple:
-        return tuple(_convert(item, arguments[0], where) for item in value)
-    if origin is not None and issubclass(origin, Mapping):
-        return types.MappingProxyType(dict(value))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise WinnowError(f"{where}: {value!r} is not of type {hint.__name__}")
-    return value
+from winnow.study.recipe import Recipe
+from winnow.study.words import NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +24,14 @@ class DatasetSettings(Settings):
     name: str
     source: str
     path: str
-    image_size: int | None
+    image_size: tuple[int, ...] | None
+    resize: tuple[int, ...] | None
+    crop: tuple[int, ...] | None
+    interpolation: str
     channels: int | None
     background: str
+    upright: bool
+    classes: tuple[str, ...] | None
     validation_fraction: float
     split_seed: int
     max_train_samples: int | None
@@ -72,8 +39,26 @@ class DatasetSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class NormalizationSettings(Settings):
+    """How the pixels of a data set become what a network takes.
+
+    Attributes:
+        mean, std: one number or one for each channel; None where weights or data say it.
+        value_range: 1 or 255.
+        channel_order: `rgb` or `bgr`.
+        stated_by: weights of torchvision that are asked first, `ResNet18_Weights.IMAGENET1K_V1`.
+    """
+
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    value_range: int
+    channel_order: str
+    stated_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSettings(Settings):
-    """A network by `name`, or by the import path of the user's `factory`."""
+    """A network by `name`, or by the import path of the user's `factory`; `output` chooses its logits."""
 
     label: str
     name: str | None
@@ -81,6 +66,7 @@ class ModelSettings(Settings):
     shortcut: str
     factory: str | None
     arguments: Mapping[str, Any]
+    output: str | int | None
 
     @property
     def builtin(self) -> str:
@@ -126,6 +112,7 @@ class TrainingSettings(Settings):
 
     epochs: int
     batch_size: int
+    accumulate: int
     optimizer: str
     lr: float
     head_lr: float | None
@@ -137,13 +124,35 @@ class TrainingSettings(Settings):
     warmup_epochs: float
     milestones: tuple[float, ...]
     gamma: float
+    clip_norm: float | None
+    ema_decay: float | None
     label_smoothing: float
     crop_padding: int
     flip: bool
+    resized_crop: float | None
+    color_jitter: float
+    policy: str
+    erasing: float
+    mixup: float
+    cutmix: float
     precision: str
     compile: bool
     device: str
     rewind_epochs: tuple[int, ...]
+
+    @property
+    def augmented(self) -> bool:
+        """Whether images are changed by more than `crop_padding` and `flip`."""
+        amounts = (self.resized_crop is not None, self.color_jitter, self.erasing, self.mixup, self.cutmix)
+        return any(amounts) or self.policy != NONE
+
+
+@dataclass(frozen=True, slots=True)
+class DistillSettings(Settings):
+    """What a training run learns from the logits of the dense network; `weight` is above 0."""
+
+    temperature: float
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +187,7 @@ class RetrainingSettings(Settings):
 
     first_epoch: int
     training: TrainingSettings
-
-
-@dataclass(frozen=True, slots=True)
-class PtqSettings(Settings):
-    """Post-training static quantization."""
-
-    observer: str
-    calibration_samples: int
+    distill: DistillSettings | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,7 @@ class QatSettings(Settings):
     freeze_observers_epoch: int
     freeze_batchnorm_epoch: int
     training: TrainingSettings
+    distill: DistillSettings | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +217,8 @@ class CheckSettings(Settings):
     model: ModelSettings
     seed: int
     training: TrainingSettings
-    methods: tuple[str, ...]
+    recipes: tuple[Recipe, ...]
     min_integer_macs: float
-    ptq: PtqSettings
     qat: QatSettings | None
     strategies: tuple[StrategySettings, ...]
     pruning: PruningSettings | None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from winnow.study.vocabulary import QAT
+
 Plain = dict[str, Any]
 """Values of YAML with sorted keys: Snakemake compares parameters by their text, and reruns what they changed for."""
 
@@ -18,9 +20,13 @@ class Study:
         datasets, models, training, qat: by name, each as the settings class of that stage takes it.
         imports: by model with weights, those it begins with, IMPORTED, and those its training began with, INITIAL.
         trained: by model with weights, what its training took.
+        normalization: by data set and model, as `NormalizationSettings` takes it.
         definitions: by data set, the digest of what it is made from.
-        methods, apply_to: quantized forms, and which networks get them.
-        bounds, ptq, benchmark, recommend: as their settings classes take them.
+        recipes, apply_to: ways of quantizing, by slug, as `Recipe` takes them, and which networks are quantized.
+        plain_recipes: by method, the recipe in which nothing was chosen, whether the study asks for it or not.
+        probed: likewise, those of which it is measured what each layer loses; they leave none in float.
+        bounds, benchmark, recommend: as their settings classes take them.
+        temperatures: by model, of what is learned from the dense network, where a recipe says how much.
         strategies: of pruning, by slug.
         pruning: what all strategies share; None without the section.
         pruned: the [dataset, model] pairs that are pruned.
@@ -33,19 +39,38 @@ class Study:
     models: dict[str, Plain]
     imports: dict[str, dict[str, Plain]]
     trained: dict[str, Plain]
+    normalization: dict[str, dict[str, Plain]]
     definitions: dict[str, str]
     training: dict[str, Plain]
-    methods: list[str]
+    plain_recipes: dict[str, Plain]
+    recipes: dict[str, Plain]
+    probed: dict[str, Plain]
     apply_to: str
     bounds: Plain
-    ptq: Plain
     qat: dict[str, Plain]
+    temperatures: dict[str, float]
     benchmark: Plain
     recommend: Plain
     strategies: dict[str, Plain]
     pruning: Plain | None
     pruned: list[list[str]]
     retraining: dict[str, dict[str, Plain]]
+
+    def aware(self, model: str, recipe: Plain) -> Plain:
+        """Return how a network is trained to be quantized by a recipe, as `QatSettings` takes it.
+
+        Where the recipe chooses no weight of distillation, that of the network holds.
+        """
+        weight, settings = recipe["distill"], self.qat[model]
+        if weight == self.plain_recipes[QAT]["distill"]:
+            return settings
+        learned = {"temperature": self.temperatures[model], "weight": weight} if weight else None
+        return settings | {"distill": learned}
+
+    def unspared(self, recipe: Plain) -> str:
+        """Return which of `probed` is the same as a recipe, but for the layers that this one leaves in float."""
+        base = recipe | {"keep_float": 0}
+        return next(slug for slug, probed in self.probed.items() if probed == base)
 
     def reported(self) -> Plain:
         """Return what the report says of the configuration; a change of the rest must not write it again."""
@@ -55,7 +80,9 @@ class Study:
             "datasets": self.datasets,
             "models": self.models,
             "imports": self.imports,
-            "methods": self.methods,
+            "trained": self.trained,
+            "recipes": self.recipes,
+            "probed": self.probed,
             "apply_to": self.apply_to,
             "strategies": self.strategies,
             "pruned": self.pruned,

@@ -91,15 +91,18 @@ class Tar(Medium):
             problem = problem or ("" if folder else too_large(target.size))
             yield Entry(name, folder, target.size, int(target.mtime * 10**9), problem)
 
+    def ordered(self, names: Collection[str]) -> list[str]:
+        return sorted(names, key=lambda name: _followed(self._members, name, self._members[name])[0].offset_data)
+
     def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        wanted = {name: _followed(self._members, name, self._members[name])[0] for name in names}
         name = ""
         try:
             with tarfile.open(self.path) as archive:
-                for name in sorted(wanted, key=lambda name: wanted[name].offset_data):
-                    file = archive.extractfile(wanted[name])
+                for name in names:
+                    info = _followed(self._members, name, self._members[name])[0]
+                    file = archive.extractfile(info)
                     content = file.read() if file else b""
-                    if len(content) < wanted[name].size:
+                    if len(content) < info.size:
                         raise EOFError("the archive ends within it")
                     yield name, content
         except _DAMAGED as error:

@@ -1,57 +1,109 @@
-"""A whole data split as one tensor on the device, cut into augmented batches there.
+"""Batches of a data split on the device: of images that are there as one tensor, or that are read ahead from the file.
 
-Vectorized augmentation of a resident tensor spares the worker processes, the decoding and the transfers of a
-DataLoader (idea: K. Jordan, airbench, 2024).
+Vectorized augmentation of batches on the device spares the worker processes and the decoding of a DataLoader (idea:
+K. Jordan, airbench, 2024).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from winnow.data.ahead import ahead
 from winnow.data.dataset import ImageDataset
+from winnow.data.normalization import Normalization
+from winnow.data.stored import Rows
 from winnow.rng import generator
+
+_MOST_IN_MEMORY = 2**30  # bytes of one split
+_SHARE_OF_GPU = 0.5  # of the memory that is free
+_LARGEST_BATCH = 2**26  # bytes as float32: 500 images of 105 x 105 pixels
+_WAITING = 2  # batches that are read ahead
+
+
+class Normalizer:
+    """Turns uint8 [N, C, H, W] into the float32 input of a network, on a device, channels last in memory."""
+
+    def __init__(self, normalization: Normalization, device: torch.device) -> None:
+        self._scale, self._shift = (
+            torch.from_numpy(numbers)[:, None, None].to(device)
+            for numbers in (normalization.scale, normalization.shift)
+        )
+        self._flipped = normalization.flipped
+
+    def __call__(self, images: Tensor) -> Tensor:
+        if self._flipped:
+            images = images.flip(1)
+        pixels = images.to(torch.float32, memory_format=torch.channels_last)
+        return torch.addcmul(self._shift, pixels, self._scale)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images and labels on one device.
+    """Images and labels of one split, given in batches on one device.
 
     Attributes:
-        images: uint8 [N, C, H, W].
-        labels: int64 [N].
-        mean, std: float32 [C], of pixels scaled to 0..1.
+        images: uint8 [N, C, H, W], as a tensor on the device if they fit there, else where they are stored.
+        labels: int64 [N], on the device.
+        normalized: makes the network's input of images, on the device.
     """
 
-    images: Tensor
+    images: Rows
     labels: Tensor
-    mean: Tensor
-    std: Tensor
+    normalized: Normalizer
 
     @classmethod
     def of(cls, data: ImageDataset, name: str, device: torch.device) -> Split:
-        """Put `train`, `validation` or `test` of a data set on a device."""
-        images, labels = data.split(name)
-        return cls(*(tensor.to(device) for tensor in (images, labels, data.mean, data.std)))
+        """Open `train`, `validation` or `test` of a data set for a device.
+
+        Its images are put there as a whole if they take at most 1 GiB, or half of the memory that a GPU has free. Which
+        of the two changes no result.
+        """
+        rows, labels = data.rows(name)
+        size = torch.Size(rows.shape).numel()
+        room = _SHARE_OF_GPU * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _MOST_IN_MEMORY
+        images = rows[:].to(device) if size <= room else rows
+        return cls(images, labels.to(device), Normalizer(data.normalization, device))
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def normalized(self, images: Tensor) -> Tensor:
-        """Turn uint8 [N, C, H, W] into the float32 input of the network, channels last in memory."""
-        scale = (1 / (255 * self.std))[:, None, None]
-        shift = (-self.mean / self.std)[:, None, None]
-        pixels = images.to(torch.float32, memory_format=torch.channels_last)
-        return torch.addcmul(shift, pixels, scale)
+    def take(self, index: Tensor) -> Tensor:
+        """Return images by their positions in the split, int64 [M]: uint8 [M, C, H, W] on the device."""
+        device = self.labels.device
+        if isinstance(self.images, Tensor):
+            return self.images[index.to(device)]
+        return self.images[index].to(device)
+
+    def ahead(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield uint8 images and labels of positions, int64 [M] each, on the device; what is stored is read ahead."""
+        device = self.labels.device
+        if isinstance(self.images, Tensor):
+            for index in indices:
+                here = index.to(device)
+                yield self.images[here], self.labels[here]
+            return
+        rows = self.images
+
+        def gathered(index: Tensor) -> tuple[Tensor, Tensor]:
+            images = rows[index]
+            return (images.pin_memory() if device.type == "cuda" else images), index
+
+        for images, index in ahead(gathered, indices, threads=1, waiting=_WAITING):
+            yield images.to(device, non_blocking=True), self.labels[index.to(device)]
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield normalized float32 [N, C, H, W] and labels int64 [N] in stored order; N is `size` but for the last."""
-        for start in range(0, len(self), size):
-            yield self.normalized(self.images[start : start + size]), self.labels[start : start + size]
+        """Yield normalized float32 [N, C, H, W] and labels int64 [N] in stored order.
+
+        N is `size`, or less for large images, and for the last batch.
+        """
+        most = _LARGEST_BATCH // (4 * torch.Size(self.images.shape[1:]).numel())
+        for images, labels in self.ahead(torch.arange(len(self)).split(max(1, min(size, most)))):
+            yield self.normalized(images), labels
 
 
 def training_batches(count: int, size: int) -> list[slice]:

@@ -1,4 +1,4 @@
-"""A prepared data set as one safetensors file: uint8 images, labels, splits, class names, channel statistics."""
+"""A prepared data set in tensors."""
 
 from __future__ import annotations
 
@@ -7,51 +7,55 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from winnow.errors import WinnowError
-from winnow.files import order_metadata, replacing, safetensors_header, safetensors_metadata
+from winnow.config.settings import NormalizationSettings
+from winnow.data.fitting import Fitting
+from winnow.data.normalization import Normalization
+from winnow.data.prepared import no_dataset, read_prepared
+from winnow.data.stored import ChosenRows, Rows, StoredRows
+from winnow.files import safetensors_header
 from winnow.study.task import Task
 
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """A prepared data set.
+    """A prepared data set, as a network takes it.
 
     Attributes:
-        train_images, test_images: uint8 [N, C, H, W], H = W.
+        train_images, test_images: uint8 [N, C, H, W], in memory or in the file.
         train_labels, test_labels: int64 [N].
         train_index, validation_index: int64 [N], disjoint, together all of the training images.
-        mean, std: float32 [C], of the training split's pixels scaled to 0..1.
+        normalization: what makes the network's input of them.
+        fitting: how images have come to their size.
         classes: class names, position = label.
     """
 
     name: str
     classes: tuple[str, ...]
-    train_images: Tensor
+    train_images: Rows
     train_labels: Tensor
-    test_images: Tensor
+    test_images: Rows
     test_labels: Tensor
     train_index: Tensor
     validation_index: Tensor
-    mean: Tensor
-    std: Tensor
+    normalization: Normalization
+    fitting: Fitting
 
     @property
     def task(self) -> Task:
-        return Task(self.train_images.shape[1], self.train_images.shape[2], len(self.classes))
+        _, channels, height, width = self.train_images.shape
+        return Task.of((channels, height, width), len(self.classes))
 
-    def split(self, name: str) -> tuple[Tensor, Tensor]:
-        """Return (uint8 [N, C, H, W] images, int64 [N] labels) of `train`, `validation` or `test`."""
+    def rows(self, name: str) -> tuple[Rows, Tensor]:
+        """Return the images of `train`, `validation` or `test`, wherever they are, and their int64 [N] labels."""
         if name == "test":
             return self.test_images, self.test_labels
         index = {"train": self.train_index, "validation": self.validation_index}[name]
-        return self.train_images[index], self.train_labels[index]
+        return ChosenRows(self.train_images, index), self.train_labels[index]
 
     def few(self, train: int, validation: int, test: int) -> ImageDataset:
-        """Return a data set of the first images of each split, at most so many."""
+        """Return a data set of the first images of each split, at most so many, in memory."""
         first, second = self.train_index[:train], self.validation_index[:validation]
         kept = torch.cat((first, second))
         return replace(
@@ -65,47 +69,34 @@ class ImageDataset:
         )
 
 
-_TENSORS = (
-    *("train_images", "train_labels", "test_images", "test_labels"),
-    *("train_index", "validation_index", "mean", "std"),
-)
-
-
-def save_dataset(path: str | Path, data: ImageDataset, definition: str) -> None:
-    """Write the data set, with the digest of its definition in the header."""
-    metadata = {"name": data.name, "classes": json.dumps(data.classes), "definition": definition}
-    with replacing(path) as temporary:
-        save_file({name: getattr(data, name).contiguous() for name in _TENSORS}, temporary, metadata)
-        order_metadata(temporary)
-
-
-def read_task(path: str | Path) -> Task:
-    """Return what a network for a prepared data set is built for, without reading its images.
+def read_fitting(path: str | Path) -> Fitting:
+    """Return how the images of a prepared data set have come to their size.
 
     Raises:
         WinnowError: the file is damaged or is no data set.
     """
-    header = safetensors_header(path)
     try:
-        _, channels, size, _ = header["train_images"]["shape"]
-        return Task(channels, size, len(json.loads(header["__metadata__"]["classes"])))
+        return Fitting.read(json.loads(safetensors_header(path)["__metadata__"]["fitting"]))
     except KeyError as error:
-        raise WinnowError(f"{path}: not a prepared data set (no {error}); delete it and run again") from error
+        raise no_dataset(path, f"no {error}") from error
 
 
-def load_dataset(path: str | Path) -> ImageDataset:
-    """Read what `save_dataset` wrote.
+def load_dataset(path: str | Path, settings: NormalizationSettings) -> ImageDataset:
+    """Return what `prepare` wrote; images stay in the file until they are asked for.
+
+    Args:
+        settings: how the network gets the pixels.
 
     Raises:
-        WinnowError: the file is damaged or is no data set.
+        WinnowError: the file is damaged or is no data set, or the settings are of other channels.
     """
-    metadata = safetensors_metadata(path)
-    try:
-        tensors = load_file(path)
-        return ImageDataset(
-            name=metadata["name"],
-            classes=tuple(json.loads(metadata["classes"])),
-            **{name: tensors[name] for name in _TENSORS},
-        )
-    except (SafetensorError, KeyError) as error:
-        raise WinnowError(f"{path}: not a prepared data set ({error}); delete it and run again") from error
+    prepared = read_prepared(path, settings)
+    return ImageDataset(
+        name=prepared.name,
+        classes=prepared.classes,
+        train_images=StoredRows(prepared.images["train"]),
+        test_images=StoredRows(prepared.images["test"]),
+        normalization=prepared.normalization,
+        fitting=Fitting.read(prepared.fitting),
+        **{name: torch.from_numpy(array) for name, array in prepared.arrays.items()},
+    )

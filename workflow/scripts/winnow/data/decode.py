@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from winnow.data.fitting import Fitting
 from winnow.data.formats import formats
 from winnow.errors import WinnowError
 from winnow.text import shown
@@ -20,6 +21,7 @@ from winnow.text import shown
 _DEEP = frozenset(("I", "F"))  # the first letter of Pillow's modes
 _LOWEST, _HIGHEST, _PHOTOMETRIC = (280, 340), (281, 341), 262  # tags of TIFF
 _WHITE_IS_ZERO = 0
+_DROPPED = "dropped"  # a background that is none
 _PPM_HIGHEST = 65535  # to which Pillow scales what a deep PGM states
 
 
@@ -28,7 +30,7 @@ class Picture:
     """A decoded image.
 
     Attributes:
-        pixels: uint8 [C, S, S]; float32 [S, S] if it is deep.
+        pixels: uint8 [C, H, W]; float32 [H, W] if it is deep.
         deep: how its values lie; None with 8 bits.
         narrowed: it has 16 bits a colour, of which Pillow gives the upper 8.
         frames: it holds more than one image; this is the first.
@@ -50,44 +52,35 @@ class Deep:
     stated: tuple[float, float] | None
 
 
-def decode(content: bytes, name: str, *, size: int, channels: int, background: str) -> Picture:
-    """Decode an image, crop it to a square around its centre and resize it.
+def decode(content: bytes, name: str, *, fitting: Fitting, channels: int) -> Picture:
+    """Decode an image and bring it to its size.
 
     Args:
         name: of the file, for errors.
-        size: S, height and width of the result in pixels.
         channels: C, 3 (RGB) or 1 (luma).
-        background: the colour behind what is transparent.
 
     Raises:
         WinnowError: it is no readable image.
     """
     try:
         with Image.open(io.BytesIO(content), formats=formats()) as image:
-            image.draft("RGB", (size, size))  # lets JPEG decode at a reduced scale, never below `size`
+            fitting.draft(image)
             narrowed, frames = ";16" in str(image.tile), bool(getattr(image, "is_animated", False))
-            upright = ImageOps.exif_transpose(image)
+            upright = ImageOps.exif_transpose(image) if fitting.upright else image
             if upright.mode[0] in _DEEP:
                 values, deep = _values(upright, image)
-                return Picture(_fitted(values, size), deep, False, frames)
-            flat = _opaque(upright, background).convert("RGB" if channels == 3 else "L")
-            pixels = _fitted(flat, size)
+                return Picture(np.asarray(fitting(values)), deep, False, frames)
+            flat = _opaque(upright, fitting.background).convert("RGB" if channels == 3 else "L")
+            pixels = np.asarray(fitting(flat))
     except Exception as error:  # of Pillow, which raises nearly anything on damaged bytes
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise WinnowError(f"{shown(name)} is not a readable image ({reason}); replace or remove it") from error
     return Picture(pixels.transpose(2, 0, 1) if channels == 3 else pixels[None], None, narrowed, frames)
 
 
-def _fitted(image: Image.Image, size: int) -> np.ndarray:
-    """Return [size, size] or [size, size, 3]."""
-    if image.size != (size, size):
-        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    return np.asarray(image)
-
-
-def _opaque(image: Image.Image, background: str) -> Image.Image:
+def _opaque(image: Image.Image, background: str | None) -> Image.Image:
     """Lay an image over a background, if any of it can be transparent."""
-    if not image.has_transparency_data:
+    if background in (None, _DROPPED) or not image.has_transparency_data:
         return image
     ground = Image.new("RGBA", image.size, background)
     ground.alpha_composite(image.convert("RGBA"))
@@ -153,6 +146,6 @@ def shared_range(deep: dict[str, Deep]) -> tuple[float, float]:
 
 
 def scaled(pixels: np.ndarray, low: float, high: float, channels: int) -> np.ndarray:
-    """Return deep pixels [S, S] of a range as uint8 [channels, S, S]."""
+    """Return deep pixels [H, W] of a range as uint8 [channels, H, W]."""
     levels = np.clip(np.round((pixels.astype(np.float64) - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
     return np.broadcast_to(levels, (channels, *levels.shape))

@@ -9,10 +9,10 @@ from sklearn.model_selection import train_test_split
 from torch.nn import functional
 
 from winnow.config.settings import DatasetSettings
-from winnow.data.images import Images, fitted
+from winnow.data.images import Held, Images, Source
 
 
-def read(settings: DatasetSettings) -> tuple[Images, Images]:
+def open_source(settings: DatasetSettings) -> Source:
     """Return 1,797 digits of 8x8 pixels as uint8 [N, 3, 32, 32], unless other sizes are configured.
 
     One fifth of each class is the test split.
@@ -22,6 +22,5 @@ def read(settings: DatasetSettings) -> tuple[Images, Images]:
     pixels = functional.interpolate(gray, size=32, mode="bilinear").round().to(torch.uint8).expand(-1, 3, -1, -1)
     train, test = train_test_split(np.arange(len(pixels)), test_size=0.2, stratify=bunch.target, random_state=0)
     labels, names = bunch.target.astype(np.int64), tuple(str(name) for name in bunch.target_names)
-    splits = (Images(pixels.numpy()[index], labels[index], names) for index in (train, test))
-    first, second = (fitted(images, settings) for images in splits)
-    return first, second
+    first, second = (Images(pixels.numpy()[index], labels[index], names) for index in (train, test))
+    return Held(first, second, settings)

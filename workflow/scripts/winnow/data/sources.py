@@ -6,14 +6,14 @@ import importlib
 
 from winnow.config.catalog import SOURCES
 from winnow.config.settings import DatasetSettings
-from winnow.data.images import Images
+from winnow.data.images import Source
 
 
-def read_source(settings: DatasetSettings) -> tuple[Images, Images]:
-    """Return the training and the test images of a data set, uint8 [N, channels, image_size, image_size].
+def open_source(settings: DatasetSettings) -> Source:
+    """Return where the images of a data set come from; which there are is known, and none is read yet.
 
     Raises:
         WinnowError: the source is absent, damaged or unfit.
     """
-    images: tuple[Images, Images] = importlib.import_module(SOURCES[settings.source].module).read(settings)
-    return images
+    source: Source = importlib.import_module(SOURCES[settings.source].module).open_source(settings)
+    return source

@@ -8,7 +8,7 @@ import numpy as np
 import torchvision
 
 from winnow.config.settings import DatasetSettings
-from winnow.data.images import Images, fitted
+from winnow.data.images import Held, Images, Source
 from winnow.errors import WinnowError
 
 _LOADERS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
@@ -20,8 +20,8 @@ _MANUAL = {
 }
 
 
-def read(settings: DatasetSettings) -> tuple[Images, Images]:
-    """Return the training and the test images of a data set, uint8 [N, C, H, W], downloaded if it is not there yet.
+def open_source(settings: DatasetSettings) -> Source:
+    """Return the images of a data set, downloaded if it is not there yet.
 
     Its checksums are verified.
 
@@ -36,8 +36,8 @@ def read(settings: DatasetSettings) -> tuple[Images, Images]:
             f"data set {settings.name}: cannot download {settings.source} ({str(error).splitlines()[0]}); "
             f"offline, put {_MANUAL[settings.source]} into {settings.path}/ and run again"
         ) from error
-    train, test = (fitted(_images(split), settings) for split in splits)
-    return train, test
+    train, test = map(_images, splits)
+    return Held(train, test, settings)
 
 
 def _images(split: Any) -> Images:

@@ -39,7 +39,7 @@ def export_onnx(model: nn.Module, example: Tensor, path: str | Path, metadata: M
         model: maps float32 [N, C, H, W] to logits [N, classes], an int8 module (`lowering.lowered`) too; it is not
             changed.
         example: any input of at least 2 images.
-        metadata: stored as JSON values in the file's metadata: classes, mean and std, what a user needs to
+        metadata: stored as JSON values in the file's metadata: classes and preprocessing, what a user needs to
             feed and read it.
     """
     with warnings.catch_warnings(), PlainSpelling():
@@ -69,7 +69,7 @@ def export_onnx(model: nn.Module, example: Tensor, path: str | Path, metadata: M
 def example_images(data: ImageDataset) -> Tensor:
     """Return a few normalized test images, float32 [N, C, H, W], to capture and to check a network with."""
     split = Split.of(data, "test", torch.device("cpu"))
-    return split.normalized(split.images[:_CHECK_IMAGES]).contiguous()
+    return split.normalized(split.take(torch.arange(min(_CHECK_IMAGES, len(split))))).contiguous()
 
 
 def export_checked(model: nn.Module, data: ImageDataset, path: str | Path, *, run: str, integer: bool) -> None:
@@ -79,7 +79,7 @@ def export_checked(model: nn.Module, data: ImageDataset, path: str | Path, *, ru
         WinnowError: torch cannot export it, or as `check_agreement` and `check_repeatable`; then nothing is written.
     """
     images = example_images(data)
-    metadata = {"classes": data.classes, "mean": data.mean.tolist(), "std": data.std.tolist(), "run": run}
+    metadata = {"classes": data.classes, **data.normalization.facts, "fitting": data.fitting.facts, "run": run}
     with replacing(path) as temporary:
         try:
             export_onnx(model, images, temporary, metadata)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -38,16 +39,41 @@ def read_task(path: str | Path) -> Task:
     """Return what the network in a file is built for, from the shapes of its input and output.
 
     Raises:
-        WinnowError: it is damaged, or does not map square images to logits.
+        WinnowError: it is damaged, or does not map images to logits.
     """
     graph = read_model(path).graph
     sizes = [
         [size.dim_value for size in value.type.tensor_type.shape.dim] for value in (graph.input[0], graph.output[0])
     ]
     match sizes:
-        case [[_, channels, height, width], [_, classes]] if height == width and channels and height and classes:
-            return Task(channels, height, classes)
-    raise WinnowError(f"{path}: maps {sizes[0]} to {sizes[1]}, not square images to logits; delete it and run again")
+        case [[_, channels, height, width], [_, classes]] if all((channels, height, width, classes)):
+            return Task.of((channels, height, width), classes)
+    raise WinnowError(f"{path}: maps {sizes[0]} to {sizes[1]}, not images to logits; delete it and run again")
+
+
+def computation(path: str | Path) -> str:
+    """Return a digest of what a model.onnx computes: its operators, their attributes, and the shapes of its constants.
+
+    Two networks with one digest do the same work, whatever their weights.
+    """
+    model = read_model(path)
+    seen = hashlib.sha256()
+    numbers: dict[str, str] = {}  # values by the order in which they appear: names may differ
+
+    def number(value: str) -> str:
+        return numbers.setdefault(value, str(len(numbers)))
+
+    for constant in sorted(model.graph.initializer, key=lambda constant: constant.name):
+        shapes = constant.raw_data.hex() if constant.data_type == TensorProto.INT64 else ""  # of other values
+        numbers[constant.name] = f"{constant.data_type}{list(constant.dims)}{shapes}"
+    for node in every_node(model):
+        attributes = sorted(
+            (attribute.name, b"" if attribute.type == AttributeProto.TENSOR else attribute.SerializeToString())
+            for attribute in node.attribute
+        )
+        values = [*map(number, node.input), "->", *map(number, node.output)]
+        seen.update(repr((node.domain, node.op_type, values, attributes)).encode())
+    return seen.hexdigest()
 
 
 def every_node(model: ModelProto) -> Iterator[NodeProto]:

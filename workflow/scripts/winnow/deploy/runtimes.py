@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
 import numpy as np
-from torch import nn
 
+from winnow.config.settings import ModelSettings
+from winnow.study.task import Task
 from winnow.study.vocabulary import RUNTIMES, SCORED
 
 Network = Callable[[np.ndarray], np.ndarray]
 """float32 [N, C, H, W] -> float32 logits [N, classes]."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The trained network that a file was exported from: built by its settings for a task, with stored weights."""
+
+    settings: ModelSettings
+    task: Task
+    weights: str | Path
 
 
 class Shipping(Protocol):
@@ -58,7 +69,7 @@ def failures(path: str | Path, names: Iterable[str] = SCORED) -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def load_module(runtime: str, model: nn.Module, threads: int) -> Network:
+def load_module(runtime: str, trained: Trained, threads: int) -> Network:
     """Load a trained module in a runtime that does not ship, for comparison."""
-    network: Network = importlib.import_module(RUNTIMES[runtime].module).load_module(model, threads)
+    network: Network = importlib.import_module(RUNTIMES[runtime].module).load_module(trained, threads)
     return network

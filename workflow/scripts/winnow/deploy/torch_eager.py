@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from winnow.deploy.runtimes import Network
+from winnow.deploy.runtimes import Network, Trained
+from winnow.models.build import load_model
 
 
-def load_module(model: nn.Module, threads: int) -> Network:
-    """Return a module as a function, channels last."""
-    model = model.eval().to(memory_format=torch.channels_last)
+def load_module(trained: Trained, threads: int) -> Network:
+    """Build a network with its weights, and return it as a function, channels last."""
+    model = load_model(trained.settings, trained.task, trained.weights).to(memory_format=torch.channels_last)
 
     def run(images: np.ndarray) -> np.ndarray:
         if torch.get_num_threads() != threads:

@@ -14,12 +14,18 @@ CAPTIONS = Path(__file__).resolve().parents[3] / "report"
 
 @dataclass(frozen=True)
 class FigureEntry:
-    """One figure; `pruned` says that only networks that are pruned in the study have it."""
+    """One figure.
+
+    Attributes:
+        pruned: only networks that are pruned in the study have it.
+        probed: only studies have it in which it is measured what each layer loses.
+    """
 
     name: str
     title: str
     section: str
     pruned: bool = False
+    probed: bool = False
 
     @property
     def caption(self) -> str:
@@ -35,6 +41,7 @@ FIGURES = (
     FigureEntry("parallel_coordinates", "All axes and metrics at once", TRADE),
     FigureEntry("quantization_bars", "What each quantization costs and buys", QUANTIZATION),
     FigureEntry("layer_sqnr", "Quantization noise layer by layer", QUANTIZATION),
+    FigureEntry("layer_sensitivity", "Which layers quantization hurts", QUANTIZATION, probed=True),
     FigureEntry("confusion_difference", "Where int8 answers differently", QUANTIZATION),
     FigureEntry("accuracy_sparsity", "Accuracy against sparsity", PRUNING, pruned=True),
     FigureEntry("one_shot_iterative", "One-shot against iterative pruning", PRUNING, pruned=True),
@@ -45,10 +52,15 @@ FIGURES = (
 )
 
 
-def figures_of(dataset: str, model: str, pruned: Collection[list[str]]) -> list[FigureEntry]:
+def figures_of(dataset: str, model: str, pruned: Collection[list[str]], *, probed: bool) -> list[FigureEntry]:
     """Return the figures of one network.
 
     Args:
         pruned: the [dataset, model] pairs that the study prunes.
+        probed: whether it is measured what each layer loses.
     """
-    return [figure for figure in FIGURES if not figure.pruned or [dataset, model] in pruned]
+    return [
+        figure
+        for figure in FIGURES
+        if (not figure.pruned or [dataset, model] in pruned) and (probed or not figure.probed)
+    ]

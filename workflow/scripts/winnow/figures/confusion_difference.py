@@ -17,7 +17,7 @@ _NAMED_CLASSES = 20  # more would not be legible
 
 def confusion_difference(confusion: pd.DataFrame) -> Figure:
     """Draw the difference, purple where int8 gives an answer less often, orange where more often."""
-    precision, data = confusion_difference_data(confusion)
+    recipe, data = confusion_difference_data(confusion)
     samples = int(confusion.loc[confusion["precision"] == FP32, "count"].sum())
     figure = style.new_figure(4.6)
     axes = figure.subplots()
@@ -34,7 +34,7 @@ def confusion_difference(confusion: pd.DataFrame) -> Figure:
         square=True,
         xticklabels=few,
         yticklabels=few,
-        cbar_kws={"label": f"images: {precision} minus {FP32}", "ticks": MaxNLocator(integer=True), "shrink": 0.8},
+        cbar_kws={"label": f"images: {recipe} minus {FP32}", "ticks": MaxNLocator(integer=True), "shrink": 0.8},
         ax=axes,
     )
     axes.tick_params(axis="x", labelrotation=90)
@@ -42,7 +42,7 @@ def confusion_difference(confusion: pd.DataFrame) -> Figure:
     axes.set(xlabel="predicted class", ylabel="true class")
     changed = int(data.abs().to_numpy().sum() // 2)
     images = f"{samples} test images, summed over {counted(confusion['seed'].nunique(), 'seed')}"
-    text = f"{precision}, the method that differs most. {images}; at least {changed} are answered differently. "
-    none = f"No method gives any answer more or less often than {FP32} does. {images}."
+    text = f"{recipe}, the recipe that differs most. {images}; at least {changed} are answered differently. "
+    none = f"No recipe gives any answer more or less often than {FP32} does. {images}."
     style.note(figure, f"{text}Diagonal: more (+) or fewer right answers." if changed else none)
     return figure

@@ -14,6 +14,7 @@ from winnow.figures import style
 from winnow.figures.accuracy_sparsity import accuracy_sparsity, one_shot_iterative, rewinding
 from winnow.figures.catalog import figures_of
 from winnow.figures.confusion_difference import confusion_difference
+from winnow.figures.layer_sensitivity import layer_sensitivity
 from winnow.figures.layer_sparsity import layer_sparsity
 from winnow.figures.layer_sqnr import layer_sqnr
 from winnow.figures.parallel import parallel_static
@@ -33,9 +34,11 @@ class Tables:
     layers: pd.DataFrame
     confusion: pd.DataFrame
     history: pd.DataFrame
+    sensitivity: pd.DataFrame | None = None
 
     def of(self, dataset: str, model: str) -> Tables:
-        tables = (self.results, self.layers, self.confusion, self.history)
+        tables = [self.results, self.layers, self.confusion, self.history]
+        tables += [] if self.sensitivity is None else [self.sensitivity]
         return Tables(*(table[(table["dataset"] == dataset) & (table["model"] == model)] for table in tables))
 
 
@@ -56,6 +59,11 @@ class Drawing:
     settings: RecommendSettings
     shipped: tuple[str, str] | None
 
+    @property
+    def measured(self) -> pd.DataFrame:
+        """Return what each layer loses; nothing where that was not asked for."""
+        return pd.DataFrame() if self.tables.sensitivity is None else self.tables.sensitivity
+
     def pareto(self, kind: str) -> Figure:
         return pareto(self.tables.results, kind, self.settings, self.shipped)
 
@@ -67,6 +75,7 @@ _DRAW: Mapping[str, Callable[[Drawing], Figure]] = {
     "parallel_coordinates": lambda drawing: parallel_static(drawing.tables.results, drawing.settings),
     "quantization_bars": lambda drawing: quantization_bars(drawing.tables.results),
     "layer_sqnr": lambda drawing: layer_sqnr(drawing.tables.layers),
+    "layer_sensitivity": lambda drawing: layer_sensitivity(drawing.measured),
     "confusion_difference": lambda drawing: confusion_difference(drawing.tables.confusion),
     "accuracy_sparsity": lambda drawing: accuracy_sparsity(drawing.tables.results),
     "one_shot_iterative": lambda drawing: one_shot_iterative(drawing.tables.results),
@@ -91,7 +100,7 @@ def draw_figures(
 
     Args:
         networks, pruned: [dataset, model] pairs: all, and those that the study prunes.
-        shipped: (run, precision) of what is recommended, by (dataset, model).
+        shipped: (run, recipe) of what is recommended, by (dataset, model).
 
     Returns:
         What is missing, by `<dataset>/<model>/<name>`.
@@ -100,7 +109,7 @@ def draw_figures(
     with style.styled():
         for dataset, model in networks:
             drawing = Drawing(tables.of(dataset, model), settings, shipped.get((dataset, model)))
-            for entry in figures_of(dataset, model, pruned):
+            for entry in figures_of(dataset, model, pruned, probed=tables.sensitivity is not None):
                 name = f"{dataset}/{model}/{entry.name}"
                 try:
                     figure = _DRAW[entry.name](drawing)

@@ -25,8 +25,10 @@ from winnow.figures import style
 from winnow.figures.looks import precision_looks
 from winnow.results.not_measured import Missing
 from winnow.results.numbers import listed
+from winnow.study.recipe_axes import RECIPE_AXES
 from winnow.study.vocabulary import STRUCTURES
 
+_MOST = 12  # axes
 _MAP = ListedColormap(colormaps["viridis"](np.linspace(0, 0.88, 256)))  # its brightest end fades on white
 
 
@@ -36,22 +38,26 @@ def parallel_static(results: pd.DataFrame, settings: RecommendSettings) -> Figur
     if len(everything) < 3:
         raise Missing("Fewer than three networks were evaluated; there is nothing to compare.")
     whole = coordinates(everything, everything)
+    left_out = [axis.column for axis in whole if axis.column in RECIPE_AXES][::-1][: max(0, len(whole) - _MOST)]
+    whole = [axis for axis in whole if axis.column not in left_out]
     norm = Normalize(*accuracy_limits(everything))
     views = {view: found for view in VIEWS if (found := _view(results, settings, view)) is not None}
     figure = style.new_figure(2.1 * len(views))
     panels = figure.subplots(len(views), 1, squeeze=False)[:, 0]
     for panel, (view, data) in zip(panels, views.items(), strict=True):
         panel.set_title(f"{VIEWS[view]}: {len(data)} of {len(everything)} networks", loc="left")
-        _draw(panel, data, coordinates(data, everything), whole, norm)
+        shown = [axis for axis in coordinates(data, everything) if axis.column not in left_out]
+        _draw(panel, data, shown, whole, norm)
     extend = "min" if 100 * everything["top1"].min() < norm.vmin else "neither"
     shades = ScalarMappable(norm, _MAP)
     bar = figure.colorbar(shades, ax=list(panels), extend=extend, location="bottom", shrink=0.7, aspect=40)
     bar.set_label("top-1 accuracy, test (%)")
     empty = [title for view, title in VIEWS.items() if view not in views]
     without = f" No network was evaluated of: {listed(empty)}." if empty else ""
+    without += f" Axes that only the interactive plot has room for: {listed(left_out[::-1])}." if left_out else ""
     style.note(
         figure,
-        "Means over seeds; a line is a combination of pruning and precision. Lowest, highest: a quarter of all. Line "
+        "Means over seeds; a line is a combination of pruning and recipe. Lowest, highest: a quarter of all. Line "
         f"style: precision, solid for fp32.{without}",
     )
     return figure
@@ -79,7 +85,7 @@ def _draw(panel: Axes, data: pd.DataFrame, axes: list[Coordinate], whole: list[C
             position = (place, (value - low) / (high - low))
             panel.annotate(text, position, fontsize=7, ha="center", va="center", zorder=5, bbox=box)
     _plot(panel, pd.concat(lines, ignore_index=True).join(data[["precision", "top1"]], on="line"), norm)
-    labels = [axis.label.replace(" (", "\n(") for axis in axes]
+    labels = [axis.label.replace(" ", "\n", 1) for axis in axes]
     panel.set_xticks(range(len(axes)), labels, fontsize=7)
 
 
@@ -108,5 +114,5 @@ def _plot(panel: Axes, points: pd.DataFrame, norm: Normalize) -> None:
 
 
 def _short(choice: str) -> str:
-    """Return what a structure removes, which is shorter than its name; other choices as they are."""
-    return STRUCTURES[choice].unit if choice in STRUCTURES else choice
+    """Return what a structure removes, which is shorter than its name; other choices almost as they are."""
+    return STRUCTURES[choice].unit if choice in STRUCTURES else choice.removeprefix("per_")

@@ -26,14 +26,14 @@ def pareto(
     """Draw accuracy against a cost, `size`, `latency` or `energy`: the front labelled, the rest dimmed.
 
     Args:
-        shipped: run and precision of the network that is recommended, to be ringed.
+        shipped: run and recipe of the network that is recommended, to be ringed.
     """
     column, label = cost_column(results, kind, settings)
     data = pareto_data(results, column)
     if len(data) < 2:
         raise Missing("Fewer than two networks were measured; a front needs at least two.")
     data = data.assign(accuracy=100 * data["top1"], accuracy_std=100 * data["top1_std"])
-    ours = [(row.run, row.precision) == shipped for row in data.itertuples()]
+    ours = [(row.run, row.recipe) == shipped for row in data.itertuples()]
     data = data.assign(recommended=ours)
     figure = style.new_figure(4.1)
     axes = figure.subplots()

@@ -1,6 +1,8 @@
-"""What each method of quantization costs and buys, drawn."""
+"""What each recipe of quantization costs and buys, drawn."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import pandas as pd
 import seaborn as sns
@@ -9,45 +11,57 @@ from matplotlib.figure import Figure
 
 from winnow.analysis.quantization import quantization_bars_data
 from winnow.figures import style
-from winnow.figures.looks import precision_looks
+from winnow.figures.looks import Looks, recipe_looks
 from winnow.results.numbers import plain, three_digits
-from winnow.study.vocabulary import FP32, PRECISIONS, RUNTIMES
+from winnow.results.recipes import recipes_of
+from winnow.study.vocabulary import FP32, PRECISIONS, RUNTIMES, Precision
 
 _COLUMNS = 2
+_BAR = 0.2  # inches
+_FEW = 8  # recipes; of more, only _PANELS metrics are drawn
+_PANELS = 4
 
 
 def quantization_bars(results: pd.DataFrame) -> Figure:
     """Draw a panel of bars for each metric, with their numbers; the dashed line is the fp32 base."""
     data = quantization_bars_data(results)
-    shown = _shown(list(data["metric"].unique()))
+    recipes = recipes_of(data)
+    shown = _shown(list(data["metric"].unique()), len(recipes))
     rows = -(-len(shown) // _COLUMNS)
-    figure = style.new_figure(0.1 + 1.3 * rows)
+    figure = style.new_figure(0.1 + (0.5 + _BAR * len(recipes)) * rows)
     panels = figure.subplots(rows, _COLUMNS, sharey=True, squeeze=False).flatten()
     for panel in panels[len(shown) :]:
         panel.set_visible(False)
     for panel, metric in zip(panels, shown, strict=False):
-        _bars(panel, data[data["metric"] == metric], list(precision_looks(data["precision"]).colors))
-    counts = data.groupby(["metric", "precision"]).size()
+        _bars(panel, data[data["metric"] == metric], recipes, recipe_looks(data))
+        panel.tick_params(axis="y", labelsize=7 if len(recipes) > _FEW else None)
+    counts = data.groupby(["metric", "recipe"]).size()
     text = f"{style.spread_note(counts)} Dashed: the {FP32} base."
+    if any(recipe not in PRECISIONS for recipe in recipes):
+        text += " The colour is that of the method."
     style.note(figure, text)
     return figure
 
 
-def _shown(metrics: list[str]) -> list[str]:
-    """Leave out runtimes that run no quantized file, and all panels of energy but one: it follows latency."""
+def _shown(metrics: list[str], recipes: int) -> list[str]:
+    """Leave out runtimes that run no quantized file, and all panels of energy but one: it follows latency.
+
+    Of many recipes only accuracy, size, error and the first latency are left.
+    """
     energy = [metric for metric in metrics if metric.startswith("energy_")]
     compared = [f"latency_{name}_" for name, runtime in RUNTIMES.items() if not runtime.ships]
     left_out = (*compared, *energy[1:])
-    return [metric for metric in metrics if not metric.startswith(left_out)]
+    shown = [metric for metric in metrics if not metric.startswith(left_out)]
+    return shown if recipes <= _FEW else [metric for metric in shown if metric != "training_seconds"][:_PANELS]
 
 
-def _bars(axes: Axes, part: pd.DataFrame, precisions: list[str]) -> None:
+def _bars(axes: Axes, part: pd.DataFrame, recipes: Mapping[str, Precision], looks: Looks) -> None:
     sns.barplot(
         part,
         x="value",
-        y="precision",
-        order=precisions,
-        **precision_looks(precisions).bars("precision"),
+        y="recipe",
+        order=list(recipes),
+        **looks.bars("recipe"),
         errorbar="sd",
         err_kws={"linewidth": 1, "color": "black"},
         capsize=0.3,
@@ -56,15 +70,15 @@ def _bars(axes: Axes, part: pd.DataFrame, precisions: list[str]) -> None:
         legend=False,
         ax=axes,
     )
-    for container, precision in zip(axes.containers, precisions, strict=True):
+    for container, precision in zip(axes.containers, recipes.values(), strict=True):
         for bar in container:
-            bar.set_hatch(PRECISIONS[precision].hatch)
-    values = part.groupby("precision")["value"].agg(["mean", "std"])
+            bar.set_hatch(precision.hatch)
+    values = part.groupby("recipe")["value"].agg(["mean", "std"])
     digits = _two_decimals if part["metric"].iloc[0] == "top1" else _three_digits
-    for place, precision in enumerate(precisions):
-        if precision in values.index:
-            mean, std = float(values["mean"][precision]), float(values["std"][precision])
-            text = f"{digits(mean)} ± {std:.2g}" if std > 0 else digits(mean)
+    for place, recipe in enumerate(recipes):
+        if recipe in values.index:
+            mean, std = float(values["mean"][recipe]), float(values["std"][recipe])
+            text = f"{digits(mean)} ± {std:.2g}" if std > 0 and len(recipes) <= _FEW else digits(mean)
             end = mean + std if std > 0 else mean
             box = {"facecolor": "white", "edgecolor": "none", "pad": 0.2}  # over the line of the base
             axes.annotate(text, (end, place), (3, 0), textcoords="offset points", va="center", fontsize=8, bbox=box)

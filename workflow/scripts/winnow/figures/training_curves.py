@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from winnow.analysis.training import retraining_data, training_curves_data
 from winnow.figures import style
-from winnow.figures.looks import Looks, precision_looks, series_looks
+from winnow.figures.looks import Looks, recipe_looks, series_looks
 from winnow.results.numbers import counted, plain
 from winnow.study.vocabulary import DENSE
 
@@ -28,10 +28,10 @@ def training_curves(history: pd.DataFrame) -> Figure:
     rounds = rounds.assign(line=rounds["round"].map(names))
     figure = style.new_figure(5.6)
     above, below = figure.subplots(2, 1)
-    _curves(above, dense, "precision", precision_looks(dense["precision"]), "the dense network", errorbar="sd")
+    _curves(above, dense, "recipe", recipe_looks(dense), "the dense network", errorbar="sd")
     middle = {"estimator": "median", "errorbar": ("pi", 50)}
     _curves(below, rounds, "line", series_looks(list(names.values())), "after each round of pruning", **middle)
-    seeds = data.groupby(["run", "precision", "epoch"]).size()
+    seeds = data.groupby(["run", "recipe", "epoch"]).size()
     spread = style.spread_note(seeds, "Band above")
     style.note(figure, f"{spread} Below: median and middle half over all strategies of the round.")
     return figure

@@ -6,6 +6,7 @@ moved on, its own trained weights in float.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,16 @@ from winnow.errors import WinnowError
 from winnow.measure import metrics
 from winnow.measure.layer_noise import layer_sqnr
 from winnow.study.quality import Deviation
+from winnow.study.recipe import Recipe
+
+
+def demands(bounds: BoundsSettings, recipe: Recipe | None) -> BoundsSettings:
+    """Return what a network must reach: what its recipe gives up on purpose is measured, and no mistake."""
+    if recipe and (recipe.keep_float or recipe.approximate):
+        bounds = replace(bounds, min_integer_macs=0.0)
+    if recipe and (recipe.fewer_levels or recipe.approximate):
+        bounds = replace(bounds, min_sqnr_db=float("-inf"), min_agreement=0.0)
+    return bounds
 
 
 def compare_with_float(expected: np.ndarray, logits: np.ndarray) -> Deviation:

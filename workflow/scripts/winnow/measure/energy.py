@@ -10,8 +10,6 @@ import time
 import warnings
 from collections.abc import Callable
 
-import torch
-
 from winnow.study.energy import Energy
 
 _IDLE_SECONDS = 1.0
@@ -25,12 +23,12 @@ class EnergyMeter:
     share of the configured thermal design power.
 
     Args:
-        device: a GPU's counter is read only if the work is done there.
         tdp_watts: thermal design power of all CPUs of this machine together.
+        gpu: the number of the GPU that does the work, whose counter is read too.
     """
 
-    def __init__(self, device: torch.device, tdp_watts: float) -> None:
-        self._counters = _counters(device)
+    def __init__(self, tdp_watts: float, gpu: int | None = None) -> None:
+        self._counters = _counters(gpu)
         self._watts_per_cpu = tdp_watts / (os.cpu_count() or 1)
         self._idle_watts = 0.0
         self._last = (0.0, 0.0)
@@ -72,30 +70,32 @@ class EnergyMeter:
         return time.monotonic(), time.process_time() * self._watts_per_cpu
 
 
-def _counters(device: torch.device) -> dict[str, Callable[[], float]]:
+def _counters(gpu: int | None) -> dict[str, Callable[[], float]]:
     """Return the counters that work here, by name; each gives joules since some fixed point."""
     found: dict[str, Callable[[], float]] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if device.type == "cuda" and (gpu := _gpu_counter(device)):
-            found["nvml" if torch.version.hip is None else "amdsmi"] = gpu
+        if gpu is not None:
+            found |= _gpu_counter(gpu)
         if cpu := _cpu_counter():
             found["rapl"] = cpu
     return found
 
 
-def _gpu_counter(device: torch.device) -> Callable[[], float] | None:
+def _gpu_counter(index: int) -> dict[str, Callable[[], float]]:
     from zeus.device import get_gpus
+    from zeus.device.gpu import NVIDIAGPUs
     from zeus.exception import ZeusBaseError
 
     try:
-        gpus, index = get_gpus(), device.index or 0
+        gpus = get_gpus()
         if not gpus.supports_get_total_energy_consumption(index):
-            return None
+            return {}
         gpus.get_total_energy_consumption(index)
     except (ZeusBaseError, OSError, ValueError):  # ValueError: CUDA_VISIBLE_DEVICES names a GPU by its UUID
-        return None
-    return lambda: gpus.get_total_energy_consumption(index) / 1000  # mJ
+        return {}
+    name = "nvml" if isinstance(gpus, NVIDIAGPUs) else "amdsmi"
+    return {name: lambda: gpus.get_total_energy_consumption(index) / 1000}  # mJ
 
 
 def _cpu_counter() -> Callable[[], float] | None:

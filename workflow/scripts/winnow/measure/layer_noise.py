@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from onnx import NodeProto
+from onnx import NodeProto, TensorProto
 
 from winnow.deploy.graphs import Graph, base_name, is_named, read_model
 from winnow.deploy.onnx_runtime import intermediate_values
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _CLIPPING = {"Relu", "Clip"}
 _SAME_ORDER = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"}  # of the values
 _ROUNDING = {"QuantizeLinear", "DequantizeLinear"}
-_FOLLOWED = _CLIPPING | _SAME_ORDER | _ROUNDING | {"BatchNormalization"}
+_FOLLOWED = _CLIPPING | _SAME_ORDER | _ROUNDING | {"Cast", "BatchNormalization"}
 _INTEGER_PRODUCTS = {"ConvInteger", "MatMulInteger"}
 Key = tuple[str, int]
 """A weight by its name, and which of the nodes that read it (from 1)."""
@@ -101,4 +101,7 @@ def _end(graph: Graph, node: NodeProto) -> str:
 def _belongs(graph: Graph, reader: NodeProto, value: str) -> bool:
     if reader.op_type == "Add":
         return all(name == value or graph.computed_from_constants(name) for name in reader.input)
+    if reader.op_type == "Mul":  # an approximate network adds up whole numbers, and float64 brings them to their unit
+        constants = filter(None, map(graph.constant, reader.input))
+        return any(constant.data_type == TensorProto.DOUBLE for constant in constants)
     return reader.op_type in _FOLLOWED

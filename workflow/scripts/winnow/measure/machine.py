@@ -7,33 +7,48 @@ import os
 import platform
 from pathlib import Path
 
-import torch
+import psutil
 
 from winnow.study.speed import Machine
 from winnow.study.vocabulary import RUNTIMES
+
+_EXTENSIONS = {
+    "amx_int8": "amx_int8",
+    "avx2": "avx2",
+    "avx512_f": "avx512f",
+    "avx512_vnni": "avx512_vnni",
+    "avx_vnni": "avx_vnni",
+    "neon": "asimd",
+}
+"""What multiplies vectors, and its flag in /proc/cpuinfo."""
 
 
 def machine() -> Machine:
     """Describe where a measurement was taken: a number without it says little."""
     packages = (*(runtime.package for runtime in RUNTIMES.values()), "torchvision", "torchao")
-    flags = torch.cpu.get_capabilities()
+    processor, flags = _processor()
     return Machine(
-        processor=_processor(),
+        processor=processor,
         logical_cpus=os.cpu_count(),
-        vector_extensions=tuple(
-            name for name in ("amx_int8", "avx2", "avx512_f", "avx512_vnni", "avx_vnni", "neon") if flags.get(name)
-        ),
+        vector_extensions=tuple(name for name, flag in _EXTENSIONS.items() if flag in flags),
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
         versions={package: importlib.metadata.version(package) for package in packages},
     )
 
 
-def _processor() -> str:
+def clock_mhz() -> float | None:
+    """Return the mean clock of all CPUs at this moment, where the system tells it; a virtual machine may not."""
+    clocks = psutil.cpu_freq()
+    return float(clocks.current) if clocks and clocks.current else None
+
+
+def _processor() -> tuple[str, frozenset[str]]:
+    """Return the name of the first processor and the flags that Linux gives it; of other systems only the name."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        pass
-    return platform.processor() or "unknown"
+        lines = []
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
+    flags = said.get("flags", said.get("Features", ""))
+    return said.get("model name") or platform.processor() or "unknown", frozenset(flags.split())

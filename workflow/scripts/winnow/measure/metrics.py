@@ -12,6 +12,8 @@ import onnx
 from onnx import numpy_helper
 
 from winnow.study.quality import Scores, Sizes
+from winnow.study.recipe import Recipe
+from winnow.study.recipe_axes import FULL_BITS
 
 _TOP5_CLASSES = 20
 _BINS = 15  # of confidence, as Guo et al. 2017 have it
@@ -89,7 +91,7 @@ def sqnr_db(reference: np.ndarray, value: np.ndarray) -> float | None:
     return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
 
 
-def file_sizes(path: str | Path, state_dict_bytes: int) -> Sizes:
+def file_sizes(path: str | Path, state_dict_bytes: int, recipe: Recipe | None = None) -> Sizes:
     """Measure what a model.onnx takes.
 
     Compressed is gzip at level 9. In the sparse encoding each tensor is a bit mask and its non-zero values, if that is
@@ -97,9 +99,10 @@ def file_sizes(path: str | Path, state_dict_bytes: int) -> Sizes:
 
     Args:
         state_dict_bytes: of the trained network; see `models.weights.state_bytes`.
+        recipe: that it was quantized by; with weights of fewer than 8 bits the file could be smaller than it is.
     """
     content = Path(path).read_bytes()
-    dense = sparse = parameters = nonzero = 0
+    dense = sparse = parameters = nonzero = integers = 0
     for constant in onnx.load_from_string(content).graph.initializer:
         values = numpy_helper.to_array(constant)
         if not values.ndim:
@@ -107,12 +110,15 @@ def file_sizes(path: str | Path, state_dict_bytes: int) -> Sizes:
         kept = int(np.count_nonzero(values))
         parameters += values.size
         nonzero += kept
+        integers += values.nbytes if values.dtype == np.int8 else 0
         dense += values.nbytes
         sparse += min(values.nbytes, kept * values.itemsize + math.ceil(values.size / 8))
+    spared = (FULL_BITS - recipe.weight_bits) if recipe else 0
     return Sizes(
         onnx_bytes=len(content),
         gzip_bytes=len(gzip.compress(content, 9, mtime=0)),
         sparse_bytes=len(content) - dense + sparse,
+        packed_bytes=len(content) - integers * spared // FULL_BITS if spared else None,
         state_dict_bytes=state_dict_bytes,
         parameters=parameters,
         nonzero_parameters=nonzero,

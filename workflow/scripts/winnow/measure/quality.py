@@ -9,22 +9,22 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from winnow.config.settings import BoundsSettings
-from winnow.data.batches import Split
-from winnow.data.dataset import ImageDataset
+from winnow.data.prepared import Prepared, Samples
 from winnow.deploy.agreement import FLOAT, INT8_RUNTIMES, as_near, compared
 from winnow.deploy.coverage import check_coverage, coverage_record, measure_coverage
 from winnow.deploy.graphs import Graph, read_model
 from winnow.deploy.operations import count_operations
+from winnow.deploy.overflow import saturating_layers
 from winnow.deploy.runtimes import Network, failures, shipping
 from winnow.errors import WinnowError
 from winnow.measure import metrics
-from winnow.measure.counterpart import check_deviation, compare_with_float
+from winnow.measure.counterpart import check_deviation, compare_with_float, demands
 from winnow.measure.layer_noise import layer_sqnr
 from winnow.study.identity import Identity
-from winnow.study.quality import Coverage, InRuntime, Quality, Quantization, Tolerance
+from winnow.study.quality import Coverage, InRuntime, Quality, Quantization, SaturatingLayer, Tolerance
+from winnow.study.recipe import Recipe
 from winnow.study.sparsity import Sparsity
 from winnow.study.training import Training
 from winnow.study.vocabulary import FP32, PRECISIONS, RUNTIMES, SCORED
@@ -34,8 +34,9 @@ _BATCH = 250
 _LAYER_IMAGES = 128
 _USUAL_CAUSES = (
     ", although it was trained before. The usual causes: its classes were in another order than the folders' "
-    "alphabetical one; its images were resized or cropped otherwise; their channels were in another order, or their "
-    "values in another range; or they were normalized by another mean and standard deviation"
+    "alphabetical one (`classes`); its images were resized or cropped otherwise (`resize`, `crop`, `interpolation`); "
+    "their channels were in another order, or their values in another range (`channel_order`, `value_range`); or they "
+    "were normalized by another mean and standard deviation (`mean`, `std`). Each is a key of the data set"
 )
 
 
@@ -56,16 +57,18 @@ class Files:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a file was made from: the bytes of the trained state dict, its training run, and its round of pruning."""
+    """What a file was made from: the bytes of the trained state dict, its training run, its round of pruning, and the
+    recipe that it was quantized by."""
 
     state_dict_bytes: int
     training: Training
     pruning: Sparsity | None
+    recipe: Recipe | None
 
 
 def evaluate(
     files: Files,
-    data: ImageDataset,
+    data: Prepared,
     identity: Identity,
     origin: Origin,
     bounds: BoundsSettings,
@@ -84,14 +87,15 @@ def evaluate(
     """
     failed = failures(files.path)
     runs = [name for name in SCORED if name not in failed]
+    bounds = demands(bounds, origin.recipe)
     coverage = _coverage(files, data.task.shape, run, identity.precision, bounds, runs)
     network = shipping(SCORED[0]).load(files.path, threads)
-    test, validation = (Split.of(data, name, torch.device("cpu")) for name in ("test", "validation"))
+    test, validation = (data.split(name) for name in ("test", "validation"))
     logits, validated = _logits(network, test, run), _logits(network, validation, run)
     quantization = truth = None
     if identity.precision != FP32:
         quantization, truth = _quantization(
-            files, test, logits, validation, validated, bounds, run=run, threads=threads
+            files, origin.recipe, test, logits, validation, validated, bounds, run=run, threads=threads
         )
     reference = _Reference(test, logits, truth)
     runtimes = {SCORED[0]: _compared(logits, reference)}
@@ -102,7 +106,7 @@ def evaluate(
             else _in_runtime(name, files.path, threads, reference)
         )
         _report(name, runtimes[name], files.path, run)
-    scores = metrics.classification(logits, test.labels.numpy())
+    scores = metrics.classification(logits, test.labels)
     if not scores.learned:
         as_imported = not origin.training.trained_here and origin.pruning is None
         log.warning(
@@ -113,22 +117,25 @@ def evaluate(
     return Quality(
         **asdict(identity),
         test=scores,
-        confusion=metrics.confusion_matrix(logits, test.labels.numpy()),
-        validation=metrics.classification(validated, validation.labels.numpy()),
+        confusion=metrics.confusion_matrix(logits, test.labels),
+        validation=metrics.classification(validated, validation.labels),
         quantization=quantization,
         runtimes=runtimes,
         coverage=coverage,
-        size=metrics.file_sizes(files.path, origin.state_dict_bytes),
+        saturating=tuple(SaturatingLayer(**asdict(layer)) for layer in saturating_layers(files.path)),
+        size=metrics.file_sizes(files.path, origin.state_dict_bytes, origin.recipe),
         training=origin.training,
         pruning=origin.pruning,
+        quantized_by=origin.recipe,
     )
 
 
 def _quantization(
     files: Files,
-    test: Split,
+    recipe: Recipe | None,
+    test: Samples,
     logits: np.ndarray,
-    validation: Split,
+    validation: Samples,
     validated: np.ndarray,
     bounds: BoundsSettings,
     *,
@@ -150,20 +157,20 @@ def _quantization(
         error=metrics.mean_absolute_error(expected, logits),
         sqnr_db=metrics.sqnr_db(expected, logits),
         validation=found,
-        layers=layer_sqnr(files.source, files.path, _first(test)),
+        layers=() if recipe and recipe.rescales_layers else layer_sqnr(files.source, files.path, _first(test)),
     )
     return quantization, truth
 
 
-def _first(split: Split) -> np.ndarray:
-    return split.normalized(split.images[:_LAYER_IMAGES]).contiguous().numpy()
+def _first(split: Samples) -> np.ndarray:
+    return split.normalized(0, _LAYER_IMAGES)
 
 
 @dataclass(frozen=True)
 class _Reference:
     """What logits are held against: those of the first runtime, [N, classes], and those of the float counterpart."""
 
-    split: Split
+    split: Samples
     logits: np.ndarray
     truth: np.ndarray | None
 
@@ -192,7 +199,7 @@ def _compared(logits: np.ndarray, reference: _Reference) -> InRuntime:
     return InRuntime(
         runs=True,
         agrees=agrees,
-        scores=metrics.classification(logits, reference.split.labels.numpy()),
+        scores=metrics.classification(logits, reference.split.labels),
         difference=found.difference,
         predictions=found.predictions,
         tolerance=Tolerance(tolerance.difference, tolerance.predictions),
@@ -211,11 +218,11 @@ def _report(name: str, found: InRuntime, path: str | Path, run: str) -> None:
         )
 
 
-def _run(network: Network, split: Split) -> np.ndarray:
-    return np.concatenate([network(images.contiguous().numpy()) for images, _ in split.batches(_BATCH)])
+def _run(network: Network, split: Samples) -> np.ndarray:
+    return np.concatenate([network(images) for images in split.batches(_BATCH)])
 
 
-def _logits(network: Network, split: Split, run: str) -> np.ndarray:
+def _logits(network: Network, split: Samples, run: str) -> np.ndarray:
     logits = _run(network, split)
     if not np.isfinite(logits).all():
         raise WinnowError(

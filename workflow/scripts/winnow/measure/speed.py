@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 
 import numpy as np
-import torch
-from torch import nn
 
 from winnow.config.settings import BenchmarkSettings
-from winnow.deploy.runtimes import Network, failures, load_module, shipping
+from winnow.deploy.graphs import computation
+from winnow.deploy.runtimes import Network, Trained, failures, load_module, shipping
 from winnow.measure.energy import EnergyMeter
-from winnow.measure.machine import machine
+from winnow.measure.machine import clock_mhz, machine
+from winnow.measure.median import interval
 from winnow.measure.neighbours import Neighbours
 from winnow.study.identity import Identity
 from winnow.study.speed import NOTICEABLE_LOAD, Speed, Timing
 from winnow.study.vocabulary import RUNTIMES
 
 log = logging.getLogger(__name__)
-_Builder = Callable[[], nn.Module]
-_ROUNDS = 5
-_MIN_REPEATS = 10  # over all rounds, however slow the network
+_ROUNDS = 20
+_PRECISION = 0.02  # width of the median's interval, part of the median, from which on more rounds tell nothing more
 
 
 @dataclass
@@ -35,87 +35,117 @@ class _Timing:
     threads: int
     images: np.ndarray
     network: Network
-    milliseconds: list[float] = field(default_factory=list)
+    rounds: list[list[float]] = field(default_factory=list)  # milliseconds of every call
     joules: float = 0.0
 
-    def run(self, seconds: float, repeats: int) -> None:
-        """Infer for `seconds`, and at least `repeats` times."""
-        end = time.perf_counter() + seconds
-        done = 0
-        while done < repeats or time.perf_counter() < end:
-            start = time.perf_counter()
-            self.network(self.images)
-            self.milliseconds.append((time.perf_counter() - start) * 1000)
-            done += 1
+    calls: int = 0  # in a round: as many in each, so that a slow spell counts like any other
+
+    def warm_up(self, seconds: float, of_a_round: float) -> None:
+        """Infer untimed for `seconds`, and find how many calls fill the seconds of a round: two at least."""
+        end, milliseconds = time.perf_counter() + seconds, [self._call() for _ in range(3)]
+        while time.perf_counter() < end:
+            milliseconds.append(self._call())
+        self.calls = max(2, round(1000 * of_a_round / median(milliseconds)))
+
+    def run(self) -> None:
+        self.rounds.append([self._call() for _ in range(self.calls)])
+
+    def _call(self) -> float:
+        start = time.perf_counter()
+        self.network(self.images)
+        return (time.perf_counter() - start) * 1000
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """What the median of a round lies within; the rounds, unlike single calls, are independent of each other."""
+        return interval([median(milliseconds) for milliseconds in self.rounds])
+
+    @property
+    def settled(self) -> bool:
+        if self.interval is None:
+            return False
+        low, high = self.interval
+        return high - low <= _PRECISION * low
 
 
 def benchmark(
     path: str | Path,
-    model: _Builder | None,
+    trained: Trained | None,
     shape: tuple[int, int, int],
     settings: BenchmarkSettings,
     identity: Identity,
 ) -> Speed:
     """Time a model.onnx in every configured runtime, batch size and thread count.
 
-    The configurations take turns in several rounds, so that a slow spell of the machine falls on all of them. A runtime
-    is left out where it does not load the file.
+    The configurations take turns in rounds, so that a slow spell of the machine falls on all of them; one whose median
+    is well known takes no further turn. A runtime is left out where it does not load the file.
 
     Args:
-        model: builds the trained module for torch eager; None leaves it out.
+        trained: what the file was exported from, for torch eager; None leaves it out.
         shape: (C, H, W).
     """
-    timings = list(_configurations(path, model, shape, settings))
-    meter = EnergyMeter(torch.device("cpu"), settings.tdp_watts)
+    timings = list(_configurations(path, trained, shape, settings))
+    meter = EnergyMeter(settings.tdp_watts)
     for timing in timings:
-        timing.run(settings.warmup_seconds, repeats=3)
-        timing.milliseconds.clear()
+        timing.warm_up(settings.warmup_seconds, settings.seconds / _ROUNDS)
     neighbours = Neighbours()
     meter.start()
     for _ in range(_ROUNDS):
         for timing in timings:
+            if timing.settled:
+                continue
             meter.lap()
-            timing.run(settings.seconds / _ROUNDS, repeats=_MIN_REPEATS // _ROUNDS)
+            timing.run()
             timing.joules += meter.lap()
-    load = neighbours.busy_cores()
+    load, clock = neighbours.busy_cores(), clock_mhz()
     if load > NOTICEABLE_LOAD:
         log.warning("%s: other programs kept %.1f cores busy while it was timed; latencies may be too high", path, load)
     summaries = tuple(_summary(timing, meter) for timing in timings)
-    return Speed(**asdict(identity), machine=machine(), other_load=load, timings=summaries)
+    return Speed(
+        **asdict(identity),
+        machine=machine(),
+        other_load=load,
+        clock_mhz=clock,
+        computation=computation(path),
+        timings=summaries,
+    )
 
 
 def _configurations(
-    path: str | Path, model: _Builder | None, shape: tuple[int, int, int], settings: BenchmarkSettings
+    path: str | Path, trained: Trained | None, shape: tuple[int, int, int], settings: BenchmarkSettings
 ) -> Iterator[_Timing]:
     random = np.random.default_rng(0)
     failed = failures(path, settings.runtimes)
     for name, reason in failed.items():
         log.warning("%s: not timed in %s, which does not load it: %s", path, RUNTIMES[name].label, reason)
-    runtimes = [name for name in settings.runtimes if name not in failed and (model or RUNTIMES[name].ships)]
+    runtimes = [name for name in settings.runtimes if name not in failed and (trained or RUNTIMES[name].ships)]
     for threads in settings.threads:
         for runtime in runtimes:
-            network = _load(runtime, path, model, threads)
+            network = _load(runtime, path, trained, threads)
             for size in settings.batch_sizes:
                 images = random.standard_normal((size, *shape), dtype=np.float32)
                 yield _Timing(runtime, threads, images, network)
 
 
-def _load(runtime: str, path: str | Path, model: _Builder | None, threads: int) -> Network:
+def _load(runtime: str, path: str | Path, trained: Trained | None, threads: int) -> Network:
     if RUNTIMES[runtime].ships:
         return shipping(runtime).load(path, threads)
-    if model is None:
+    if trained is None:
         raise ValueError(f"{path}: {RUNTIMES[runtime].label} runs the trained module, and none is given")
-    return load_module(runtime, model(), threads)
+    return load_module(runtime, trained, threads)
 
 
 def _summary(timing: _Timing, meter: EnergyMeter) -> Timing:
-    times, size = np.array(timing.milliseconds), len(timing.images)
+    times, size = np.concatenate(timing.rounds), len(timing.images)
+    low, high = timing.interval or (times.min(), times.max())
     energy = meter.record(timing.joules, times.sum() / 1000, count=len(times) * size)
     return Timing(
         runtime=timing.runtime,
         batch_size=size,
         threads=timing.threads,
         median_ms=float(np.median(times)),
+        low_ms=float(low),
+        high_ms=float(high),
         p95_ms=float(np.quantile(times, 0.95)),
         mean_ms=float(times.mean()),
         repeats=len(times),

@@ -17,6 +17,7 @@ from winnow.config.settings import ModelSettings
 from winnow.errors import WinnowError
 from winnow.models.fit import check_fit
 from winnow.models.narrowing import read_cut, replay
+from winnow.models.outputs import choose_logits
 from winnow.models.own_masks import keep_masks
 from winnow.models.user_code import imported, user_code
 from winnow.models.weights import load_weights
@@ -47,6 +48,8 @@ def build_model(settings: ModelSettings, task: Task, *, seed: int) -> nn.Module:
             model = make(settings, task)
             if isinstance(model, nn.Module):
                 keep_masks(model)
+                if settings.output is not None:
+                    choose_logits(model, settings.output, label)
         if not isinstance(model, nn.Module):
             raise WinnowError(f"{label}: the factory returned {type(model).__name__}, not a torch module")
         check_fit(model, label, task.shape, task.classes)

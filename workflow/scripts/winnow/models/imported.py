@@ -7,10 +7,12 @@ import logging
 from pathlib import Path
 
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from winnow.config.catalog import TORCHVISION
 from winnow.config.settings import ImportSettings, ModelSettings
+from winnow.data.fitting import Fitting
+from winnow.data.stated import stated
 from winnow.errors import WinnowError
 from winnow.files import safetensors_metadata, write_bytes
 from winnow.models.build import blank_image, build_model
@@ -36,11 +38,27 @@ def import_weights(path: str | Path, settings: ImportSettings, network: ModelSet
     where = f"models.{settings.label}.{settings.entry}: {settings.weights}"
     model = build_model(network, task, seed=0)
     target = Target(model.state_dict(), head_of(model, blank_image(task), f"model {settings.label}"), task.classes)
-    given = read_checkpoint(_file(settings.weights, where), settings.key, where)
+    given = _given(settings, where)
     state = fitted(given, target, new_head=settings.new_head, where=where)
     fresh = sorted(target.state.keys() - state.keys())
     log.info("%s: %d tensors fit the network; fresh: %s", where, len(state), ", ".join(fresh) or "none")
     write_bytes(path, save({name: value.clone() for name, value in state.items()}, {_FRESH: json.dumps(fresh)}))
+
+
+def remark_on_images(settings: ImportSettings, fitting: Fitting) -> None:
+    """Log if images come to their size in another way than torchvision states for its weights.
+
+    Args:
+        fitting: how those of the data set do.
+    """
+    name = settings.weights.removeprefix(TORCHVISION)
+    known = stated(name) if name != settings.weights else None
+    found = fitting.resize, fitting.size, fitting.interpolation
+    if known and found != (known.resize, known.crop, known.interpolation):
+        log.warning(
+            "models.%s.%s: torchvision scores %s on images with %s; those of the data set come to their size otherwise",
+            *(settings.label, settings.entry, name, known),
+        )
 
 
 def load_imported(path: str | Path, model: nn.Module) -> None:
@@ -57,10 +75,10 @@ def load_imported(path: str | Path, model: nn.Module) -> None:
         raise WinnowError(f"{path}: does not fit the network ({reason}); delete it and run again") from error
 
 
-def _file(weights: str, where: str) -> Path:
-    name = weights.removeprefix(TORCHVISION)
-    if name == weights:
-        return Path(weights)
-    from winnow.models.torchvision_weights import weights_file  # torchvision takes seconds to load
+def _given(settings: ImportSettings, where: str) -> dict[str, Tensor]:
+    name = settings.weights.removeprefix(TORCHVISION)
+    if name == settings.weights:
+        return read_checkpoint(name, settings.key, where)
+    from winnow.models.torchvision_weights import names_of_today, weights_file  # torchvision takes seconds to load
 
-    return weights_file(name, where)
+    return names_of_today(read_checkpoint(weights_file(name, where), settings.key, where))

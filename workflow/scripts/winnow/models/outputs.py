@@ -1,18 +1,21 @@
 """Which of a network's outputs are its logits, and what the others count while it trains.
 
 Networks with auxiliary heads return tuples, others dictionaries. One rule holds everywhere: the logits are the output
-`logits`, else `out`, else the first. Auxiliary logits add 0.3 times their loss during training (Szegedy et al. 2015,
-section 5) and are otherwise left alone.
+`logits`, else `out`, else the first, or the one that the user names. Auxiliary logits add 0.3 times their loss during
+training (Szegedy et al. 2015, section 5) and are otherwise left alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
+
+from winnow.errors import WinnowError
 
 _NAMES = ("logits", "out")
 _AUXILIARY, AUXILIARY_WEIGHT = "aux", 0.3
@@ -57,6 +60,29 @@ def training_loss(output: object, labels: Tensor, *, label_smoothing: float = 0.
     for logits in auxiliary_logits(output):
         total = total + AUXILIARY_WEIGHT * loss(logits)
     return total
+
+
+def choose_logits(model: nn.Module, output: str | int, label: str) -> None:
+    """Make one of a network's outputs its logits, by name or by place; in inference nothing else is returned.
+
+    Args:
+        label: begins the error.
+
+    Raises:
+        WinnowError: raised by the network, when it runs: there is no such output.
+    """
+    model.register_forward_hook(partial(_chosen, output, label))
+
+
+def _chosen(output: str | int, label: str, module: nn.Module, _: object, outputs: object) -> Any:
+    parts = _parts(outputs)
+    chosen = dict(enumerate(parts)).get(output, output) if isinstance(output, int) else output
+    if chosen not in parts:
+        having = ", ".join(map(str, parts)) or "a single one"
+        raise WinnowError(f"{label}: its output is to be {output}, and it returns {having}; correct its key output")
+    if not module.training:
+        return parts[chosen]
+    return {_NAMES[0]: parts[chosen]} | {name: part for name, part in parts.items() if name not in (chosen, _NAMES[0])}
 
 
 def give_logits_only(model: nn.Module) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from enum import EnumMeta
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torchvision
+from torch import Tensor
 from torch.hub import download_url_to_file
 
 from winnow.config.catalog import DOWNLOADS
+from winnow.data.stated import weights_entry
 from winnow.errors import WinnowError
 from winnow.files import content_digest
+
+_DOTTED = re.compile(r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
 def weights_file(name: str, where: str) -> Path:
@@ -25,7 +28,7 @@ def weights_file(name: str, where: str) -> Path:
         WinnowError: torchvision has none of this name, or the file cannot be downloaded or is damaged; says which file
             to put where.
     """
-    url = str(_weights(name, where).url)
+    url = str(weights_entry(name, where).url)
     path = Path(DOWNLOADS) / url.rpartition("/")[2]
     checksum = path.stem.rpartition("-")[2]  # the first digits of its SHA-256
     try:
@@ -42,12 +45,9 @@ def weights_file(name: str, where: str) -> Path:
     return path
 
 
-def _weights(name: str, where: str) -> Any:
-    """Return the entry of torchvision."""
-    kind, _, entry = name.partition(".")
-    found = getattr(torchvision.models, kind, None)
-    if not isinstance(found, EnumMeta):
-        raise WinnowError(f"{where}: torchvision.models has no {kind}; write e.g. ResNet18_Weights.IMAGENET1K_V1")
-    if entry not in found.__members__:
-        raise WinnowError(f"{where}: torchvision's {kind} has no {entry!r}, but {', '.join(found.__members__)}")
-    return found[entry]
+def names_of_today(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights of such a file by the names that torchvision's networks have today.
+
+    Those of DenseNets are older than the rule that a module's name has no dot, `norm.1` for `norm1`.
+    """
+    return {_DOTTED.sub(r"\1\2", name): value for name, value in state.items()}

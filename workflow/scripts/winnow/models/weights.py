@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -13,14 +15,16 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from winnow.errors import WinnowError
-from winnow.files import write_bytes
+from winnow.files import ordered_metadata, write_bytes
+from winnow.study.state_bytes import STATE_BYTES
 
 
 def save_weights(path: str | Path, model: nn.Module, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a module's state dict (parameters and buffers) as safetensors.
+    """Write a module's state dict (parameters and buffers) as safetensors, with what torch would make of it.
 
     Args:
-        metadata: for the header of the file; what `narrowing.cut_metadata` gives for a narrow network.
+        metadata: for the header of the file, beside the bytes of the state dict (`study.state_bytes`); what
+            `narrowing.cut_metadata` gives for a narrow network.
     """
     write_bytes(path, weights_content(model, metadata))
 
@@ -28,8 +32,21 @@ def save_weights(path: str | Path, model: nn.Module, metadata: Mapping[str, str]
 def weights_content(model: nn.Module, metadata: Mapping[str, str] | None = None) -> bytes:
     """Return what `save_weights` writes."""
     state = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
-    content: bytes = save(state, dict(metadata or {}) or None)
-    return content
+    plain: bytes = save(state)
+    stored = json.loads(plain[8 : 8 + int.from_bytes(plain[:8], "little")])  # in their order in the file
+    counter = _Counter()
+    torch.save({name: state[name] for name in stored}, counter)
+    return ordered_metadata(save(state, {**(metadata or {}), STATE_BYTES: str(counter.total)}))
+
+
+class _Counter(io.BytesIO):
+    """A file that only counts the bytes."""
+
+    total = 0
+
+    def write(self, content: Any, /) -> int:
+        self.total += memoryview(content).nbytes
+        return memoryview(content).nbytes
 
 
 def load_weights(path: str | Path, model: nn.Module) -> None:
@@ -69,10 +86,3 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise WinnowError(f"{path}: not readable as safetensors ({error}); delete it and run again") from error
-
-
-def state_bytes(path: str | Path) -> int:
-    """Return the bytes that torch.save would write for a stored state dict: the dense fp32 model size."""
-    content = io.BytesIO()
-    torch.save(load_file(path), content)
-    return content.getbuffer().nbytes

@@ -16,7 +16,7 @@ from winnow.config.catalog import SOURCES
 from winnow.config.study import Study
 from winnow.files import safetensors_header
 from winnow.planning.dry_run import PlannedJob
-from winnow.study.vocabulary import FP32, QAT
+from winnow.study.vocabulary import FP32
 
 # seconds of a job where this study has not run one; between those of small and of large networks on two cores
 ASSUMED_SECONDS = {
@@ -27,6 +27,8 @@ ASSUMED_SECONDS = {
     "export": 10,
     "quantize_dynamic": 5,
     "calibrate": 20,
+    "measure_sensitivity": 60,
+    "choose_float": 60,
     "evaluate": 20,
     "benchmark": 10,  # and what it is configured to measure
 }
@@ -132,7 +134,7 @@ class Costs:
         return assumed + (benchmark_seconds(self.study.benchmark) if rule == "benchmark" else 0)
 
     def _epoch_time(self, dataset: str, model: str, aware: bool) -> EpochTime:
-        file = Path(dataset) / model / "seed*" / "dense" / (QAT if aware else "") / "history.csv"
+        file = Path(dataset) / model / "seed*" / "dense" / ("*" if aware else "") / "history.csv"  # of any recipe
         for study in (self.study.study, "*"):
             paths = sorted(self.results.glob(f"{study}/{file}"))
             if seconds := [float(row["seconds"]) for path in paths for row in _rows(path, ",")]:
@@ -177,7 +179,9 @@ class Costs:
 
     def _dataset_bytes(self, dataset: str) -> int:
         settings = self.study.datasets[dataset]
-        pixels = (settings["channels"] or 3) * (settings["image_size"] or 32) ** 2
+        own = [SOURCES[settings["source"]].image_size]
+        size: list[int] = settings["crop"] or settings["resize"] or settings["image_size"] or own
+        pixels: int = (settings["channels"] or 3) * size[0] * size[-1]
         return round(self.training_images(dataset) * 1.3 * pixels)  # with validation and test images
 
     def _header(self, dataset: str) -> dict[str, Any] | None:

@@ -28,13 +28,14 @@ _WITHOUT_EFFECT = frozenset(
             "ancestor",
             "check.feasibility",
             "config.catalog",
+            "config.extras",
             "errors",
             "machine_turn",
             "models.user_code",
             "refusal",
             "sole_writer",
         ),
-        *("study.training_state", "study.vocabulary", "study.words", "text", "train.gpu_slots"),
+        *("study.training_state", "study.recipe_axes", "study.vocabulary", "study.words", "text", "train.gpu_slots"),
     )
 )
 _UNREAD = frozenset(("ctx", "kind", "type_comment", "type_ignores", "returns"))

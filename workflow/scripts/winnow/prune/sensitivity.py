@@ -51,7 +51,7 @@ def score(scoring: Scoring) -> dict[str, Tensor]:
     chosen = torch.randperm(len(split), generator=generator(1))[:samples]
     totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     for index in chosen.chunk(math.ceil(samples / _BATCH)):  # no batch of a single image: batch norm refuses it
-        output = model(split.normalized(split.images[index]))
+        output = model(split.normalized(split.take(index)))
         loss = training_loss(output, split.labels[index], reduction="sum") / samples
         gradients = torch.autograd.grad(loss, list(weights.values()))
         for name, gradient in zip(weights, gradients, strict=True):

@@ -38,11 +38,3 @@ class Constants:
             for node in self.module.graph.find_nodes(op="get_attr", target=target):
                 node.target = f"{target}_float"
         module.register_buffer(name, value.contiguous())
-
-    def drop_unread(self) -> None:
-        """Remove parameters and buffers that no node reads."""
-        read = {node.target for node in self.module.graph.nodes if node.op == "get_attr"}
-        for name in [*dict(self.module.named_parameters()), *dict(self.module.named_buffers())]:
-            if name not in read:
-                owner, _, attribute = name.rpartition(".")
-                delattr(self.module.get_submodule(owner), attribute)

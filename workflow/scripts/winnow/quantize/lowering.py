@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.node import Argument
 
-from winnow.capture.fx_graphs import BATCH_NORM, calls, node_argument
+from winnow.capture.fx_graphs import BATCH_NORM, calls, drop_unread, node_argument
 from winnow.quantize.constants import Constants
 from winnow.quantize.int8 import DROPOUT, PADS, Plan, Point, folds, is_relu
 from winnow.quantize.levels import BIAS_RANGE, UINT8, Levels
@@ -67,7 +67,7 @@ def lowered(
         elif folds(node):  # in inference an instance norm is one, too, and exporters would read the batch size for it
             node.target = BATCH_NORM
     module.graph.eliminate_dead_code()
-    constants.drop_unread()
+    drop_unread(module)
     module.graph.lint()
     module.recompile()
     return module

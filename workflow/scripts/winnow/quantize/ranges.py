@@ -108,13 +108,14 @@ class WeightQuantizer(nn.Module):
         """
         return torch.fake_quantize_per_channel_affine(
             weight,
-            self._scales(weight.detach(), gain, variance),
+            self.scales(weight.detach(), gain, variance),
             torch.zeros(len(weight), dtype=torch.int32, device=weight.device),
             0,
             *self._levels.weights,
         )
 
-    def _scales(self, weight: Tensor, gain: Tensor | None, variance: Tensor | None) -> Tensor:
+    def scales(self, weight: Tensor, gain: Tensor | None = None, variance: Tensor | None = None) -> Tensor:
+        """Return the scale of each output channel at this moment, float32 [out]; see `forward`."""
         if not self._levels.per_tensor or variance is None or self._epsilon is None:
             return weight_scales(weight, levels=self._levels)
         factor = (variance + self._epsilon).rsqrt() * (1 if gain is None else gain.detach().abs())

@@ -44,7 +44,7 @@ def measure_sensitivity(
         return scorer.score(calibration.quantized(spared, nearest_only=True))
 
     return Sensitivity(
-        axes={axis: value for axis, value in vars(recipe).items() if axis != "method"},
+        axes=recipe.axes,
         samples=scorer.samples,
         floats=scorer.floats,
         quantized=without(),

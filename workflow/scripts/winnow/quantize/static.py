@@ -44,7 +44,12 @@ def calibration_batches(data: ImageDataset, count: int) -> Iterator[Tensor]:
     split = Split.of(data, "train", torch.device("cpu"))
     chosen = torch.randperm(len(split), generator=generator(0))[:count]
     for index in chosen.split(_BATCH):
-        yield split.normalized(split.images[index]).contiguous()
+        yield split.normalized(split.take(index)).contiguous()
+
+
+def validation_batches(data: ImageDataset) -> list[tuple[Tensor, Tensor]]:
+    """Return the validation split: normalized float32 [N, C, H, W] and labels int64 [N]."""
+    return list(Split.of(data, "validation", torch.device("cpu")).batches(_BATCH))
 
 
 def quantize_static(

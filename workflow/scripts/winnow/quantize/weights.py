@@ -14,6 +14,7 @@ from torch.fx.node import map_arg
 
 from winnow.capture.fx_graphs import (
     CONVOLUTIONS,
+    attribute,
     attribute_of,
     node_argument,
     number_argument,
@@ -105,8 +106,7 @@ def _evaluated_if_given(module: GraphModule, node: Node, place: int) -> Tensor |
 def _value(module: GraphModule, node: Node) -> Any:
     """Compute a constant, or the several tensors that an operator on the way to one returns."""
     if isinstance(node.target, str):  # it reads an attribute
-        owner, _, name = node.target.rpartition(".")
-        return getattr(module.get_submodule(owner), name).detach()
+        return attribute(module, node.target).detach()
     compute = partial(_value, module)
     return node.target(*map_arg(node.args, compute), **map_arg(node.kwargs, compute))
 

@@ -13,6 +13,8 @@ import pandas as pd
 
 from winnow.results.report_table import markdown_table
 
+_LONG = 12  # rows
+
 
 class _Block:
     """A part of a page."""
@@ -49,10 +51,14 @@ class Bullets(_Block):
 
 @dataclass(frozen=True)
 class Table(_Block):
-    """Rows of text; folded away until it is opened where it has a `summary`."""
+    """Rows of text; folded away until it is opened where it has a `summary`. Rows of a long one can be filtered."""
 
     frame: pd.DataFrame
     summary: str = ""
+
+    @property
+    def long(self) -> bool:
+        return len(self.frame) > _LONG
 
     @property
     def columns(self) -> list[str]:

@@ -54,7 +54,7 @@ def _items(results: pd.DataFrame) -> Iterator[Item]:
         if size
         else "sizes are missing",
     )
-    seeds = results.groupby(["dataset", "model", "run", "precision"])["seed"].nunique()
+    seeds = results.groupby(["dataset", "model", "run", "recipe"])["seed"].nunique()
     least, most = (int(seeds.min()), int(seeds.max())) if len(seeds) else (0, 0)
     yield Item(
         "several seeds for every network, and the spread over them",

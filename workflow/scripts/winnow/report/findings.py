@@ -9,19 +9,24 @@ import pandas as pd
 from winnow.analysis.pruning import accuracy_sparsity_data, dense_accuracy, speedup_data
 from winnow.analysis.recommendation import Recommendation, timing_of
 from winnow.config.recommend import RecommendSettings
+from winnow.report.multiplier_words import multiplier_words
 from winnow.results.not_measured import Missing
 from winnow.results.numbers import percent, spread, times
 from winnow.results.over_seeds import combinations
+from winnow.results.recipe_words import recipe_words
+from winnow.results.recipes import by_method, recipes_of
 from winnow.results.timed import TOLERATED, Timed, timed_configurations, unsteady
 from winnow.results.wording import (
     disagreements,
     disturbed_words,
     float_words,
     pruning_words,
+    saturation_words,
+    twins_words,
     unlearned_words,
     unsteady_words,
 )
-from winnow.study.vocabulary import DENSE, FP32, METHODS, NARROW, PRECISIONS, RUNTIMES, SCORED, STRUCTURES, criterion
+from winnow.study.vocabulary import DENSE, FP32, NARROW, RUNTIMES, SCORED, STRUCTURES, criterion
 
 _HIGH = 50.0  # % of sparsity from which on a measured speedup is expected
 _SAME = 1.1  # a speedup below is none
@@ -38,11 +43,11 @@ def ship_text(recommendation: Recommendation, dense: pd.Series | None, *, live: 
     name = f"{recommendation.dataset} / {recommendation.model}"
     if row is None:
         return f"**{name}: nothing to ship.** No network is within all limits."
-    place = f" so far: `{row['run']}/{row['precision']}`" if live else f", in `best/{name.replace(' ', '')}/`"
+    place = f" so far: `{row['run']}/{row['recipe']}`" if live else f", in `best/{name.replace(' ', '')}/`"
     pruning = pruning_words(row)
     text = (
         f"**{name}: ship {row['name']}** (seed {row['seed']}){place}. {pruning[0].upper()}{pruning[1:]}. "
-        f"Its numbers are {PRECISIONS[row['precision']].meaning}. Test accuracy "
+        f"Its numbers are {recipe_words(row)}. Test accuracy "
         f"**{percent(row['top1'])}**"
     )
     timed = timing_of(recommendation.settings)
@@ -75,8 +80,11 @@ def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
     return [
         *unlearned_words(results),
         *_unsteady(means),
+        *twins_words(results),
         *disturbed_words(results),
         *_runtimes(results),
+        *saturation_words(results[results["run"] == DENSE]),
+        *multiplier_words(means[means["run"] == DENSE]),
         *quantized,
         *_pruning(results),
     ]
@@ -84,10 +92,10 @@ def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
 
 def _runtimes(results: pd.DataFrame) -> Iterator[str]:
     """Name each dense network that is something else in a runtime, or partly in float; count the pruned ones."""
-    first = results.drop_duplicates(["run", "precision"])
+    first = results.drop_duplicates(["run", "recipe"])
     for _, row in first[first["run"] == DENSE].iterrows():
         for sentence in [*disagreements(row), *float_words(row)]:
-            yield f"`{row['precision']}`: {sentence}"
+            yield f"`{row['recipe']}`: {sentence}"
     pruned = results[results["run"] != DENSE]
     for runtime in SCORED:
         if count := int((pruned[f"{runtime}_agrees"] == 0).sum()):
@@ -105,24 +113,33 @@ def _unsteady(means: pd.DataFrame) -> Iterator[str]:
 
 
 def _quantization(dense: pd.DataFrame, timed: Timed) -> Iterator[str]:
-    by_precision: Mapping[str, pd.Series] = {row["precision"]: row for _, row in dense.iterrows()}
-    if (base := by_precision.get(FP32)) is None:
+    rows: Mapping[str, pd.Series] = {row["recipe"]: row for _, row in dense.iterrows()}
+    if (base := rows.get(FP32)) is None:
         return
     parts = []
-    for precision in METHODS:
-        if (row := by_precision.get(precision)) is None:
+    for method, recipes in by_method(recipes_of(dense)).items():
+        if method == FP32:
             continue
-        change = 100 * (row["top1"] - base["top1"])
-        words = f"`{precision}` {change:+.2f} points, {times(base['size_mb'] / row['size_mb'])} smaller"
-        column = timed.column("latency")
-        if column in row and pd.notna(row[column]) and pd.notna(base[column]):
-            words += f", {_ratio(base[column] / row[column], 'faster', 'slower').strip('()')}"
-        parts.append(words)
+        best = max(recipes, key=lambda recipe: rows[recipe]["top1"])
+        words = _against(rows[best], base, timed)
+        parts.append(
+            words if len(recipes) == 1 else f"the most accurate of {len(recipes)} recipes of {method}, {words}"
+        )
     start = f"Dense fp32 has {spread(100 * base['top1'], 100 * base.get('top1_std', float('nan')))} % test accuracy"
     if parts:
         yield f"{start}. Against it, without pruning: {'; '.join(parts)} (latency in {timed})."
     else:
         yield f"{start}. It was not quantized."
+
+
+def _against(row: pd.Series, base: pd.Series, timed: Timed) -> str:
+    """Set a network against the dense fp32 one."""
+    change = 100 * (row["top1"] - base["top1"])
+    words = f"`{row['recipe']}` {change:+.2f} points, {times(base['size_mb'] / row['size_mb'])} smaller"
+    column = timed.column("latency")
+    if column in row and pd.notna(row[column]) and pd.notna(base[column]):
+        words += f", {_ratio(base[column] / row[column], 'faster', 'slower').strip('()')}"
+    return words
 
 
 def _pruning(results: pd.DataFrame) -> Iterator[str]:

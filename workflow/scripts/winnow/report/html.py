@@ -9,7 +9,7 @@ from functools import cache
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from winnow.report.blocks import Block, Heading, ParallelCoordinates
+from winnow.report.blocks import Block, Heading, ParallelCoordinates, Table
 from winnow.report.sources import source
 
 
@@ -22,6 +22,7 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
             title=title,
             blocks=blocks,
             sections=[block for block in blocks if isinstance(block, Heading) and block.section],
+            filtered=any(isinstance(block, Table) and block.long for block in blocks),
             interactive=any(isinstance(block, ParallelCoordinates) for block in blocks),
         )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from winnow.errors import WinnowError
 from winnow.figures.draw import Tables, draw_figures
 from winnow.report.page import write_report
 from winnow.report.start_page import Outcome
-from winnow.results.collect import collect
+from winnow.results.collect import collect, trained_elsewhere
 from winnow.results.csv_files import write_csv
+from winnow.results.sensitivity import collect_mixed, collect_sensitivity
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 from winnow.study.artifacts import Network, networks
 from winnow.study.check import Check
+from winnow.study.recipes import precisions
 from winnow.study.status import absent, failures
 
 
@@ -46,9 +49,15 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
     begun = [list(pair) for pair in pairs if len(tables.of(*pair).results)]
     chosen = recommend(tables.results, settings)
     shipped = as_record(chosen, settings).shipped
+    layers = [
+        gathered(sorted(folder.glob(f"*/*/seed*/dense/*/{name}.json")), folder)
+        for name, gathered in (("sensitivity", collect_sensitivity), ("mixed", collect_mixed))
+        if study["probed"]
+    ]
+    tables = replace(tables, sensitivity=layers[0]) if layers else tables
     undrawn = draw_figures(tables, begun, study["pruned"], settings, shipped, target / "figures")
     checks = [Check.read(path) for pair in pairs if (path := folder.joinpath(*pair, "check.json")).exists()]
-    outcome = Outcome(study, tables.results, chosen, lacking, undrawn, checks, live=True)
+    outcome = Outcome(study, tables.results, chosen, lacking, undrawn, checks, layers, live=True)
     write_report(outcome, target / "figures", target / "overview.html")
     return target / "overview.html"
 
@@ -70,7 +79,8 @@ def gather(study: Mapping[str, Any], results: Path, without: Collection[Network]
     data = [path for name in study["datasets"] if (path := results / "data" / f"{name}.safetensors").exists()]
     if not quality:
         raise _nothing_yet(folder)
-    table, histories = collect(quality, speed), collect_histories(history, folder)
+    table = collect(quality, speed, trained_elsewhere(study["trained"]))
+    histories = collect_histories(history, folder, precisions(study["recipes"]))
     return Tables(table, collect_layers(quality), collect_confusion(quality, data), histories)
 
 

@@ -17,22 +17,25 @@ from winnow.config.choices import OBJECTIVES
 from winnow.errors import WinnowError
 from winnow.files import replacing, write_text
 from winnow.report.blocks import Block, Bullets, Code, Heading, Table, Text, to_markdown
+from winnow.report.feeding import METADATA, feeding
 from winnow.report.html import to_html
-from winnow.results.columns import METRICS, TIMED
+from winnow.results.columns import METRICS
 from winnow.results.numbers import counted, percent, times
+from winnow.results.recipe_words import FEWER_BITS, fewer_bits, recipe_words
 from winnow.results.timed import TOLERATED, timed_configurations, unsteady
+from winnow.results.timed_columns import TIMED
 from winnow.results.wording import (
     disagreements,
     disturbed_words,
     float_words,
     pruning_words,
+    saturation_words,
     unlearned_words,
     unsteady_words,
 )
 from winnow.study.artifacts import Network
-from winnow.study.vocabulary import DENSE, FP32, PRECISIONS, RUNTIMES
+from winnow.study.vocabulary import DENSE, FP32, RUNTIMES
 
-_METADATA = ("classes", "mean", "std")
 _TIMED = ("latency", "energy")  # what a card tells of each timed configuration
 
 
@@ -54,13 +57,13 @@ def write_best(recommendation: Recommendation, dense: pd.Series | None, study: P
     if row is None:
         _write_page(target / "nothing_to_ship", "Nothing to ship", [Bullets(list(reasons(recommendation)))])
         return
-    own = Network(row["dataset"], row["model"], int(row["seed"]), row["run"], row["precision"])
+    own = Network(row["dataset"], row["model"], int(row["seed"]), row["run"], row["recipe"], row["precision"])
     source = f"{own.folder}/model.onnx"
     graph, metadata = _read(study / source)
     with replacing(target / "model.onnx") as temporary:
         shutil.copyfile(study / source, temporary)
     write_text(target / "labels.txt", "\n".join(metadata["classes"]) + "\n")
-    title = f"{row['model']} for {row['dataset']}, {row['precision']}"
+    title = f"{row['model']} for {row['dataset']}, {row['recipe']}"
     why = list(reasons(recommendation))
     _write_page(target / "model_card", title, list(_card(row, why, dense, source, graph, metadata)))
 
@@ -74,9 +77,9 @@ def _read(path: Path) -> tuple[onnx.GraphProto, dict[str, Any]]:
     try:
         model = onnx.load(path)
         entries = {entry.key: entry.value for entry in model.metadata_props}  # some are those of libraries
-        if missing := [key for key in _METADATA if key not in entries]:
+        if missing := [key for key in METADATA if key not in entries]:
             raise ValueError(f"no {', '.join(missing)} in its metadata")
-        metadata = {key: json.loads(entries[key]) for key in _METADATA}
+        metadata = {key: json.loads(entries[key]) for key in METADATA}
     except Exception as error:  # protobuf's own exception is no ValueError
         raise WinnowError(f"{path}: not a network of this study ({error}); delete it and run again") from error
     return model.graph, metadata
@@ -90,7 +93,7 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
     if recommendation.chosen is None:
         yield f"No network of {where} is within every limit of the configuration's recommend section."
     for limit, excluded in recommendation.excluded.items():
-        yield f"{limit[0].upper()}{limit[1:]}: excludes {excluded} of {count} combinations of pruning and precision."
+        yield f"{limit[0].upper()}{limit[1:]}: excludes {excluded} of {count} combinations of pruning and recipe."
     if recommendation.unmeasured:
         yield f"{recommendation.unmeasured} of {count} lack a measurement that a limit needs, and are excluded too."
     if recommendation.disagreeing:
@@ -151,7 +154,7 @@ def _card(
     made = [
         f"network `{row['model']}`, data set `{row['dataset']}`, seed {row['seed']}",
         f"pruning: {pruning_words(row)}",
-        f"numbers: {PRECISIONS[row['precision']].meaning}",
+        f"numbers: {recipe_words(row)}",
         _trained(row),
         f"copied from `{source}`",
     ]
@@ -162,16 +165,16 @@ def _card(
     yield Table(_metrics(row, dense))
     wrong = disagreements(row)
     yield from map(Text, [*wrong, *float_words(row)])
+    yield from map(Text, saturation_words(row.to_frame().T))
+    if fewer_bits(row.to_frame().T):
+        yield Text(FEWER_BITS)
     measured = f"Latency and energy were measured on: {row.get('processor', 'unknown')}."
     if row.get("inference_energy_estimated", False):
         measured += " Energy is an estimate, from CPU seconds."
     yield Text(measured)
     yield Heading("How to use it")
-    yield Text(
-        f"Input `{images}`: float32 [{', '.join(map(str, shape))}], pixels scaled to 0..1, then normalized by channel: "
-        f"`(pixels - mean) / std` with mean {_numbers(metadata['mean'])} and std {_numbers(metadata['std'])}. "
-        f"Output `{logits}`: one logit per class; the largest is the answer. In ONNX Runtime:"
-    )
+    yield from feeding(images, shape, metadata)
+    yield Text(f"Output `{logits}`: one logit per class; the largest is the answer. In ONNX Runtime:")
     yield Code(
         "import onnxruntime\n"
         'session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])\n'
@@ -205,10 +208,6 @@ def _metrics(row: pd.Series, dense: pd.Series | None) -> pd.DataFrame:
                 line["gain"] = times(base / value)
         lines.append(line)
     return pd.DataFrame(lines).fillna("")
-
-
-def _numbers(values: list[float]) -> str:
-    return "[" + ", ".join(f"{value:.4f}" for value in values) + "]"
 
 
 def write_all(recommendations: list[Recommendation], results: pd.DataFrame, study: Path, folder: Path) -> None:

@@ -18,6 +18,7 @@ from winnow.report.checklist import checklist
 from winnow.report.html import to_html
 from winnow.report.pruning_table import pruning_table
 from winnow.report.quantization_table import quantization_table
+from winnow.report.sensitivity_table import mixed_table, sensitivity_table
 from winnow.report.start_page import Outcome, start_page
 from winnow.results.not_measured import Missing
 from winnow.results.numbers import counted
@@ -58,7 +59,7 @@ def _figures(outcome: Outcome, folder: Path) -> Iterator[Block]:
     for dataset, model in networks_of(outcome.results):
         yield Heading(f"Figures: {dataset} / {model}")
         section = None
-        for entry in figures_of(dataset, model, outcome.study["pruned"]):
+        for entry in figures_of(dataset, model, outcome.study["pruned"], probed=bool(outcome.study["probed"])):
             name = f"{dataset}/{model}/{entry.name}"
             if name in outcome.undrawn:
                 continue
@@ -86,8 +87,9 @@ def _interactive(outcome: Outcome, dataset: str, model: str) -> ParallelCoordina
 def _tables(outcome: Outcome) -> Iterator[Block]:
     yield Heading("Tables")
     yield Text("The same tables are in `tables/` as CSV and Markdown; every number is in `results.csv`.", "soft")
-    for make in (quantization_table, pruning_table, ranking_table, published_table):
-        table = make(outcome.results)
+    made = [make(outcome.results) for make in (quantization_table, pruning_table, ranking_table, published_table)]
+    made[1:1] = [make(layers) for make, layers in zip((sensitivity_table, mixed_table), outcome.layers, strict=False)]
+    for table in made:
         if table.shown.empty:
             continue
         yield Heading(table.title, 3)

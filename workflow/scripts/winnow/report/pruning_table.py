@@ -6,15 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from winnow.results.columns import METRICS, TIMED
+from winnow.results.columns import METRICS
 from winnow.results.names import strategy_names
 from winnow.results.numbers import plain
 from winnow.results.over_seeds import NETWORK, combinations
+from winnow.results.recipe_words import FEWER_BITS, fewer_bits
 from winnow.results.report_table import ReportTable
 from winnow.results.timed import Timed, largest_batches, timed_configurations
+from winnow.results.timed_columns import TIMED
 from winnow.study.vocabulary import AXES, DENSE, NARROW, PRECISIONS, RUNTIMES, STRUCTURES
 
-_GROUP = [*NETWORK, "precision"]
+_GROUP = [*NETWORK, "precision", "recipe"]
 _STRATEGY = [*_GROUP, "run", "strategy", *AXES, "round"]
 _FIXED = [
     METRICS[name]
@@ -34,9 +36,9 @@ def pruning_table(results: pd.DataFrame) -> ReportTable:
         results: the table of `study.collect`.
 
     Returns:
-        Data in long form, one row for each strategy, round, precision and metric: dataset, model, precision, run, the
-        axes, round, metric, label, mean, std (sample; missing for one seed), n. A network that was never pruned in this
-        study is left out; without any the table is empty. Shown is a row for each strategy after its last round.
+        Data in long form, one row for each strategy, round, recipe and metric: dataset, model, precision, recipe, run,
+        the axes, round, metric, label, mean, std (sample; missing for one seed), n. A network that was never pruned in
+        this study is left out; without any the table is empty. Shown is a row for each strategy after its last round.
     """
     table = _long(results)
     last = table[(table["run"] == DENSE) | (table["round"] == table["rounds"])]
@@ -45,8 +47,8 @@ def pruning_table(results: pd.DataFrame) -> ReportTable:
         data=table.drop(columns="text"),
         shown=_wide(last),
         groups=("dataset", "model"),
-        labels=("precision", "strategy"),
-        notes=[*_notes(last)] if len(last) else [],
+        labels=("recipe", "strategy"),
+        notes=[*_notes(last), *([FEWER_BITS] if fewer_bits(results) else [])] if len(last) else [],
         nothing="No pruned network has been evaluated yet.",
     )
 
@@ -69,7 +71,7 @@ def _long(results: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns)
     table["pruned"] = table["run"] != DENSE
     table["precision"] = pd.Categorical(table["precision"], list(PRECISIONS))
-    order = [*NETWORK, "precision", "pruned", *(axis for axis in AXES if axis != "ratio"), "ratio", "round"]
+    order = [*_GROUP, "pruned", *(axis for axis in AXES if axis != "ratio"), "ratio", "round"]
     return table.sort_values(order, kind="stable", ignore_index=True).drop(columns="pruned")
 
 
@@ -82,7 +84,7 @@ def _wide(last: pd.DataFrame) -> pd.DataFrame:
     for _, group in last.groupby(_STRATEGY, dropna=False, sort=False, observed=True):
         first = group.iloc[0]
         texts = dict(zip(group["metric"], group["text"], strict=True))
-        line = {key: str(first[key]) for key in _GROUP} | {"strategy": first["strategy_name"]}
+        line = {key: str(first[key]) for key in (*NETWORK, "recipe")} | {"strategy": first["strategy_name"]}
         lines.append(line | {heading: texts.get(metric, "") for metric, heading in headings.items()})
     return pd.DataFrame(lines)
 
@@ -121,11 +123,11 @@ def _notes(last: pd.DataFrame) -> Iterator[str]:
 def _seeds(table: pd.DataFrame) -> str:
     least, most = table["n"].min(), table["n"].max()
     if most == 1:
-        return "One seed. Speedups are against the dense network in the same precision."
+        return "One seed. Speedups are against the dense network by the same recipe."
     seeds = f"{most}" if least == most else f"{least} to {most}"
     return (
-        f"Mean ± standard deviation over {seeds} seeds. Speedups are against the dense network of the same seed in "
-        "the same precision."
+        f"Mean ± standard deviation over {seeds} seeds. Speedups are against the dense network of the same seed "
+        "by the same recipe."
     )
 
 

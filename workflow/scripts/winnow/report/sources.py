@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[3] / "report"
-PAGE = ("page.html.j2", "blocks.html.j2", "page.css")
+PAGE = ("page.html.j2", "blocks.html.j2", "page.css", "filter.js")
 """What every page is made from."""
 INTERACTIVE = ("parallel_coordinates.js",)
 """What a page with interactive plots is made from, too."""

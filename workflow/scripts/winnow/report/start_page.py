@@ -14,15 +14,19 @@ from winnow.config.choices import OBJECTIVES
 from winnow.config.recommend import RecommendSettings
 from winnow.report.blocks import Block, Bullets, Heading, Table, Text
 from winnow.report.findings import findings, ship_text
+from winnow.report.grids import numbered, pruning_line, recipes_line
 from winnow.report.model_card import dense_beside, reasons
-from winnow.results.columns import METRICS, TIMED
+from winnow.results.columns import METRICS
 from winnow.results.numbers import counted, listed, percent
 from winnow.results.timed import estimated
+from winnow.results.timed_columns import TIMED
 from winnow.study.artifacts import networks
 from winnow.study.check import Check
 from winnow.study.status import FAILED, STARTED, WAITING, Absent
-from winnow.study.vocabulary import DENSE, IMPORTED, PRECISIONS
+from winnow.study.vocabulary import DENSE, FP32, IMPORTED
 
+_FORMS = 6  # of the dense network beside what is shipped
+_NAMED = 6  # recipes in a sentence; more are counted
 _LISTED = 40  # networks that are missing; more are counted
 
 
@@ -36,6 +40,7 @@ class Outcome:
         absent: the networks that are not in it.
         undrawn: figures that could not be drawn, by `<dataset>/<model>/<name>`, with the reason.
         checks: check.json of the networks that have been checked.
+        layers: what quantizing each layer costs, and how many stay in float; empty where neither was asked for.
         live: whether the study may still be running.
     """
 
@@ -45,6 +50,7 @@ class Outcome:
     absent: Sequence[Absent]
     undrawn: Mapping[str, str] = field(default_factory=dict)
     checks: Sequence[Check] = ()
+    layers: Sequence[pd.DataFrame] = ()
     live: bool = False
 
     @property
@@ -65,8 +71,8 @@ def _summary(outcome: Outcome) -> Iterator[Block]:
         state = f"This is a look at a study that is not finished. {state}"
     study = outcome.study
     kinds = []
-    if study["methods"]:
-        kinds.append(f"quantized ({listed(study['methods'])})")
+    if recipes := study["recipes"]:
+        kinds.append(f"quantized ({listed(recipes) if len(recipes) <= _NAMED else counted(len(recipes), 'recipe')})")
     if study["strategies"]:
         kinds.append(f"pruned ({counted(len(study['strategies']), 'strategy', 'strategies')})")
     yield Text(
@@ -100,16 +106,20 @@ def _ship(outcome: Outcome) -> Iterator[Block]:
 
 
 def _candidates(recommendation: Recommendation, results: pd.DataFrame) -> pd.DataFrame:
-    """Set the chosen combination beside the dense fp32 one, its int8 forms, and the next best ones."""
+    """Set the chosen combination beside the dense fp32 one, the best of its int8 forms, and the next best ones."""
     table = recommendation.candidates
     timed = timing_of(recommendation.settings)
     row = recommendation.chosen if recommendation.chosen is not None else recommendation.nearest
     dense = table["run"] == DENSE
-    chosen = dense & False if row is None else (table["run"] == row["run"]) & (table["precision"] == row["precision"])
+    chosen = dense & False if row is None else (table["run"] == row["run"]) & (table["recipe"] == row["recipe"])
+    base = dense & (table["precision"] == FP32)
+    forms = table[dense & ~base & ~chosen]
+    if len(forms) > _FORMS:
+        forms = forms.sort_values(["admissible", "objective"], ascending=[False, True], kind="stable").head(_FORMS)
     others = table[~dense & ~chosen & table["admissible"]].sort_values("objective").head(3)
     rows = []
-    for _, entry in pd.concat([table[chosen], table[dense & ~chosen], others]).iterrows():
-        is_chosen = row is not None and (entry["run"], entry["precision"]) == (row["run"], row["precision"])
+    for _, entry in pd.concat([table[chosen], table[base & ~chosen], forms, others]).iterrows():
+        is_chosen = row is not None and (entry["run"], entry["recipe"]) == (row["run"], row["recipe"])
         mark = "" if not is_chosen else "**ship** " if recommendation.chosen is not None else "**nearest** "
         cells = {"network": f"{mark}{entry['name']}", "validation": percent(entry["validation_top1"])}
         cells |= {"loss (points)": f"{entry['drop']:.2f}", "test": percent(entry["top1"])}
@@ -141,10 +151,10 @@ def _run(outcome: Outcome) -> Iterator[Block]:
         "networks": ", ".join(_with_weights(study, model) for model in study["models"]),
         "seeds": ", ".join(map(str, study["seeds"])),
         "training": " / ".join(f"{epochs} epochs" if epochs else "as imported" for epochs in dict.fromkeys(training)),
-        "quantization": "; ".join(f"{m}: {PRECISIONS[m].meaning}" for m in study["methods"]) or "none",
-        "pruning": _axes(study),
+        "quantization": recipes_line(study),
+        "pruning": pruning_line(study),
         "latency": f"median in {', '.join(study['benchmark']['runtimes'])}; batch "
-        f"{listed(study['benchmark']['batch_sizes'])}; {_numbered(threads, 'thread')}",
+        f"{listed(study['benchmark']['batch_sizes'])}; {numbered(threads, 'thread')}",
     }
     if len(results):
         last = results[results["run"] == DENSE]
@@ -164,27 +174,6 @@ def _with_weights(study: Mapping[str, Any], model: str) -> str:
     """Return a model with the weights that it begins with, if it was trained elsewhere."""
     files = study["imports"].get(model)
     return f"{model} (weights: {files[IMPORTED]['weights']})" if files else model
-
-
-def _axes(study: Mapping[str, Any]) -> str:
-    if not study["strategies"]:
-        return "none"
-    values = {
-        axis: {str(s[axis]) for s in study["strategies"].values()} for axis in ("criterion", "structure", "rewind")
-    }
-    ratios = sorted({strategy["ratio"] for strategy in study["strategies"].values()})
-    rounds = sorted({strategy["rounds"] for strategy in study["strategies"].values()})
-    return (
-        f"criterion {listed(sorted(values['criterion']))}; {listed(sorted(values['structure']))}; "
-        f"{listed([f'{100 * ratio:g} %' for ratio in ratios])} removed; "
-        f"{_numbered(rounds, 'round')}; rewind {listed(sorted(values['rewind']))}; "
-        f"of {listed(sorted({model for _, model in study['pruned']}))}"
-    )
-
-
-def _numbered(values: Sequence[int], word: str) -> str:
-    """Return e.g. `1 round`, `1 and 3 rounds`."""
-    return f"{listed(values)} {word if list(values) == [1] else word + 's'}"
 
 
 def _values(results: pd.DataFrame, column: str) -> str:

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from winnow.results.columns import TIMED, in_runtime
+from winnow.config.settings import TrainedSettings
+from winnow.results.columns import in_runtime
 from winnow.results.layer_names import left_alone, left_in_float, together
+from winnow.results.simulated import simulated
 from winnow.results.timed import Timed, timed_configurations
+from winnow.results.timed_columns import TIMED
 from winnow.study.identity import Identity
 from winnow.study.quality import Quality
+from winnow.study.recipe import Recipe
+from winnow.study.recipe_axes import RECIPE_AXES
 from winnow.study.sparsity import Sparsity
 from winnow.study.speed import Speed
 from winnow.study.vocabulary import AXES, DENSE, KEYS, RUNTIMES, SCORED
 
 _MB = 2**20
+_UNKNOWN = TrainedSettings(seconds=None, joules=None)
 
 
-def collect(quality: Iterable[str | Path], speed: Iterable[str | Path]) -> pd.DataFrame:
+def trained_elsewhere(trained: Mapping[str, Mapping[str, Any]]) -> dict[str, TrainedSettings]:
+    """Return what is stated of the training of imported weights, by model, from plain values."""
+    return {model: TrainedSettings.of(stated) for model, stated in trained.items()}
+
+
+def collect(
+    quality: Iterable[str | Path], speed: Iterable[str | Path], trained: Mapping[str, TrainedSettings]
+) -> pd.DataFrame:
     """Join quality.json and speed.json files on what identifies a network, and compare with the dense one.
+
+    Args:
+        trained: by model that began with imported weights, what their training took.
 
     Returns:
         One row for each quality file, sorted by its keys; what was not measured is missing (NaN).
@@ -31,7 +47,7 @@ def collect(quality: Iterable[str | Path], speed: Iterable[str | Path]) -> pd.Da
     Raises:
         WinnowError: a file is damaged or lacks a value.
     """
-    left = pd.DataFrame([_quality(path) for path in quality])
+    left = pd.DataFrame([simulated(_quality(path, trained)) for path in quality])
     right = pd.DataFrame([_speed(path) for path in speed])
     table = left.merge(right, on=list(KEYS), how="left", validate="one_to_one") if len(right) else left
     return _compared(_agreeing(table)).sort_values(list(KEYS), ignore_index=True)
@@ -48,8 +64,8 @@ def _agreeing(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _compared(table: pd.DataFrame) -> pd.DataFrame:
-    """Add the columns that set a network against the dense one of its data set, network, seed and precision."""
-    own = ["dataset", "model", "seed", "precision"]
+    """Add the columns that set a network against the dense one of its data set, network, seed and recipe."""
+    own = ["dataset", "model", "seed", "recipe"]
     timings = timed_configurations(table)
     compared = ["top1", "macs", *(timed.column("latency") for timed in timings)]
     dense = table[table["run"] == DENSE][[*own, *compared]]
@@ -66,15 +82,17 @@ def _identity(record: Identity) -> dict[str, Any]:
     return {key: getattr(record, key) for key in KEYS}
 
 
-def _quality(path: str | Path) -> dict[str, Any]:
+def _quality(path: str | Path, trained: Mapping[str, TrainedSettings]) -> dict[str, Any]:
     record = Quality.read(path)
+    stated = trained.get(record.model, _UNKNOWN)
     test, validation, size = record.test, record.validation, record.size
-    coverage, training = record.coverage, record.training
+    coverage, training = record.coverage, record.training.whole(stated.seconds, stated.joules)
     difference = record.quantization
     deviation = difference.validation if difference else None
     return (
         _identity(record)
         | _pruning(record.pruning)
+        | _recipe(record.quantized_by)
         | _runtimes(record)
         | dict(test.further)
         | {
@@ -88,6 +106,7 @@ def _quality(path: str | Path) -> dict[str, Any]:
             "validation_samples": validation.samples,
             "size_mb": size.onnx_bytes / _MB,
             "gzip_mb": size.gzip_bytes / _MB,
+            "packed_mb": size.packed_bytes / _MB if size.packed_bytes else None,
             "sparse_mb": size.sparse_bytes / _MB,
             "state_dict_mb": size.state_dict_bytes / _MB,
             "parameters": size.parameters,
@@ -96,6 +115,7 @@ def _quality(path: str | Path) -> dict[str, Any]:
             "nonzero_macs": coverage.nonzero_macs,
             "integer_parameters": coverage.parameters,
             "layers": coverage.layers,
+            "saturating_layers": len(record.saturating) if difference else None,
             "quantization_error": difference.error if difference else None,
             "sqnr_db": difference.sqnr_db if difference else None,
             "float_sqnr_db": deviation.sqnr_db if deviation else None,
@@ -146,12 +166,18 @@ def _pruning(record: Sparsity | None) -> dict[str, Any]:
     }
 
 
+def _recipe(recipe: Recipe | None) -> dict[str, Any]:
+    """How a network was quantized; an axis that its method does not use is missing."""
+    return dict.fromkeys(RECIPE_AXES) | (recipe.axes if recipe else {})
+
+
 def _speed(path: str | Path) -> dict[str, Any]:
     record = Speed.read(path)
     columns: dict[str, Any] = _identity(record)
     for timing in record.timings:
         timed = Timed(timing.runtime, timing.batch_size, timing.threads)
         columns[timed.column("latency")] = timing.median_ms
+        columns[timed.column("low")], columns[timed.column("high")] = timing.low_ms, timing.high_ms
         columns[timed.column("p95")] = timing.p95_ms
         columns[timed.column("energy")] = timing.energy_per_image.joules * 1000
         columns[timed.column("power")] = timing.energy_per_image.watts
@@ -161,6 +187,8 @@ def _speed(path: str | Path) -> dict[str, Any]:
         "processor": machine.processor,
         "logical_cpus": machine.logical_cpus,
         "other_load": record.other_load,
+        "clock_mhz": record.clock_mhz,
+        "computation": record.computation,
         "runtime_versions": ", ".join(
             f"{name} {machine.versions[name]}" for name in packages if name in machine.versions
         ),

@@ -1,4 +1,4 @@
-"""Every column of results.csv, stated once: what it holds, and of a metric how it is called, shown and judged.
+"""Every metric of results.csv, stated once: what it holds, how it is called, shown and judged.
 
 Tables, model cards, figures, sentences and results/README.md derive from here.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from winnow.results.metric import DOWN, UP, Fact, Metric, TimedMetric, share
+from winnow.results.metric import DOWN, UP, Metric, share
 from winnow.study.vocabulary import RUNTIMES, SCORED
 from winnow.study.words import Words
 
@@ -30,6 +30,10 @@ def _of_runtimes(metric: Metric) -> list[Metric]:
     ]
 
 
+def _size(name: str, label: str, meaning: str, short: str = "", cost: bool = False) -> Metric:
+    return Metric(name, label, "MB", meaning, DOWN, decimals=3, short=short, cost=cost)
+
+
 METRICS = Words(
     "metric",
     *_of_runtimes(share("top1", "top-1 accuracy", "top-1 accuracy, test split", UP, short="top-1")),
@@ -49,26 +53,20 @@ METRICS = Words(
         "top1_change",
         "change of accuracy",
         "points",
-        "change of top-1 accuracy from the dense network of the same seed and precision",
+        "change of top-1 accuracy from the dense network of the same seed and recipe",
         UP,
         factor=100,
         short="change",
     ),
-    Metric("size_mb", "model size", "MB", "model.onnx", DOWN, decimals=3, short="size", cost=True),
-    Metric("gzip_mb", "model size, gzip", "MB", "model.onnx, gzip", DOWN, decimals=3, short="gzip", cost=True),
-    Metric(
-        "sparse_mb",
-        "model size, sparse encoding",
-        "MB",
-        "model.onnx, zeros stored as a bit mask",
-        DOWN,
-        decimals=3,
-        short="sparse encoding",
-        cost=True,
+    _size("size_mb", "model size", "model.onnx", short="size", cost=True),
+    _size("gzip_mb", "model size, gzip", "model.onnx, gzip", short="gzip", cost=True),
+    _size(
+        "sparse_mb", "model size, sparse encoding", "model.onnx, zeros stored as a bit mask", "sparse encoding", True
     ),
-    Metric(
-        "state_dict_mb", "trained weights", "MB", "the trained weights in float, as torch saves them", DOWN, decimals=3
+    _size(
+        "packed_mb", "model size, packed", "model.onnx, if weights of fewer than 8 bits took no more", short="packed"
     ),
+    _size("state_dict_mb", "trained weights", "the trained weights in float, as torch saves them"),
     Metric("parameters", "parameters", "", "parameters", DOWN, decimals=0),
     Metric("nonzero_parameters", "non-zero parameters", "", "parameters that are not zero", DOWN, decimals=0),
     Metric("macs", "MACs", "M", "multiply-accumulates for one image", DOWN, factor=1e-6, fine=6),
@@ -91,6 +89,22 @@ METRICS = Words(
     ),
     *_of_runtimes(share("integer_macs", "integer MACs", "multiply-accumulates executed on integers", UP, decimals=1)),
     *_of_runtimes(Metric("integer_layers", "integer layers", "", "layers executed on integers", UP, decimals=0)),
+    share(
+        "multiplier_power",
+        "multiplier power",
+        "power of the multiplications on integers at 45 nm, of that with exact 8 x 8 multipliers; no accumulators, no "
+        "memory",
+        DOWN,
+        decimals=1,
+    ),
+    share(
+        "multiplier_area",
+        "multiplier area",
+        "area of the multipliers at 45 nm, of that of exact 8 x 8 ones",
+        DOWN,
+        decimals=1,
+    ),
+    Metric("saturating_layers", "saturating layers", "", "layers that can saturate without VNNI", DOWN, decimals=0),
     share("integer_parameters", "integer parameters", "parameters stored as integers", UP, decimals=1),
     *(
         Metric(
@@ -153,98 +167,3 @@ METRICS = Words(
     ),
 )
 """Columns of numbers that networks are compared by, in the order of a model card."""
-TIMED = Words(
-    "timed metric",
-    TimedMetric(
-        "latency",
-        "median latency",
-        "ms",
-        "median latency of a batch",
-        DOWN,
-        decimals=3,
-        fine=4,
-        short="latency",
-        cost=True,
-        column="latency_{where}_ms",
-    ),
-    TimedMetric(
-        "p95",
-        "95th percentile of latency",
-        "ms",
-        "95th percentile of latency of a batch",
-        DOWN,
-        decimals=3,
-        fine=4,
-        column="latency_{where}_p95_ms",
-    ),
-    TimedMetric(
-        "energy",
-        "energy per image",
-        "mJ",
-        "energy per image",
-        DOWN,
-        fine=4,
-        short="energy",
-        cost=True,
-        estimated_by="inference_energy_estimated",
-        column="energy_{where}_mj",
-    ),
-    TimedMetric(
-        "power",
-        "power",
-        "W",
-        "mean power",
-        DOWN,
-        estimated_by="inference_energy_estimated",
-        column="power_{where}_w",
-    ),
-    TimedMetric(
-        "speedup",
-        "measured speedup",
-        "",
-        "measured speedup, the dense network's median latency over this one's, in the same precision",
-        UP,
-        short="speedup",
-        column="speedup_{where}",
-    ),
-)
-"""Metrics with a column for each runtime, batch size and number of threads."""
-FACTS = Words(
-    "column",
-    Fact("strategy", "name of the combination of axes that a network was pruned by; empty for the dense one"),
-    Fact("round", "of pruning, from 1; empty for the dense one"),
-    Fact("sparsity_unit", "what sparsity counts: `weights`, or `channels`"),
-    Fact("requested_sparsity", "share of the prunable weights, or channels, that should be removed by this round"),
-    Fact(
-        "channels_together",
-        "layers that lose the same channels where some were removed, and how many lose theirs alone",
-    ),
-    Fact("channels_left_alone", "layers that kept their channels where some were removed, by reason"),
-    *(
-        fact
-        for runtime in SCORED
-        for fact in (
-            Fact(f"{runtime}_agrees", f"1 if {RUNTIMES[runtime].label} computes this network, else 0"),
-            Fact(f"{runtime}_failure", f"why {RUNTIMES[runtime].label} does not run it; empty if it does"),
-            Fact(f"{runtime}_left_in_float", f"what {RUNTIMES[runtime].label} does not compute on integers, and why"),
-        )
-    ),
-    Fact(f"{SCORED[0]}_difference", f"0: {RUNTIMES[SCORED[0]].label} is what the others are compared with"),
-    Fact("most_frequent_class", "share of the most frequent class in the test split: what always answering it scores"),
-    Fact("learned", "1 if top-1 accuracy exceeds that by more than two standard errors, else 0"),
-    Fact("layers", "layers that multiply by weights"),
-    Fact("test_samples", "images of the test split"),
-    Fact("validation_samples", "images of the validation split"),
-    Fact(
-        "training_energy_estimated",
-        "whether energy of training is an estimate, for there was no counter; empty where not known",
-    ),
-    Fact("training_device", "what the network was trained on; empty for weights as they were imported"),
-    Fact("training_precision", "arithmetic of its training; empty for the same"),
-    Fact("inference_energy_estimated", "whether energy of inference is an estimate, for there was no counter"),
-    Fact("processor", "that was timed"),
-    Fact("logical_cpus", "of the machine that was timed"),
-    Fact("other_load", "cores that other programs kept busy while the network was timed, on average"),
-    Fact("runtime_versions", "versions of the runtimes"),
-)
-"""Columns beside keys, axes and metrics."""

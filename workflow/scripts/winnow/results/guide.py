@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from winnow.files import write_text
-from winnow.results.columns import FACTS, METRICS, TIMED
+from winnow.results.columns import METRICS
+from winnow.results.facts import FACTS
 from winnow.results.metric import Metric
+from winnow.results.timed_columns import TIMED
+from winnow.study.recipe_axes import RECIPE_AXES
 from winnow.study.vocabulary import AXES, KEYS
 
 GUIDE = Path(__file__).resolve().parents[4] / "results" / "README.md"
@@ -26,6 +29,10 @@ def _facts() -> Iterator[list[str]]:
     yield from (["column", "holds"], ["---", "---"])
     yield [_names(KEYS), "which network; one row for each"]
     yield [_names(AXES), "how it was pruned, as in `pruning` of a configuration; empty for the dense network"]
+    quantized = (
+        "how it was quantized, as in `quantization.recipes`; empty for fp32, and where its method has no such axis"
+    )
+    yield [_names(RECIPE_AXES), quantized]
     yield from ([f"`{fact.name}`", fact.meaning] for fact in FACTS.values())
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 from winnow.results.numbers import plain
-from winnow.study.vocabulary import AXES, DENSE, NONE
+from winnow.study.vocabulary import AXES, DENSE
+from winnow.study.words import NONE
 
 
 def short_names(table: pd.DataFrame) -> pd.Series:
-    """Return a short name for each row: what was pruned, by the axes that vary among these rows, and precision."""
-    return strategy_names(table) + ", " + table["precision"].astype(str)
+    """Return a short name for each row: what was pruned, by the axes that vary among these rows, and its recipe."""
+    return strategy_names(table) + ", " + table["recipe"].astype(str)
 
 
 def strategy_names(table: pd.DataFrame) -> pd.Series:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from winnow.study.recipe_axes import RECIPE_AXES
 from winnow.study.vocabulary import AXES
 
 NETWORK = ["dataset", "model"]
-COMBINATION = [*NETWORK, "run", "precision"]
-_KEPT = ["strategy", *AXES, "round", "sparsity_unit"]
+COMBINATION = [*NETWORK, "run", "recipe", "precision"]
+_KEPT = ["strategy", *AXES, "round", "sparsity_unit", *RECIPE_AXES]
 
 
 def networks_of(results: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -19,12 +20,12 @@ def networks_of(results: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 
 def combinations(results: pd.DataFrame) -> pd.DataFrame:
-    """Average over seeds: one row for each data set, network, run and precision.
+    """Average over seeds: one row for each data set, network, run and recipe.
 
     Returns:
-        The keys, how it was pruned, `n` (networks), and for each numeric metric its mean under its own name, its
-        sample standard deviation under `<name>_std` (missing for one seed), and under `<name>_n` in how many networks
-        it was measured.
+        The keys, how it was pruned and quantized, `n` (networks), and for each numeric metric its mean under its own
+        name, its sample standard deviation under `<name>_std` (missing for one seed), and under `<name>_n` in how many
+        networks it was measured.
     """
     if results.empty:
         return results.assign(n=0)

@@ -12,7 +12,7 @@ import pandas as pd
 from winnow.errors import WinnowError
 from winnow.files import safetensors_metadata
 from winnow.study.quality import Quality
-from winnow.study.vocabulary import DENSE, FP32, KEYS, PRECISIONS
+from winnow.study.vocabulary import DENSE, FP32, KEYS
 
 LAYER_COLUMNS = [*KEYS, "position", "layer", "metric", "value"]
 CONFUSION_COLUMNS = [*KEYS, "true", "predicted", "true_class", "predicted_class", "count"]
@@ -46,12 +46,13 @@ def collect_confusion(quality: Iterable[str | Path], data: Iterable[str | Path])
     return pd.DataFrame(list(_rows(quality, lambda record: _confusion(record, names))), columns=CONFUSION_COLUMNS)
 
 
-def collect_histories(paths: Iterable[str | Path], folder: str | Path) -> pd.DataFrame:
-    """Gather the histories of trainings, finished or running.
+def collect_histories(paths: Iterable[str | Path], folder: str | Path, precisions: Mapping[str, str]) -> pd.DataFrame:
+    """Gather the histories of training runs, finished or running.
 
     Args:
         paths: history.csv files.
         folder: results/<study>, which they lie in.
+        precisions: by the recipes of the study.
 
     Returns:
         The keys of results.csv, where `precision` is `fp32` or `qat`, and the columns of `history.Epoch`.
@@ -63,14 +64,14 @@ def collect_histories(paths: Iterable[str | Path], folder: str | Path) -> pd.Dat
         except (OSError, ValueError) as error:
             raise WinnowError(f"{path}: not readable as CSV ({error}); delete it and run again") from error
         if len(table):
-            tables.append(pd.DataFrame([_keys(path, folder)] * len(table)).join(table))
+            tables.append(pd.DataFrame([_keys(path, folder, precisions)] * len(table)).join(table))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*KEYS, "epoch"])
 
 
-def _keys(path: str | Path, folder: str | Path) -> dict[str, Any]:
+def _keys(path: str | Path, folder: str | Path, precisions: Mapping[str, str]) -> dict[str, Any]:
     dataset, model, seed, *run = Path(path).relative_to(folder).parent.parts
-    precision = run.pop() if run[-1] in PRECISIONS else FP32
-    values = (dataset, model, int(seed.removeprefix("seed")), "/".join(run), precision)
+    recipe = run.pop() if run[-1] in precisions else FP32
+    values = (dataset, model, int(seed.removeprefix("seed")), "/".join(run), recipe, precisions[recipe])
     return dict(zip(KEYS, values, strict=True))
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from winnow.results.columns import TIMED
 from winnow.results.metric import Metric
 from winnow.results.numbers import counted
+from winnow.results.timed_columns import TIMED
 from winnow.study.vocabulary import RUNTIMES
 
 UNSTEADY = 2.0  # a 95th percentile this many times the median; on a quiet machine it is less than 1.6 times
 UNEVEN = 0.2  # a standard deviation over seeds, part of the mean; the same computation should take the same time
+NOISE = 0.05  # part of a latency; where a runtime places its buffers can cost this much from start to start
 TOLERATED = 0.1  # share of such latencies that goes without a word
 _WHERE = r"([a-z]+)_b(\d+)_t(\d+)"
 
@@ -71,6 +72,37 @@ def estimated(results: pd.DataFrame, metric: Metric) -> bool:
     """Whether a metric is, for some network, an estimate and not from a counter."""
     column = results.get(metric.estimated_by, pd.Series(dtype=bool))
     return bool(column.dropna().astype(bool).any())
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Two networks, rows of results.csv, that do the same work and took different times."""
+
+    timed: Timed
+    fast: pd.Series
+    slow: pd.Series
+
+    @property
+    def ratio(self) -> float:
+        """Return how many times as long the slow one took."""
+        return float(self.slow[self.timed.column("latency")] / self.fast[self.timed.column("latency")])
+
+
+def unequal_twins(results: pd.DataFrame, configurations: Iterable[Timed]) -> Twins | None:
+    """Return the two networks of one computation whose latencies differ most; None if none do but by chance.
+
+    Args:
+        results: rows of results.csv.
+    """
+    found = []
+    for timed in configurations:
+        latency, low, high = (timed.column(kind) for kind in ("latency", "low", "high"))
+        for _, same in results.dropna(subset=[latency]).groupby(["dataset", "model", "computation"]):
+            ordered = same.sort_values(latency)
+            twins = Twins(timed, fast=ordered.iloc[0], slow=ordered.iloc[-1])
+            if twins.ratio > 1 + NOISE and twins.fast[high] < twins.slow[low]:
+                found.append(twins)
+    return max(found, key=lambda twins: twins.ratio, default=None)
 
 
 def unsteady(table: pd.DataFrame, configurations: Iterable[Timed]) -> tuple[int, int]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from winnow.results.numbers import listed, plain
-from winnow.results.timed import UNEVEN, UNSTEADY
+from winnow.results.numbers import counted, listed, plain
+from winnow.results.timed import UNEVEN, UNSTEADY, timed_configurations, unequal_twins
 from winnow.study.speed import NOTICEABLE_LOAD
 from winnow.study.vocabulary import DENSE, RUNTIMES, SCOPES, SCORED, SHUFFLES, STRUCTURES, criterion, rewinding
+
+_NAMED = 4  # recipes in a sentence
 
 
 def pruning_words(row: pd.Series) -> str:
@@ -44,19 +46,38 @@ def float_words(row: pd.Series) -> list[str]:
     return [f"Left in float, of all multiply-accumulates, in {runtime}: {words}." for runtime, words in found.items()]
 
 
+def saturation_words(results: pd.DataFrame) -> list[str]:
+    """Warn of networks, rows of results.csv, that other processors may compute otherwise: none or one sentence."""
+    layers = results["saturating_layers"] if "saturating_layers" in results else pd.Series(dtype=float)
+    if not (found := results[layers.reindex(results.index) > 0]).size:
+        return []
+    names = [f"`{recipe}`" for recipe in found["recipe"].drop_duplicates()]
+    which = "" if len(results) == 1 else f" of {listed(names[:_NAMED])}{' and others' if len(names) > _NAMED else ''}"
+    most = counted(int(layers.max()), "layer")
+    return [
+        f"**Other answers on older processors**: in up to {most}{which} sums of two products can exceed "
+        "16 bits. x86 processors without VNNI (Intel's before about 2019, AMD's before Zen 4) cut them off. A "
+        "recipe with `overflow: safe` is right on all."
+    ]
+
+
 def unlearned_words(results: pd.DataFrame) -> list[str]:
     """Warn of networks, rows of results.csv, that are no better than chance: none or one sentence."""
     if "learned" not in results or not (unlearned := results[results["learned"] < 1]).size:
         return []
     share = 100 * results["most_frequent_class"].max()
-    names = [
-        f"`{run}/{precision}`" for run, precision in unlearned[["run", "precision"]].drop_duplicates().to_numpy()[:3]
-    ]
+    names = [f"`{run}/{recipe}`" for run, recipe in unlearned[["run", "recipe"]].drop_duplicates().to_numpy()[:3]]
     which = "This network is" if len(results) == 1 else f"{len(unlearned)} of {len(results)} networks are"
+    controls = [pd.notna(name) and criterion(name).control for name in unlearned["criterion"]]
+    advice = (
+        "Only controls, which remove at random: they have lost what the others kept."
+        if all(controls)
+        else "Look at the labels and images, the learning rate, and how much was removed."
+    )
     named = "" if len(results) == 1 else f" ({listed(names)}{' and others' if len(unlearned) > len(names) else ''})"
     return [
         f"**Nothing learned**: {which} no better than always answering the most frequent class, which {share:.1f} % of "
-        f"the test images are of{named}. Look at the labels and images, the learning rate, and how much was removed."
+        f"the test images are of{named}. {advice}"
     ]
 
 
@@ -69,7 +90,23 @@ def disturbed_words(results: pd.DataFrame) -> list[str]:
     return [
         f"**Not timed alone**: while {len(disturbed)} of {len(results)} networks were timed, other programs kept "
         f"{disturbed.min():.1f} to {disturbed.max():.1f} cores busy (`other_load` in results.csv), and their latencies "
-        "are too high. Measure again on a quiet machine (`snakemake -R benchmark`) before you compare them."
+        "may be too high. Measure again on a quiet machine (`snakemake -R benchmark`) before you compare them."
+    ]
+
+
+def twins_words(results: pd.DataFrame) -> list[str]:
+    """Warn of networks, rows of results.csv, that do the same work in different times: none or one sentence."""
+    twins = unequal_twins(results, timed_configurations(results)) if "computation" in results else None
+    if twins is None:
+        return []
+    latency = twins.timed.metric("latency")
+    fast, slow = (
+        f"`seed{row['seed']}/{row['run']}/{row['recipe']}` {latency.exactly(row[latency.name])}"
+        for row in (twins.fast, twins.slow)
+    )
+    return [
+        f"**Equal work, unequal times**: {fast} and {slow} run the same operators on the same shapes ({twins.timed}). "
+        f"Do not read more into other latencies that differ by up to {100 * (twins.ratio - 1):.0f} %."
     ]
 
 

@@ -6,10 +6,12 @@ Imported by the Snakefile, so it must not import torch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from winnow.study.grid import runs
+from winnow.study.multipliers import EXACT
+from winnow.study.recipes import precisions
 from winnow.study.vocabulary import DENSE, FP32, PRECISIONS
 
 _QUANTIZED = {"dense": (), "last": (True,), "all": (True, False)}  # by APPLY_TO: of last rounds or of others
@@ -17,13 +19,16 @@ _QUANTIZED = {"dense": (), "last": (True,), "all": (True, False)}  # by APPLY_TO
 
 @dataclass(frozen=True, order=True)
 class Network:
-    """One model.onnx of a study: the keys of results.csv."""
+    """One model.onnx of a study: the keys of results.csv; see `Identity`."""
 
     dataset: str
     model: str
     seed: int
     run: str
+    recipe: str
     precision: str
+    timed: bool = field(default=True, compare=False)
+    """Whether its time is measured: a file that simulates a multiplier says nothing of it."""
 
     @property
     def training(self) -> str:
@@ -33,7 +38,7 @@ class Network:
     @property
     def folder(self) -> str:
         """Return the folder of model.onnx, below results/<study>/."""
-        return f"{self.training}/{self.precision}"
+        return f"{self.training}/{self.recipe}"
 
     @property
     def history(self) -> str | None:
@@ -45,15 +50,17 @@ class Network:
 
 def networks(study: Mapping[str, Any]) -> Iterator[Network]:
     """Yield every network of a resolved study: dense ones first, then each round of each strategy."""
+    forms, float_only = precisions(study["recipes"]), precisions({})
+    simulated = {name for name, recipe in study["recipes"].items() if recipe["multiplier"] != EXACT}
     for dataset in study["datasets"]:
         for model in study["models"]:
             for seed in study["seeds"]:
-                for precision in (FP32, *study["methods"]):
-                    yield Network(dataset=dataset, model=model, seed=seed, run=DENSE, precision=precision)
+                for recipe, precision in forms.items():
+                    yield Network(dataset, model, seed, DENSE, recipe, precision, recipe not in simulated)
     rounds = list(runs(study["strategies"]))
     for dataset, model in study["pruned"]:
         for seed in study["seeds"]:
             for run, last in rounds:
-                methods = study["methods"] if last in _QUANTIZED[study["apply_to"]] else ()
-                for precision in (FP32, *methods):
-                    yield Network(dataset=dataset, model=model, seed=seed, run=run, precision=precision)
+                made = forms if last in _QUANTIZED[study["apply_to"]] else float_only
+                for recipe, precision in made.items():
+                    yield Network(dataset, model, seed, run, recipe, precision, recipe not in simulated)

@@ -14,9 +14,3 @@ class Energy:
     source: str
     estimated: bool
     idle_watts: float | None
-
-
-def stated(joules: float, seconds: float | None) -> Energy:
-    """Return energy that the user has stated."""
-    watts = joules / seconds if seconds else None
-    return Energy(joules=joules, watts=watts, source="stated", estimated=False, idle_watts=None)

@@ -11,7 +11,8 @@ from itertools import product
 from typing import Any
 
 from winnow.study import vocabulary
-from winnow.study.vocabulary import AXES, MAGNITUDE, NONE, STRUCTURES
+from winnow.study.vocabulary import AXES, MAGNITUDE, STRUCTURES
+from winnow.study.words import NONE
 
 _WEIGHTS_REWOUND = ("init", "random")  # and every epoch: what is trained next does not depend on the last round
 

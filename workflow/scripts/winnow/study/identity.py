@@ -7,10 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Identity:
-    """Which network of a study: the keys of results.csv."""
+    """Which network of a study: the keys of results.csv.
+
+    Attributes:
+        recipe: by which it was quantized, by slug; FP32 if it was not.
+        precision: in which numbers it computes: the method of its recipe.
+    """
 
     dataset: str
     model: str
     seed: int
     run: str
+    recipe: str
     precision: str

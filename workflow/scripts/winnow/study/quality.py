@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from winnow.study.identity import Identity
+from winnow.study.recipe import Recipe
 from winnow.study.record import Record
 from winnow.study.sparsity import Sparsity
 from winnow.study.training import Training
@@ -130,12 +131,29 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class SaturatingLayer:
+    """A layer whose sums of two products may exceed 16 bits, which x86 processors without VNNI cut off.
+
+    Attributes:
+        channels, outputs: how many of its output channels, and how many it has.
+        largest: the largest magnitude that a sum of two products can have.
+    """
+
+    layer: str
+    channels: int
+    outputs: int
+    largest: int
+
+
+@dataclass(frozen=True)
 class Sizes:
-    """Bytes of model.onnx as it is, compressed, with sparse tensors, and of the dense fp32 state dict."""
+    """Bytes of model.onnx as it is, compressed, with sparse tensors, with weights of fewer than 8 bits packed (None if
+    they have 8, or are float), and of the dense fp32 state dict."""
 
     onnx_bytes: int
     gzip_bytes: int
     sparse_bytes: int
+    packed_bytes: int | None
     state_dict_bytes: int
     parameters: int
     nonzero_parameters: int
@@ -145,7 +163,7 @@ class Sizes:
 class Quality(Identity, Record):
     """quality.json: how good one model.onnx is, and what it came from. Scores are those of the first runtime."""
 
-    schema: ClassVar[int] = 3
+    schema: ClassVar[int] = 4
 
     test: Scores
     confusion: tuple[tuple[int, ...], ...]
@@ -153,9 +171,11 @@ class Quality(Identity, Record):
     quantization: Quantization | None
     runtimes: Mapping[str, InRuntime]
     coverage: Coverage
+    saturating: tuple[SaturatingLayer, ...]
     size: Sizes
     training: Training
     pruning: Sparsity | None
+    quantized_by: Recipe | None
 
     def __post_init__(self) -> None:
         if set(self.runtimes) != set(SCORED):

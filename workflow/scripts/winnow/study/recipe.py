@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from winnow.study.multipliers import EXACT
+from winnow.study.recipe_axes import CORRECTED, EQUALIZATION, FULL_BITS
+from winnow.study.vocabulary import PRECISIONS
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -20,15 +24,42 @@ class Recipe:
         rounding: of weights, `nearest` or `adaround`.
         keep_float: number of layers left in float, those that hurt most; `auto` for as few as the limit allows.
         overflow: `safe` keeps sums of two products within 16 bits, for processors without VNNI; else `fast`.
+        distill: weight of the dense network's answers in the loss of a training run; 0 for the labels alone.
+        multiplier: that integers are multiplied with, by its name; see `multipliers`.
+        circuit_error: what is done about the mean error of that: `corrected` or left.
     """
 
     method: str
     observer: str = "histogram"
     calibration_samples: int = 1024
-    weight_bits: int = 8
-    activation_bits: int = 8
+    weight_bits: int = FULL_BITS
+    activation_bits: int = FULL_BITS
     weights: str = "per_channel"
     correction: str = "none"
     rounding: str = "nearest"
     keep_float: int | str = 0
     overflow: str = "fast"
+    distill: float = 0.0
+    multiplier: str = EXACT
+    circuit_error: str = CORRECTED
+
+    @property
+    def axes(self) -> dict[str, float | str]:
+        """Return the axes that decide what comes of it, with their values; an exact multiplier has no error."""
+        used = (axis for axis in PRECISIONS[self.method].axes if self.approximate or axis != "circuit_error")
+        return {axis: getattr(self, axis) for axis in used}
+
+    @property
+    def rescales_layers(self) -> bool:
+        """Whether layers compute their channels in another scale than in float, so that they cannot be compared."""
+        return self.correction == EQUALIZATION
+
+    @property
+    def fewer_levels(self) -> bool:
+        """Whether it rounds more coarsely than int8 can: what it loses by that is what was asked for."""
+        return min(self.weight_bits, self.activation_bits) < FULL_BITS
+
+    @property
+    def approximate(self) -> bool:
+        """Whether its multiplier is one that no processor here has, so that its file simulates it."""
+        return self.multiplier != EXACT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from winnow.study.record import Record
 
@@ -25,10 +26,10 @@ class Limit:
 
 @dataclass(frozen=True)
 class Judged:
-    """How a network, or a combination of pruning and precision, meets what was asked for.
+    """How a network, or a combination of pruning and recipe, meets what was asked for.
 
     Attributes:
-        run, precision: which one.
+        run, recipe: which one.
         seed: of a network; None for the mean over seeds.
         name: what it is called among the others.
         drop: points of validation accuracy below the dense fp32 network; None if there is none.
@@ -40,7 +41,7 @@ class Judged:
     """
 
     run: str
-    precision: str
+    recipe: str
     seed: int | None
     name: str
     drop: float | None
@@ -58,7 +59,7 @@ class Choice:
     Attributes:
         chosen: the network to ship; None if nothing is within all limits.
         nearest: where nothing is, the network that misses the limits by least.
-        candidates: every combination of pruning and precision.
+        candidates: every combination of pruning and recipe.
         excluded: for each limit, in words, how many of the candidates it excludes.
         unmeasured: how many candidates lack a value that a limit needs.
         disagreeing: how many candidates do not compute the same in the runtime that was asked for as in ONNX Runtime,
@@ -83,6 +84,8 @@ class Recommendations(Record):
         measured_with: the timed configuration that latency and energy are those of.
     """
 
+    schema: ClassVar[int] = 2
+
     objective: str
     measured_with: str
     limits: tuple[Limit, ...]
@@ -90,6 +93,6 @@ class Recommendations(Record):
 
     @property
     def shipped(self) -> dict[tuple[str, str], tuple[str, str]]:
-        """Return (run, precision) of what is to be shipped, by (data set, model)."""
+        """Return (run, recipe) of what is to be shipped, by (data set, model)."""
         chosen = {(choice.dataset, choice.model): choice.chosen for choice in self.choices}
-        return {key: (judged.run, judged.precision) for key, judged in chosen.items() if judged}
+        return {key: (judged.run, judged.recipe) for key, judged in chosen.items() if judged}

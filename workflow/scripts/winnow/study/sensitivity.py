@@ -50,7 +50,7 @@ class Sensitivity(Record):
         floats, quantized: nothing and everything on integers.
     """
 
-    axes: Mapping[str, int | str]
+    axes: Mapping[str, float | str]
     samples: int
     floats: Setting
     quantized: Setting

@@ -15,7 +15,6 @@ from winnow.study.vocabulary import DENSE, FP32, IMPORTED, INITIAL, PRECISIONS
 
 FAILED, STARTED, WAITING = "failed", "training", "not made yet"
 _ERROR = re.compile(r"^(?:\d\d:\d\d:\d\d )?(error: .*|\w[\w.]*(?:Error|Exception|Interrupt)\b.*)$")
-_MAKES = {precision.rule: precision.name for precision in PRECISIONS.values() if precision.method}
 _WRITES = {
     "import_network": f"{IMPORTED}.safetensors",
     "import_initial": f"{INITIAL}.safetensors",
@@ -26,7 +25,8 @@ _WRITES = {
     "retrain": "weights.safetensors",
 }
 _WRITES |= {"export": f"{FP32}/model.onnx", "evaluate": "quality.json", "benchmark": "speed.json"}
-_WRITES |= {rule: f"{precision}/model.onnx" for rule, precision in _MAKES.items()}
+_WRITES |= {"measure_sensitivity": "sensitivity.json", "choose_float": "mixed.json"}
+_WRITES |= {precision.rule: "model.onnx" for precision in PRECISIONS.values() if precision.method}
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,7 @@ class Failure:
 
     def stops(self, network: Network) -> bool:
         """Whether a network cannot be made, or scored, because of this."""
-        if self.rule in _MAKES and network.precision != _MAKES[self.rule]:
-            return False
-        if self.rule == "import_initial" and network.run == DENSE:
+        if self.rule == "measure_sensitivity" or (self.rule == "import_initial" and network.run == DENSE):
             return False
         if f"{network.folder}/".startswith(f"{self.run}/"):
             return True
@@ -109,7 +107,8 @@ def absent(study: Mapping[str, Any], folder: Path) -> list[Absent]:
 
 
 def _absent(network: Network, folder: Path, failed: list[Failure]) -> Absent | None:
-    lacking = [name for name in ("quality", "speed") if not (folder / network.folder / f"{name}.json").exists()]
+    wanted = ("quality", "speed") if network.timed else ("quality",)
+    lacking = [name for name in wanted if not (folder / network.folder / f"{name}.json").exists()]
     evaluated = "quality" not in lacking
     if cause := next((failure for failure in failed if failure.stops(network)), None):
         return Absent(network, FAILED, str(cause), outdated=evaluated and cause.rule != "benchmark")

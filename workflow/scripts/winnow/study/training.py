@@ -5,29 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from winnow.study.energy import Energy, stated
+from winnow.study.energy import Energy
 from winnow.study.record import Record
 
 
 @dataclass(frozen=True)
 class Training(Record):
-    """training.json: what a training run took, and in total with every one that it started from.
+    """training.json: what a training run took, and in total with every one of the study that it started from.
 
     Attributes:
         trained_here: whether a training run of a study has changed the weights; else they are as they were imported,
-            but for what was pruned, and what is known of their training is what the user has stated.
-        seconds: wall time of the loop, interrupted attempts included, without waiting in between; None if not known.
-        energy: None if not known.
-        device, precision: what it ran on; None for another program's.
+            but for what was pruned.
+        imported: whether the first of these runs began with weights of another program: what their training took is in
+            no total, see `whole`.
+        seconds: wall time of the loop, interrupted attempts included, without waiting in between; None if there was no
+            run.
+        energy: None if there was no run.
+        device, precision: what it ran on; None if there was no run.
         resumed: how often it was resumed.
         resumed_elsewhere: the changes of torch, threads or processor on the way: to the bit, the result is none of
             an uninterrupted run.
         total_seconds, total_joules: None if that of any run is not known.
     """
 
-    schema: ClassVar[int] = 3
+    schema: ClassVar[int] = 4
 
     trained_here: bool
+    imported: bool
     seconds: float | None
     energy: Energy | None
     device: str | None
@@ -39,19 +43,36 @@ class Training(Record):
     energy_estimated: bool | None
 
     @classmethod
-    def elsewhere(cls, seconds: float | None, joules: float | None) -> Self:
-        """Return the record of a training that another program did, of what the user states of it."""
+    def of_import(cls) -> Self:
+        """Return the record of weights that another program has trained."""
         return cls(
             trained_here=False,
-            seconds=seconds,
-            energy=None if joules is None else stated(joules, seconds),
+            imported=True,
+            seconds=None,
+            energy=None,
             device=None,
             precision=None,
             resumed=0,
             resumed_elsewhere=(),
-            total_seconds=seconds,
-            total_joules=joules,
-            energy_estimated=None if joules is None else False,
+            total_seconds=0.0,
+            total_joules=0.0,
+            energy_estimated=False,
+        )
+
+    def whole(self, seconds: float | None, joules: float | None) -> Training:
+        """Return the record with totals that include what the training of imported weights took.
+
+        Args:
+            seconds, joules: None if not known; for fresh weights they do not count.
+        """
+        if not self.imported:
+            return self
+        total = _sum(joules, self.total_joules)
+        return replace(
+            self,
+            total_seconds=_sum(seconds, self.total_seconds),
+            total_joules=total,
+            energy_estimated=None if total is None else self.energy_estimated,
         )
 
     def after(self, ancestor: Training | None) -> Training:
@@ -66,6 +87,7 @@ class Training(Record):
         joules = _sum(ancestor.total_joules, self.total_joules)
         return replace(
             self,
+            imported=ancestor.imported,
             total_seconds=_sum(ancestor.total_seconds, self.total_seconds),
             total_joules=joules,
             energy_estimated=None if joules is None else bool(ancestor.energy_estimated or self.energy_estimated),

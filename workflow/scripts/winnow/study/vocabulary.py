@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from winnow.study.words import Choice, Words
+from winnow.study.recipe_axes import RECIPE_AXES
+from winnow.study.words import NONE, Choice, Words
 
-KEYS = ("dataset", "model", "seed", "run", "precision")
-"""What identifies a network of a study: the first columns of every tidy table."""
+KEYS = ("dataset", "model", "seed", "run", "recipe", "precision")
+"""What identifies a network of a study, and in which numbers it computes: the first columns of every tidy table."""
 AXES = ("criterion", "scope", "structure", "ratio", "rounds", "rewind", "shuffle")
 """What a pruning strategy is a combination of."""
 DENSE = "dense"
 """The run that is not pruned."""
 IMPORTED, INITIAL = "imported", "initial"
 """Weights from elsewhere, by the names of their files: to begin with, and what their training began with."""
-NONE = "none"
-"""The value of an axis that asks for nothing."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Precision:
         method: whether it is one of `quantization.methods`.
         static: the scales of activations are in the file, so that every runtime computes on integers.
         trained: by a training run of its own, whose history and record lie beside model.onnx.
+        axes: of RECIPE_AXES, those that decide what comes of it; the others do not exist for it.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Precision:
     method: bool = True
     static: bool = True
     trained: bool = False
+    axes: tuple[str, ...] = ()
     trial: str = ""
 
 
@@ -78,6 +79,7 @@ PRECISIONS = Words(
         hatch="////",
         dashes=(4, 1.5),
         static=False,
+        axes=("weights", "overflow"),
         trial="winnow.check.dynamic",
     ),
     Precision(
@@ -89,6 +91,7 @@ PRECISIONS = Words(
         marker="^",
         hatch="....",
         dashes=(6, 1.5, 1, 1.5),
+        axes=tuple(axis for axis in RECIPE_AXES if axis != "distill"),
         trial="winnow.check.static",
     ),
     Precision(
@@ -101,6 +104,7 @@ PRECISIONS = Words(
         hatch="xxxx",
         dashes=(1, 1.5),
         trained=True,
+        axes=("weight_bits", "activation_bits", "weights", "overflow", "distill", "multiplier"),
         trial="winnow.check.aware",
     ),
 )

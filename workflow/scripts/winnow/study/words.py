@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from winnow.errors import WinnowError
 
 _LOOKS = frozenset(("meaning", "label", "column", "action", "units", "color", "marker", "hatch", "dashes"))
-_PLANNED = frozenset(("rule", "trial", "preferred"))  # Snakemake sees what these change: jobs and parameters
+_PLANNED = frozenset(("rule", "trial", "preferred", "axes"))  # Snakemake sees what these change: jobs and parameters
 
 
 class Word(Protocol):
@@ -21,6 +21,9 @@ class Word(Protocol):
     @property
     def name(self) -> str: ...
 
+
+NONE = "none"
+"""The value of an axis that asks for nothing."""
 
 W = TypeVar("W", bound=Word)
 

@@ -22,7 +22,7 @@ def resolve_device(name: str, run: str) -> torch.device:
     present = torch.cuda.is_available()
     if name == "cuda" and not present:
         raise WinnowError(f"{run}: training.device is cuda, but torch sees no GPU here; use auto or cpu")
-    return torch.device("cuda" if present and name in ("auto", "cuda") else "cpu")
+    return torch.device("cuda", 0) if present and name in ("auto", "cuda") else torch.device("cpu")
 
 
 def resolve_precision(name: str, device: torch.device) -> str:

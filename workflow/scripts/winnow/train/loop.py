@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn, optim
+from torch import nn
 from tqdm import tqdm
 
 from winnow.config.settings import TrainingSettings
-from winnow.data.batches import Split, augment, epoch_order, training_batches
+from winnow.data.batches import Split
 from winnow.data.dataset import ImageDataset
+from winnow.data.training_images import TrainingImages
 from winnow.errors import Interrupted, WinnowError
 from winnow.measure.energy import EnergyMeter
-from winnow.models.outputs import logits_of, training_loss
 from winnow.models.user_code import user_code
 from winnow.rng import generator, seed_all
 from winnow.study.training import Training
 from winnow.train.clock import Clock, Interruption
-from winnow.train.devices import autocast, make_deterministic, resolve_device, resolve_precision, surroundings
+from winnow.train.devices import make_deterministic, resolve_device, resolve_precision, surroundings
+from winnow.train.divergence import divergence_named, without_value
+from winnow.train.extras import Teacher, average_of
 from winnow.train.history import Epoch, write_history
 from winnow.train.optimizer import learning_rate, make_optimizer, set_rate
-from winnow.train.progress import Snapshots, restore_progress, save_progress
+from winnow.train.progress import Snapshots, State, restore_progress, save_progress
 from winnow.train.resume import ResumeFile
+from winnow.train.step import take_step
 from winnow.train.validation import score, warn_of_nothing_learned
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Trainee:
         before_epoch: called with the 0-based epoch before it starts, also when an epoch is resumed.
         after_step: called after every optimizer step, and before the first; holds masks in place.
         head: parameters of the last layer, by name; they have a learning rate of their own.
+        teacher: what it learns from beside the labels.
     """
 
     model: nn.Module
@@ -54,6 +56,7 @@ class Trainee:
     before_epoch: Callable[[int], object] = lambda _: None
     after_step: Callable[[], object] = lambda: None
     head: Collection[str] = ()
+    teacher: Teacher | None = None
 
 
 @dataclass(frozen=True)
@@ -94,31 +97,29 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
     model = trainee.model.to(device).to(memory_format=torch.channels_last)
     forward = torch.compile(model) if settings.compile else model
     optimizer = make_optimizer(model, settings, trainee.head)
-    images, validation = (Split.of(data, name, device) for name in ("train", "validation"))
-    if len(images) < 2:
-        raise WinnowError(
-            f"{job.label}: the training split has {len(images)} image; training needs at least 2: add images"
-        )
-    batches = training_batches(len(images), settings.batch_size)
-    snapshots = Snapshots(job.snapshots)
-    here = surroundings(device)
-    progress = restore_progress(job.resume, model, optimizer, snapshots, device, here, job.first_epoch)
+    images = TrainingImages(data, settings, device, job.seed, job.label)
+    validation, steps = Split.of(data, "validation", device), images.steps
+    if trainee.teacher:
+        trainee.teacher.begin(images, device, precision)
     trainee.after_step()
+    average = average_of(model, settings)
+    state = State(model, optimizer, average, Snapshots(job.snapshots))
+    progress = restore_progress(job.resume, state, device, surroundings(device), job.first_epoch)
     if progress.resumed:
         log.info("%s: resuming at epoch %d, step %d", job.label, progress.epoch + 1, progress.step)
     for change in progress.elsewhere:
         log.warning("%s: not to the bit what an uninterrupted run gives: %s", job.label, change)
 
     def rate_at(step: int) -> float:
-        return learning_rate(progress.epoch + step / len(batches), settings)
+        return learning_rate(progress.epoch + step / steps, settings)
 
     def save() -> None:
-        save_progress(job.resume, progress, model, optimizer, snapshots)
+        save_progress(job.resume, progress, state)
         clock.saved()
 
     def publish() -> None:
         """Write the files that are a function of the saved state: a killed attempt may have saved it and no more."""
-        snapshots.write()
+        state.snapshots.write()
         write_history(job.history, progress.history)
 
     def diverged() -> WinnowError:
@@ -126,31 +127,32 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
         job.resume.discard()
         return WinnowError(
             f"{job.label}: the loss is not finite in epoch {progress.epoch + 1}, step {progress.step} of "
-            f"{len(batches)}, at learning rate {rate_at(progress.step - 1):.4g}; lower the learning rate, lengthen "
+            f"{steps}, at learning rate {rate_at(progress.step - 1):.4g}; lower the learning rate, lengthen "
             "warmup_epochs, or use precision fp32"
         )
 
-    unset = _without_value(model)
+    unset = without_value(model)
     publish()
     with Interruption() as interruption:
-        clock = Clock(progress, EnergyMeter(device, job.tdp_watts))
+        clock = Clock(progress, EnergyMeter(job.tdp_watts, device.index))
         while progress.epoch < settings.epochs:
             trainee.before_epoch(progress.epoch)
             trainee.set_mode(model, True)
-            order = epoch_order(len(images), job.seed, progress.epoch).to(device)
             sums = torch.tensor([progress.loss_sum, progress.correct], dtype=torch.float64, device=device)
             name = f"{job.label} {progress.epoch + 1}/{settings.epochs}"
-            for step in tqdm(range(progress.step, len(batches)), desc=name, leave=False, disable=None):
-                index, random = order[batches[step]], generator(job.seed, progress.epoch, step)
-                seed_all(random.initial_seed())  # dropout takes no generator, and a network may draw from others
+            left = images.epoch(progress.epoch, first=progress.step)
+            for step, batch in tqdm(left, name, steps - progress.step, leave=False, disable=None):
+                # dropout takes no generator, and a network may draw from others
+                seed_all(generator(job.seed, progress.epoch, step).initial_seed())
                 set_rate(optimizer, rate_at(step))
                 progress.step = step + 1
-                failure = f"a training step of {len(index)} images fails"
-                with _divergence_named(model, unset, diverged), user_code(job.label, failure, _ADVICE, model):
-                    sums += _step(forward, optimizer, images, index, random, settings, precision)
+                failure = f"a training step of {len(batch)} images fails"
+                with divergence_named(model, unset, diverged), user_code(job.label, failure, _ADVICE, model):
+                    sums += take_step(forward, optimizer, batch, settings, precision, trainee.teacher)
                 trainee.after_step()
+                average.update(model, (progress.epoch - job.first_epoch) * steps + step)
                 due = interruption.came or clock.since_save() > _RESUME_SECONDS
-                if due or progress.step % _CHECK_STEPS == 0 or progress.step == len(batches):
+                if due or progress.step % _CHECK_STEPS == 0 or progress.step == steps:
                     progress.loss_sum, progress.correct = sums[0].item(), int(sums[1].item())
                     if not math.isfinite(progress.loss_sum):
                         raise diverged()
@@ -160,8 +162,9 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
                 if interruption.came:
                     raise Interrupted(f"{job.label}: stopped by SIGTERM in epoch {progress.epoch + 1}, state saved")
             trainee.set_mode(model, False)
-            with _divergence_named(model, unset, diverged):
+            with divergence_named(model, unset, diverged), average.within(model):
                 validation_loss, validation_accuracy = score(model, validation, device, precision)
+                state.snapshots.take(progress.epoch + 1, model)
             if not math.isfinite(validation_loss):
                 raise diverged()
             clock.lap()
@@ -171,21 +174,22 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
                 train_accuracy=progress.correct / len(images),
                 validation_loss=validation_loss,
                 validation_accuracy=validation_accuracy,
-                learning_rate=rate_at(len(batches) - 1),
+                learning_rate=rate_at(steps - 1),
                 seconds=progress.epoch_seconds,
                 images_per_second=len(images) / progress.epoch_seconds,
             )
             progress.end_epoch(asdict(row))
-            snapshots.take(progress.epoch, model)
             save()  # first: what is published is never computed again
             publish()
             log.info("%s: %s", job.label, row)
     trainee.set_mode(model, False)
+    average.settle(model)
     if progress.history:
         warn_of_nothing_learned(job.label, progress.history[-1]["validation_accuracy"], validation)
     seconds, energy = round(progress.seconds, 3), clock.energy()
     return Training(
         trained_here=epochs > 0,
+        imported=False,
         seconds=seconds,
         energy=energy,
         total_seconds=seconds,
@@ -196,50 +200,3 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
         resumed=progress.resumed,
         resumed_elsewhere=tuple(progress.elsewhere),
     )
-
-
-def _step(
-    forward: Callable[[Tensor], Any],
-    optimizer: optim.Optimizer,
-    split: Split,
-    index: Tensor,
-    random: torch.Generator,
-    settings: TrainingSettings,
-    precision: str,
-) -> Tensor:
-    """Take one optimizer step on the images of `index`, int64 [N].
-
-    Returns:
-        float64 [2]: the sum of the losses, and the number of correct predictions.
-    """
-    images = augment(split.images[index], padding=settings.crop_padding, flip=settings.flip, random=random)
-    labels = split.labels[index]
-    optimizer.zero_grad(set_to_none=True)
-    with autocast(images.device, precision):
-        output = forward(split.normalized(images))
-    loss = training_loss(output, labels, label_smoothing=settings.label_smoothing)
-    loss.backward()
-    optimizer.step()
-    correct = (logits_of(output).detach().argmax(1) == labels).sum()
-    return torch.stack((loss.detach().double() * len(index), correct.double()))
-
-
-def _without_value(model: nn.Module) -> set[str]:
-    """Return the parameters and buffers that hold infinities or no numbers."""
-    return {name for name, value in model.state_dict().items() if not bool(value.isfinite().all())}
-
-
-@contextmanager
-def _divergence_named(model: nn.Module, unset: set[str], diverged: Callable[[], WinnowError]) -> Iterator[None]:
-    """Say of a failure that the network has diverged, if it has: what is no number breaks operators, too.
-
-    Args:
-        unset: parameters and buffers that had no value before training, as a range before anything was seen.
-        diverged: returns the error that says so.
-    """
-    try:
-        yield
-    except Exception as error:
-        if _without_value(model) <= unset:
-            raise
-        raise diverged() from error

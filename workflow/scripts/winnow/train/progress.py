@@ -13,6 +13,7 @@ from torch import Tensor, nn, optim
 
 from winnow.files import write_bytes
 from winnow.models.weights import load_state, weights_content
+from winnow.train.extras import Average
 from winnow.train.resume import ResumeFile
 
 log = logging.getLogger(__name__)
@@ -85,53 +86,57 @@ class Snapshots:
         self.contents.update({at: content.cpu() for at, content in stored.items()})
 
 
-def save_progress(
-    file: ResumeFile, progress: Progress, model: nn.Module, optimizer: optim.Optimizer, snapshots: Snapshots
-) -> None:
-    """Store the whole state of a training run."""
+@dataclass(frozen=True)
+class State:
+    """What a training run changes, beside its progress."""
+
+    model: nn.Module
+    optimizer: optim.Optimizer
+    average: Average
+    snapshots: Snapshots
+
+
+def save_progress(file: ResumeFile, progress: Progress, state: State) -> None:
+    """Store all that a training run has changed."""
     file.save(
         {
             "progress": vars(progress),
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "snapshots": snapshots.contents,
+            "model": state.model.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+            "average": state.average.state,
+            "snapshots": state.snapshots.contents,
         }
     )
 
 
-def restore_progress(
-    file: ResumeFile,
-    model: nn.Module,
-    optimizer: optim.Optimizer,
-    snapshots: Snapshots,
-    device: torch.device,
-    here: str,
-    first_epoch: int,
-) -> Progress:
-    """Load what an earlier attempt stored into model, optimizer and snapshots, or begin after `first_epoch` epochs.
+def restore_progress(file: ResumeFile, state: State, device: torch.device, here: str, first_epoch: int) -> Progress:
+    """Take over what an earlier attempt stored, or begin after `first_epoch` epochs.
 
     Args:
         here: software and hardware of this attempt.
     """
-    state = file.load(device)
-    if state is not None:
-        before = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+    model, optimizer, average = state.model, state.optimizer, state.average
+    stored = file.load(device)
+    if stored is not None:
+        before = copy.deepcopy((model.state_dict(), optimizer.state_dict(), average.state))
         try:
-            if state["progress"].keys() != vars(Progress()).keys():
-                raise ValueError(f"its progress has the fields {', '.join(map(str, state['progress']))}")
-            progress = Progress(**state["progress"])
-            load_state(model, state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            snapshots.restore(state["snapshots"], progress.epoch)
+            if stored["progress"].keys() != vars(Progress()).keys():
+                raise ValueError(f"its progress has the fields {', '.join(map(str, stored['progress']))}")
+            progress = Progress(**stored["progress"])
+            load_state(model, stored["model"])
+            optimizer.load_state_dict(stored["optimizer"])
+            average.restore(stored["average"])
+            state.snapshots.restore(stored["snapshots"], progress.epoch)
         except Exception as error:  # whatever wrong fields provoke
             file.reject(f"it does not fit this training run ({type(error).__name__}: {str(error)[:200]})")
             load_state(model, before[0])
             optimizer.load_state_dict(before[1])
+            average.restore(before[2])
         else:
             progress.resumed += 1
             if progress.made_by != here:
                 progress.elsewhere.append(f"{progress.made_by}, from epoch {progress.epoch + 1} on {here}")
                 progress.made_by = here
             return progress
-    snapshots.take(first_epoch, model)
+    state.snapshots.take(first_epoch, model)
     return Progress(epoch=first_epoch, made_by=here)

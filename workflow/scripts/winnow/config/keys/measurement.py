@@ -26,7 +26,10 @@ class Benchmark(Section):
         "untimed, before each configuration", 1, example=0.5
     )
     seconds: Annotated[float, Real(above=0, at_most=3600, unit="s")] = key(
-        "timed, for each configuration, spread over 5 rounds in which all take turns", 5, example=10
+        "timed at most, for each configuration, in up to 20 rounds in which all take turns; one whose median is known "
+        "to within 1 % takes no further turn",
+        5,
+        example=10,
     )
     tdp_watts: Annotated[float, Real(above=0, at_most=1_000_000, unit="W")] = key(
         "thermal design power of all CPUs of the machine; for an estimate, marked as one, where there is no energy "

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
-
 from winnow.config.choices import TUNING_SCHEDULES
 from winnow.config.keys.kinds import OneOf, Real, Whole
-from winnow.config.keys.section import Section, key
+from winnow.config.keys.section import OneOrMore, Section, key
 from winnow.config.keys.text import IMPORT_PATH, Text
+from winnow.config.keys.training import Distill
 from winnow.study.vocabulary import AXES, CRITERIA, REWINDS, SCOPES, SHUFFLES, STRUCTURES
 
 Criterion = Annotated[str, OneOf(CRITERIA, IMPORT_PATH)]
@@ -21,13 +20,6 @@ Rounds = Annotated[int, Whole(at_least=1, at_most=1000)]
 Rewind = Annotated[str | int, OneOf(REWINDS, Whole(at_least=1, at_most=100_000, unit="an epoch"))]
 Shuffle = Annotated[str, OneOf(SHUFFLES)]
 Names = tuple[Annotated[str, Text("names")], ...]
-
-
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-OneOrMore = BeforeValidator(_listed)
 
 
 class Exclusion(Section):
@@ -43,7 +35,7 @@ class Exclusion(Section):
 
 
 class Retrain(Section):
-    """Fine-tuning, for `rewind: none`; what has no key here is as in the base training."""
+    """Fine-tuning, for `rewind: none`, and `distill` for all; what has no key here is as in the base training."""
 
     epochs: Annotated[int | None, Whole(at_least=0, at_most=100_000, unit="epochs")] = key(
         "passes over the training split in each round; 0 for none", None, null="those of the base training", example=10
@@ -55,6 +47,11 @@ class Retrain(Section):
         example=0.001,
     )
     schedule: Annotated[str, OneOf(TUNING_SCHEDULES)] = key("learning rate over time", "constant", example="cosine")
+    distill: Distill = key(
+        "what is learned from the dense network, in every round and whatever `rewind` is",
+        Distill(),
+        example={"weight": 0.5},
+    )
 
 
 class Pruning(Section):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import types
-from typing import Any, TypeGuard, get_args, get_origin
+from typing import Any, TypeGuard, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Section(BaseModel):
@@ -32,6 +32,14 @@ def key(meaning: str, default: Any = ..., *, null: str = "", example: Any = None
     )
 
 
+def _listed(value: Any) -> Any:
+    return value if value is None or isinstance(value, list | tuple) else [value]
+
+
+OneOrMore = BeforeValidator(_listed)
+"""Annotates a list whose only value may stand without brackets."""
+
+
 def is_section(annotation: Any) -> TypeGuard[type[Section]]:
     """Whether a type is a section."""
     return isinstance(annotation, type) and issubclass(annotation, Section)
@@ -41,8 +49,8 @@ def without_null(annotation: Any) -> Any:
     """Return a type without the None that stands beside it."""
     if types.NoneType not in get_args(annotation):
         return annotation
-    (kind,) = (other for other in get_args(annotation) if other is not types.NoneType)
-    return kind
+    kinds = [other for other in get_args(annotation) if other is not types.NoneType]
+    return kinds[0] if len(kinds) == 1 else Union[tuple(kinds)]  # noqa: UP007 - made at run time
 
 
 def item_of(annotation: Any) -> Any:

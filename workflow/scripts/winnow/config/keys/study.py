@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from winnow.config.catalog import DOWNLOADS, NETWORKS, SOURCES
-from winnow.config.choices import BACKGROUNDS, SHORTCUTS, STEMS
+from winnow.config.catalog import CHANNELS_OF, DOWNLOADS, NETWORKS, SOURCES
+from winnow.config.choices import BACKGROUNDS, CHANNEL_ORDERS, INTERPOLATIONS, SHORTCUTS, STEMS, VALUE_RANGES
 from winnow.config.keys.arguments import PlainValues
+from winnow.config.keys.images import ClassOrder, Size
 from winnow.config.keys.kinds import Flag, OneOf, Real, Whole
 from winnow.config.keys.measurement import Benchmark, Recommend
 from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat, Quantization
-from winnow.config.keys.section import Section, key
-from winnow.config.keys.text import IMPORT_PATH, Text, name_beside
+from winnow.config.keys.section import OneOrMore, Section, key
+from winnow.config.keys.text import IMPORT_PATH, OUTPUT, Text, name_beside
 from winnow.config.keys.training import Training
 from winnow.study.folders import BESIDE_DATASETS, BESIDE_STUDIES
 
@@ -22,6 +23,9 @@ ModelName = Annotated[str, name_beside()]
 Arguments = Annotated[dict[str, Any], PlainValues()]
 _LARGEST_SEED = 2**32 - 1  # of numpy's global generator
 _MOST_IMAGES = 10**9
+AnySize = tuple[int, ...] | None
+ByChannel = tuple[Annotated[float, Real()], ...] | None
+ByChannelAboveZero = tuple[Annotated[float, Real(above=0)], ...] | None
 
 
 class Dataset(Section):
@@ -34,18 +38,57 @@ class Dataset(Section):
         DOWNLOADS,
         example="data/pets.zip",
     )
-    image_size: Annotated[int | None, Whole(at_least=4, at_most=1024, unit="pixels")] = key(
-        "height and width that images are resized to; larger images of `image_folder` are cropped to a square around "
-        "the centre",
+    image_size: Annotated[AnySize, Size()] = key(
+        "what images are resized to; those of `image_folder` are first cropped to its shape around the centre",
         None,
         null="the source's, 32 for `image_folder`",
         example=64,
     )
-    channels: Annotated[int | None, OneOf({3: "RGB", 1: "grey"})] = key(
+    resize: Annotated[AnySize, Size("the shorter side", shorter=True)] = key(
+        "with `crop`, in place of `image_size`: what images are resized to, as `transforms.Resize` of torchvision does",
+        None,
+        null="they are not",
+        example=256,
+    )
+    crop: Annotated[AnySize, Size()] = key(
+        "what is then cut out of the centre, as by `transforms.CenterCrop`", None, null="nothing is cut", example=224
+    )
+    interpolation: Annotated[str | None, OneOf(INTERPOLATIONS)] = key(
+        "of `resize`, and of `image_size` for `image_folder`; antialiased, by Pillow",
+        None,
+        null="`bilinear` with `resize`, else `bicubic`",
+        example="bicubic",
+    )
+    channels: Annotated[int | None, OneOf(CHANNELS_OF)] = key(
         "of the images", None, null="the source's, 3 for `image_folder`", example=1
     )
     background: Annotated[str, OneOf(BACKGROUNDS)] = key(
         "colour behind what is transparent in images of `image_folder`", "white", example="black"
+    )
+    upright: Annotated[bool, Flag()] = key(
+        "whether images of `image_folder` are turned as their EXIF says; `datasets.ImageFolder` of torchvision leaves "
+        "them as they are stored",
+        True,
+        example=False,
+    )
+    classes: Annotated[str | tuple[str, ...] | None, ClassOrder()] = key(
+        "classes of `image_folder` in the order of the network's outputs",
+        None,
+        null="alphabetical",
+        example=["dog", "cat"],
+    )
+    mean: Annotated[ByChannel, OneOrMore] = key(
+        "what is subtracted from pixels in `value_range`: one number, or one for each channel in `channel_order`",
+        None,
+        null="what the network's `torchvision:` weights state, else that of the training split",
+        example=[0.485, 0.456, 0.406],
+    )
+    std: Annotated[ByChannelAboveZero, OneOrMore] = key(
+        "what the difference is divided by", None, null="as for `mean`", example=[0.229, 0.224, 0.225]
+    )
+    value_range: Annotated[int, OneOf(VALUE_RANGES)] = key("of pixels, before `mean` and `std`", 1, example=255)
+    channel_order: Annotated[str, OneOf(CHANNEL_ORDERS)] = key(
+        "in which networks get the channels", "rgb", example="bgr"
     )
     validation_fraction: Annotated[float, Real(above=0, below=1)] = key(
         "share of each class's training images set aside; selection uses it, training does not", 0.1, example=0.2
@@ -75,17 +118,21 @@ class Trained(Section):
     )
 
 
+def _having(fact: str) -> str:
+    """Return the built-in networks of which a fact is true, as a phrase."""
+    *names, last = (f"`{name}`" for name, network in NETWORKS.items() if getattr(network, fact))
+    return f"{', '.join(names)} and {last}"
+
+
 class Model(Section):
     """A network: a built-in one, or your own; with fresh weights, or trained elsewhere."""
 
     name: Annotated[str | None, OneOf(NETWORKS)] = key(
         "a built-in network", None, null="the entry's own name", example="resnet18"
     )
-    stem: Annotated[str, OneOf(STEMS)] = key(
-        "first layers of `resnet18`, `resnet34`, `resnet50` and `mobilenet_v2`", "imagenet", example="cifar"
-    )
+    stem: Annotated[str, OneOf(STEMS)] = key(f"first layers of {_having('stems')}", "imagenet", example="cifar")
     shortcut: Annotated[str, OneOf(SHORTCUTS)] = key(
-        "shortcuts of `resnet20` and `resnet56` that change shape", "identity", example="projection"
+        f"shortcuts of {_having('shortcuts')} that change shape", "identity", example="projection"
     )
     factory: Annotated[str | None, IMPORT_PATH] = key(
         "your own network, looked up from the working directory; called as `function(channels=, size=, classes=, "
@@ -95,6 +142,12 @@ class Model(Section):
         example="mine:small_net",
     )
     arguments: Arguments = key("further keyword arguments of `factory`", {}, example={"width": 32})
+    output: Annotated[str | int | None, OUTPUT] = key(
+        "which output of a `factory`'s network, if it has several, are the logits",
+        None,
+        null="the one named `logits`, else `out`, else the first",
+        example="main",
+    )
     weights: Annotated[str | None, Text("a path, or `torchvision:WEIGHTS`")] = key(
         "trained weights to begin with: a .safetensors, or what `torch.save` writes of a state dict (.pt, .pth), also "
         "within a checkpoint; or torchvision's own by their name there, downloaded on first use",

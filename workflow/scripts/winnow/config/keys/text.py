@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from winnow.config.keys.kinds import Kind, Unfit
+from winnow.config.keys.kinds import Kind, Unfit, Whole, either
 from winnow.text import is_line, told
 
 _LETTERS = "lower-case letters, digits, dots, underscores and hyphens"
@@ -60,6 +60,22 @@ class Text(Kind):
         return {"type": "string"} | form | most | other
 
 
+@dataclass(frozen=True)
+class Output(Kind):
+    """One of several outputs: by its name, or by its place in a tuple."""
+
+    def check(self, value: Any) -> str | int:
+        return Text("a name").check(value) if isinstance(value, str) else _PLACE.check(value)
+
+    def in_words(self) -> str:
+        return "a name, or a place counted from 0"
+
+    def as_schema(self) -> dict[str, Any]:
+        return either(Text("a name").as_schema(), _PLACE.as_schema())
+
+
+_PLACE = Whole(at_least=0, at_most=1000)
+OUTPUT = Output()
 IMPORT_PATH = Text("`package.module:function`", rf"{_WORD}(\.{_WORD})*:{_WORD}", _LONGEST_NAME)
 
 
