@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/recipes.json"))
     options = parser.parse_args()
     data = load_dataset(options.data)
-    settings = ModelSettings(options.model, options.model, options.stem, "identity", None, {})
+    settings = ModelSettings(options.model, options.model, options.stem, "identity", None, {}, None)
     if options.weights:
         model = load_model(settings, data.task, options.weights)
     else:
