@@ -152,13 +152,3 @@ class _Multiplying(nn.Module):
         )
         result: Tensor = approximate_layer(source, self._circuit)(codes)
         return result
-
-
-def aware_training(
-    model: nn.Module, example: Tensor, settings: QatSettings, recipe: Recipe, masks: Masks | None
-) -> AwareTraining:
-    """Return the training of a recipe, through its multiplier if that is not the exact one; see `AwareTraining`."""
-    if not recipe.approximate:
-        return AwareTraining(model, example, settings, recipe, masks)
-    found = circuit(multiplier(recipe.multiplier))
-    return ApproximateTraining(model, example, settings, recipe, lambda _: found, masks)
