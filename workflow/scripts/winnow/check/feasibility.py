@@ -88,9 +88,13 @@ class _Check(Trial):
     def findings(self) -> list[Finding]:
         needed: dict[str, _Step] = {"weights": self._weights, "inference": self._inference}
         needed |= {"training": self._training, FP32: self._fp32}
+        # loaded before the first export: the exporter knows the operators of that moment
+        trials = [
+            (recipe.method, partial(quantization(recipe.method), self, recipe)) for recipe in self.settings.recipes
+        ]
         if all(self._try(what, step) for what, step in needed.items()):
-            for recipe in self.settings.recipes:
-                self._try(recipe.method, partial(quantization(recipe.method), self, recipe))
+            for method, trial in trials:
+                self._try(method, trial)
             if self.settings.pruning:
                 for strategy in self.settings.strategies:
                     what = f"{strategy.structure} by {strategy.criterion}"
