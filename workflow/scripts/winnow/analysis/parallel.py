@@ -14,7 +14,16 @@ from winnow.results.not_measured import Missing
 from winnow.results.numbers import plain, three_digits
 from winnow.results.over_seeds import combinations
 from winnow.results.timed import Timed, timed_configurations
-from winnow.study.recipe_axes import CORRECTIONS, GRANULARITIES, OBSERVERS, OVERFLOWS, RECIPE_AXES, ROUNDINGS
+from winnow.study.multipliers import EXACT, multiplier
+from winnow.study.recipe_axes import (
+    CIRCUIT_ERRORS,
+    CORRECTIONS,
+    GRANULARITIES,
+    OBSERVERS,
+    OVERFLOWS,
+    RECIPE_AXES,
+    ROUNDINGS,
+)
 from winnow.study.vocabulary import (
     CRITERIA,
     DENSE,
@@ -50,6 +59,8 @@ _TEXT: dict[
     "correction": ([*CORRECTIONS], CORRECTIONS.__getitem__),
     "rounding": ([*ROUNDINGS], ROUNDINGS.__getitem__),
     "overflow": ([*OVERFLOWS], OVERFLOWS.__getitem__),
+    "multiplier": ([EXACT], multiplier),
+    "circuit_error": ([*CIRCUIT_ERRORS], CIRCUIT_ERRORS.__getitem__),
     **dict.fromkeys(("calibration_samples", "weight_bits", "activation_bits", "keep_float", "distill"), ([], str)),
 }
 _WITHOUT = (DENSE, _UNUSED)
