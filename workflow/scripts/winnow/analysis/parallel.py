@@ -15,6 +15,7 @@ from winnow.results.numbers import plain, three_digits
 from winnow.results.over_seeds import combinations
 from winnow.results.timed import Timed, timed_configurations
 from winnow.results.timed_columns import TIMED
+from winnow.study.multipliers import EXACT, multiplier
 from winnow.study.recipe_axes import (
     CIRCUIT_ERRORS,
     CORRECTIONS,
@@ -59,10 +60,9 @@ _TEXT: dict[
     "correction": ([*CORRECTIONS], CORRECTIONS.__getitem__),
     "rounding": ([*ROUNDINGS], ROUNDINGS.__getitem__),
     "overflow": ([*OVERFLOWS], OVERFLOWS.__getitem__),
+    "multiplier": ([EXACT], multiplier),
     "circuit_error": ([*CIRCUIT_ERRORS], CIRCUIT_ERRORS.__getitem__),
-    **dict.fromkeys(
-        ("calibration_samples", "weight_bits", "activation_bits", "keep_float", "distill", "multiplier"), ([], str)
-    ),
+    **dict.fromkeys(("calibration_samples", "weight_bits", "activation_bits", "keep_float", "distill"), ([], str)),
 }
 _WITHOUT = (DENSE, _UNUSED)
 _STRATEGY = ("criterion", "structure", "scope", "rewind", "shuffle")
