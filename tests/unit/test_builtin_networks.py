@@ -27,8 +27,8 @@ NETWORKS = {
     "efficientnet_b0": (1.0, 0.9),
     "shufflenet_v2_x1_0": (1.0, 0.0),
     "densenet121": (1.0, 0.9),
-    "convnext_tiny": (1.0, 0.9),
-    "vit_tiny": (0.947, 0.3),
+    "convnext_tiny": (1.0, 0.3),
+    "vit_tiny": (0.947, 0.24),
 }
 CLASSIFIER = "the classifier, with an output for each class"
 
@@ -78,11 +78,9 @@ def test_what_can_lose_channels_does_and_the_rest_says_why_not(name, data):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_learns(name, tmp_path):
-    """Each takes the steps that training asks of it, on small images, with the stem for them."""
     data = colored_squares(40, 4)
-    stem = "imagenet" if name == "vit_tiny" else "cifar"
-    model = build_model(model_settings(name, stem=stem), data.task, seed=0)
-    settings = training_settings(epochs=3, optimizer="adamw", lr=0.001, batch_size=8, warmup_epochs=0)
+    model = build_model(model_settings(name), data.task, seed=0)
+    settings = training_settings(epochs=4, optimizer="adamw", lr=0.001, batch_size=8, warmup_epochs=0)
     train_in(tmp_path, Trainee(model), data, settings)
     rows = [line.split(",") for line in (tmp_path / "history.csv").read_text().splitlines()]
     losses = [float(row[rows[0].index("train_loss")]) for row in rows[1:]]

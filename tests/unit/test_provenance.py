@@ -94,8 +94,10 @@ def test_a_network_and_a_source_concern_only_those_who_use_them(scripts):
 
 @pytest.mark.parametrize("module", [AUGMENTATION, AVERAGE, DISTILLATION])
 def test_what_training_does_on_request_concerns_only_who_asks_for_it(scripts, module):
-    before = source_digest("train", module)
-    assert not changed(scripts, f"{module.replace('.', '/')}.py")
+    before, path = source_digest("train", module), scripts / f"{module.replace('.', '/')}.py"
+    assert not changed(scripts, str(path.relative_to(scripts)))
+    path.write_text(path.read_text() + "NEW = 1\n")
+    forget()
     assert source_digest("train", module) != before
 
 

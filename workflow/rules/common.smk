@@ -28,7 +28,7 @@ from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
 from winnow.study.recipe_axes import AUTO
 from winnow.study.multipliers import EXACT, FAMILIES, multiplier
-from winnow.study.recipes import precisions
+from winnow.study.recipes import precisions, simulated
 from winnow.study.vocabulary import FP32, IMPORTED, INITIAL, PRECISIONS, PTQ
 from winnow.study.vocabulary import RUNTIMES, SCORED, STRUCTURES, criterion
 from winnow.planning.failures import Failures, give_up_what_is_refused
@@ -73,6 +73,7 @@ content_of = cache(content_digest)
 ALL_NETWORKS = list(networks(REPORTED))
 # a file by the plain recipe of a method can be made whether the study asks for it or not
 RECIPES = STUDY.plain_recipes | STUDY.probed | STUDY.recipes
+SIMULATED = simulated(STUDY.recipes)
 NETWORKS = [[dataset, model] for dataset in STUDY.datasets for model in STUDY.models]
 CHECKS = [f"{RESULTS}/{dataset}/{model}/check.json" for dataset, model in NETWORKS]
 RUN = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{run}}"
@@ -139,8 +140,8 @@ def pruned_networks(name):
 
 def timings(dense):
     """Return speed.json of every network whose time is measured, dense or pruned."""
-    own = [network for network in ALL_NETWORKS if network.timed and (network.run == "dense") == dense]
-    return [f"{RESULTS}/{network.folder}/speed.json" for network in own]
+    own = [network for network in ALL_NETWORKS if network.recipe not in SIMULATED]
+    return [f"{RESULTS}/{network.folder}/speed.json" for network in own if (network.run == "dense") == dense]
 
 
 def histories():
@@ -320,18 +321,14 @@ def imported(wildcards):
 
 def check_files(name):
     """Return this file of every network that is taken as it is, with the first seed, in fp32 and after calibration."""
-    usual = (
-        slug
-        for slug, recipe in STUDY.recipes.items()
-        if (recipe["method"], recipe["multiplier"]) == (PTQ, EXACT)
-    )
-    calibrated = next(usual, PTQ)
+    calibrated = [slug for slug, recipe in STUDY.recipes.items() if recipe["method"] == PTQ]
+    calibrated = [slug for slug in calibrated if slug not in SIMULATED] or [PTQ]
     taken = [pair for pair in NETWORKS if not STUDY.training[pair[1]]["epochs"]]
     seed = STUDY.seeds[0]
     return [
         f"{RESULTS}/{dataset}/{model}/seed{seed}/dense/{recipe}/{name}"
         for dataset, model in taken
-        for recipe in (FP32, calibrated)
+        for recipe in (FP32, calibrated[0])
     ]
 
 

@@ -3,7 +3,7 @@
 from adapter import Snakemake, job
 from dataset_adapter import open_dataset
 from winnow.approximate.export import export_approximate
-from winnow.approximate.recipe import multiplied
+from winnow.approximate.static import multiplied
 from winnow.config.settings import ModelSettings
 from winnow.config.typed import built
 from winnow.models.build import load_model

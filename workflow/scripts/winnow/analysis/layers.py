@@ -44,5 +44,5 @@ def layer_sparsity_data(layers: pd.DataFrame, results: pd.DataFrame) -> pd.DataF
     wide.columns = wide.columns.get_level_values("layer").to_list()
     first = last.drop_duplicates("run").set_index("run", drop=False)
     names = short_names(first).str.removesuffix(f", {FP32}")
-    order = first.assign(name=names).sort_values(["achieved_sparsity", "name"])["name"]
+    order = first[["achieved_sparsity"]].assign(name=names).sort_values(["achieved_sparsity", "name"])["name"]
     return wide.loc[order.index].set_axis(order, axis=0)

@@ -15,7 +15,15 @@ from winnow.results.numbers import plain, three_digits
 from winnow.results.over_seeds import combinations
 from winnow.results.timed import Timed, timed_configurations
 from winnow.results.timed_columns import TIMED
-from winnow.study.recipe_axes import CORRECTIONS, GRANULARITIES, OBSERVERS, OVERFLOWS, RECIPE_AXES, ROUNDINGS
+from winnow.study.recipe_axes import (
+    CIRCUIT_ERRORS,
+    CORRECTIONS,
+    GRANULARITIES,
+    OBSERVERS,
+    OVERFLOWS,
+    RECIPE_AXES,
+    ROUNDINGS,
+)
 from winnow.study.vocabulary import (
     CRITERIA,
     DENSE,
@@ -51,7 +59,10 @@ _TEXT: dict[
     "correction": ([*CORRECTIONS], CORRECTIONS.__getitem__),
     "rounding": ([*ROUNDINGS], ROUNDINGS.__getitem__),
     "overflow": ([*OVERFLOWS], OVERFLOWS.__getitem__),
-    **dict.fromkeys(("calibration_samples", "weight_bits", "activation_bits", "keep_float", "distill"), ([], str)),
+    "circuit_error": ([*CIRCUIT_ERRORS], CIRCUIT_ERRORS.__getitem__),
+    **dict.fromkeys(
+        ("calibration_samples", "weight_bits", "activation_bits", "keep_float", "distill", "multiplier"), ([], str)
+    ),
 }
 _WITHOUT = (DENSE, _UNUSED)
 _STRATEGY = ("criterion", "structure", "scope", "rewind", "shuffle")

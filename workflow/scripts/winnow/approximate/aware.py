@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from winnow.approximate.circuit import Circuit
+from winnow.approximate.circuits import circuit
 from winnow.approximate.geometry import Geometry
 from winnow.approximate.layers import IntegerLayer, integer_layers
 from winnow.approximate.network import approximate
@@ -25,9 +26,20 @@ from winnow.quantize.aware import AwareTraining
 from winnow.quantize.int8 import Layer
 from winnow.quantize.levels import UINT8
 from winnow.quantize.ranges import WeightQuantizer
+from winnow.study.multipliers import multiplier
 from winnow.study.recipe import Recipe
 
 _PREFIX = "multiply_"
+
+
+def aware_training(
+    model: nn.Module, example: Tensor, settings: QatSettings, recipe: Recipe, masks: Masks | None
+) -> AwareTraining:
+    """Return the training of a recipe, through its multiplier if that is not the exact one; see `AwareTraining`."""
+    if not recipe.approximate:
+        return AwareTraining(model, example, settings, recipe, masks)
+    found = circuit(multiplier(recipe.multiplier))
+    return ApproximateTraining(model, example, settings, recipe, lambda _: found, masks)
 
 
 class ApproximateTraining(AwareTraining):
@@ -59,7 +71,7 @@ class ApproximateTraining(AwareTraining):
         return approximate(super().convert(), self._circuit_of)
 
 
-def _multiply_with(model: GraphModule, layer: Layer, circuit: Circuit) -> None:
+def _multiply_with(model: GraphModule, layer: Layer, made: Circuit) -> None:
     """Let a layer of a graph with fake quantizers multiply with a circuit."""
     nodes = {node.name: node for node in model.graph.nodes}
     node, norm = nodes[layer.operator], nodes[layer.norm] if layer.norm else None
@@ -67,7 +79,7 @@ def _multiply_with(model: GraphModule, layer: Layer, circuit: Circuit) -> None:
     rounded = node_argument(node, 1)
     weights = model.get_submodule(str(rounded.target))
     assert isinstance(weights, WeightQuantizer)
-    model.add_submodule(name, _Multiplying(circuit, Geometry.of(node), weights))
+    model.add_submodule(name, _Multiplying(made, Geometry.of(node), weights))
     quantizer = node_argument(node, 0)
     while quantizer.op != "call_module":  # what lies between a rounded value and its reader moves or selects
         quantizer = node_argument(quantizer, 0)
@@ -84,9 +96,9 @@ def _multiply_with(model: GraphModule, layer: Layer, circuit: Circuit) -> None:
 class _Multiplying(nn.Module):
     """Returns what a layer with a circuit returns, and the gradients of an exact one."""
 
-    def __init__(self, circuit: Circuit, geometry: Geometry, weights: WeightQuantizer) -> None:
+    def __init__(self, made: Circuit, geometry: Geometry, weights: WeightQuantizer) -> None:
         super().__init__()
-        self._circuit, self._geometry, self._weights = circuit, geometry, weights
+        self._circuit, self._geometry, self._weights = made, geometry, weights
 
     def forward(
         self,

@@ -6,11 +6,10 @@ Imported by the Snakefile, so it must not import torch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from winnow.study.grid import runs
-from winnow.study.multipliers import EXACT
 from winnow.study.recipes import precisions
 from winnow.study.vocabulary import DENSE, FP32, PRECISIONS
 
@@ -27,8 +26,6 @@ class Network:
     run: str
     recipe: str
     precision: str
-    timed: bool = field(default=True, compare=False)
-    """Whether its time is measured: a file that simulates a multiplier says nothing of it."""
 
     @property
     def training(self) -> str:
@@ -51,16 +48,15 @@ class Network:
 def networks(study: Mapping[str, Any]) -> Iterator[Network]:
     """Yield every network of a resolved study: dense ones first, then each round of each strategy."""
     forms, float_only = precisions(study["recipes"]), precisions({})
-    simulated = {name for name, recipe in study["recipes"].items() if recipe["multiplier"] != EXACT}
     for dataset in study["datasets"]:
         for model in study["models"]:
             for seed in study["seeds"]:
                 for recipe, precision in forms.items():
-                    yield Network(dataset, model, seed, DENSE, recipe, precision, recipe not in simulated)
+                    yield Network(dataset, model, seed, DENSE, recipe, precision)
     rounds = list(runs(study["strategies"]))
     for dataset, model in study["pruned"]:
         for seed in study["seeds"]:
             for run, last in rounds:
                 made = forms if last in _QUANTIZED[study["apply_to"]] else float_only
                 for recipe, precision in made.items():
-                    yield Network(dataset, model, seed, run, recipe, precision, recipe not in simulated)
+                    yield Network(dataset, model, seed, run, recipe, precision)

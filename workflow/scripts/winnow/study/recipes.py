@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from itertools import product
 from typing import Any
 
+from winnow.study.multipliers import EXACT
 from winnow.study.recipe import Recipe
 from winnow.study.recipe_axes import RECIPE_AXES
 from winnow.study.vocabulary import FP32, PRECISIONS
@@ -79,6 +80,15 @@ def precisions(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         recipes: of a resolved study, by slug.
     """
     return {FP32: FP32} | {name: recipe["method"] for name, recipe in recipes.items()}
+
+
+def simulated(recipes: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+    """Return the recipes whose multiplier no processor has: their files compute what it does, in no time of its own.
+
+    Args:
+        recipes: of a resolved study, by slug.
+    """
+    return frozenset(slug for slug, recipe in recipes.items() if recipe["multiplier"] != EXACT)
 
 
 def as_plain(recipe: Recipe) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from winnow.refusal import REFUSED, refusal
 from winnow.study.artifacts import Network, networks
+from winnow.study.recipes import simulated
 from winnow.study.vocabulary import DENSE, FP32, IMPORTED, INITIAL, PRECISIONS
 
 FAILED, STARTED, WAITING = "failed", "training", "not made yet"
@@ -102,12 +103,13 @@ def absent(study: Mapping[str, Any], folder: Path) -> list[Absent]:
         study: the resolved configuration.
         folder: results/<study>.
     """
-    failed = failures(folder)
-    return [entry for network in networks(study) if (entry := _absent(network, folder, failed))]
+    failed, untimed = failures(folder), simulated(study["recipes"])
+    found = (_absent(network, folder, failed, timed=network.recipe not in untimed) for network in networks(study))
+    return [entry for entry in found if entry]
 
 
-def _absent(network: Network, folder: Path, failed: list[Failure]) -> Absent | None:
-    wanted = ("quality", "speed") if network.timed else ("quality",)
+def _absent(network: Network, folder: Path, failed: list[Failure], *, timed: bool) -> Absent | None:
+    wanted = ("quality", "speed") if timed else ("quality",)
     lacking = [name for name in wanted if not (folder / network.folder / f"{name}.json").exists()]
     evaluated = "quality" not in lacking
     if cause := next((failure for failure in failed if failure.stops(network)), None):

@@ -1,20 +1,16 @@
-"""The multiplier of a recipe in a network that was quantized by it."""
+"""The multiplier of a recipe in a network that was quantized after training."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.fx import GraphModule
 
-from winnow.approximate.aware import ApproximateTraining
 from winnow.approximate.circuits import circuit
 from winnow.approximate.correction import correct
 from winnow.approximate.network import approximate
-from winnow.config.settings import QatSettings
-from winnow.prune.masks import Masks
-from winnow.quantize.aware import AwareTraining
 from winnow.study.multipliers import multiplier
 from winnow.study.recipe import Recipe
 from winnow.study.recipe_axes import CORRECTED
@@ -36,13 +32,3 @@ def multiplied(module: GraphModule, batches: Iterable[Tensor], recipe: Recipe) -
     if recipe.circuit_error == CORRECTED:
         correct(network, list(islice(batches, _BATCHES)))
     return network
-
-
-def aware_training(
-    model: nn.Module, example: Tensor, settings: QatSettings, recipe: Recipe, masks: Masks | None
-) -> AwareTraining:
-    """Return the training of a recipe, through its multiplier if that is not the exact one; see `AwareTraining`."""
-    if not recipe.approximate:
-        return AwareTraining(model, example, settings, recipe, masks)
-    found = circuit(multiplier(recipe.multiplier))
-    return ApproximateTraining(model, example, settings, recipe, lambda _: found, masks)
