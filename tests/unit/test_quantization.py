@@ -373,7 +373,7 @@ def damaged(kind, aware):
             model.get_buffer("1.running_mean").add_(50)
         elif kind == "rounding":
             for name, buffer in model.named_buffers():
-                if name.endswith("factor") and "relu" in name:
+                if name.endswith("high") and "relu" in name:
                     buffer.mul_(1e5)
 
 
