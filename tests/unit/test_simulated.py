@@ -19,7 +19,7 @@ BOUNDS = BoundsSettings(min_integer_macs=0.9, min_sqnr_db=6.0, min_agreement=0.8
 def row(tmp_path, recipe):
     quality = replace(records.quality(precision=recipe.method if recipe else "fp32"), quantized_by=recipe)
     quality.write(tmp_path / "quality.json")
-    return collect([tmp_path / "quality.json"], []).iloc[0]
+    return collect([tmp_path / "quality.json"], [], {}).iloc[0]
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,8 @@ def test_a_precision_more_is_checked_before_it_is_trained_and_trains_nothing_aga
     assert table.loc["ptq-w4", "packed_mb"] < 0.6 * table.loc["ptq", "size_mb"]
     layers = pd.read_csv(project.root / "results/tiny/tables/sensitivity.csv")
     spared = layers.sort_values("harm", ascending=False, kind="stable")["layer"].iloc[0]
-    assert table["integer_layers"].to_dict() | {"ptq-keepauto": 0} == {
+    # in OpenVINO: ONNX Runtime takes what is between rounded values onto integers by itself
+    assert table["openvino_integer_layers"].to_dict() | {"ptq-keepauto": 0} == {
         "fp32": 0,
         "ptq": len(layers),
         "ptq-keep1": len(layers) - 1,

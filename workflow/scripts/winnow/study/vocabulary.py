@@ -192,8 +192,6 @@ CRITERIA = Words(
     ),
     Criterion("random", "a random draw", "winnow.prune.random_draw", control=True),
 )
-
-
 MAGNITUDE = tuple(name for name, word in CRITERIA.items() if word.magnitude)
 
 
