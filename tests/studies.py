@@ -21,9 +21,10 @@ from winnow.figures.draw import Tables
 from winnow.results.collect import collect
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 from winnow.study.artifacts import Network, networks
-from winnow.study.quality import LayerNoise, Quality, RuntimeCoverage, SaturatingLayer, Sizes
+from winnow.study.quality import LayerNoise, Quality, RuntimeCoverage, Sizes
 from winnow.study.recipe import Recipe
 from winnow.study.recipes import precisions
+from winnow.study.saturation import SaturatingLayer
 from winnow.study.sparsity import Group, LeftAlone, Sparsity
 from winnow.study.speed import Timing
 from winnow.study.vocabulary import KEYS, PRECISIONS, RUNTIMES, SCORED

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from onnx.numpy_helper import to_array
 
 from winnow.deploy.graphs import Graph, base_name, read_model
 from winnow.deploy.operations import layer_name
+from winnow.study.saturation import SaturatingLayer
 
 LARGEST_SUM = 2**15 - 1
 """Of two products that are added in 16 bits."""
@@ -28,21 +28,6 @@ _OUTPUT_LAST = ("MatMul", "MatMulInteger")
 _LAYERS = ("Conv", "ConvInteger", "Gemm", *_OUTPUT_LAST)
 # What selects or moves codes leaves the largest one as it is.
 _PASSING = {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Pad", "Relu", "Split"}
-
-
-@dataclass(frozen=True)
-class Saturation:
-    """A layer whose sums of two products may exceed 16 bits.
-
-    Attributes:
-        channels, outputs: how many of its output channels, and how many it has.
-        largest: the largest magnitude that a sum of two products can have.
-    """
-
-    layer: str
-    channels: int
-    outputs: int
-    largest: int
 
 
 def largest_pairs(weights: np.ndarray) -> np.ndarray:
@@ -62,7 +47,7 @@ def largest_pairs(weights: np.ndarray) -> np.ndarray:
     return largest
 
 
-def saturating_layers(path: str | Path) -> tuple[Saturation, ...]:
+def saturating_layers(path: str | Path) -> tuple[SaturatingLayer, ...]:
     """Return the layers of a quantized model.onnx that may saturate without VNNI, in the order of the graph.
 
     Computed from the weights and the largest code that an activation can have; float layers never do.
@@ -81,7 +66,7 @@ def saturating_layers(path: str | Path) -> tuple[Saturation, ...]:
         sums = largest_pairs(weights) * _largest_code(graph, node.input[0])
         if sums.max(initial=0) > LARGEST_SUM:
             channels = int((sums > LARGEST_SUM).sum())
-            found.append(Saturation(layer_name(base, uses[base]), channels, len(sums), int(sums.max())))
+            found.append(SaturatingLayer(layer_name(base, uses[base]), channels, len(sums), int(sums.max())))
     return tuple(found)
 
 

@@ -23,7 +23,7 @@ from winnow.measure import metrics
 from winnow.measure.counterpart import check_deviation, compare_with_float, demands
 from winnow.measure.layer_noise import layer_sqnr
 from winnow.study.identity import Identity
-from winnow.study.quality import Coverage, InRuntime, Quality, Quantization, SaturatingLayer, Tolerance
+from winnow.study.quality import Coverage, InRuntime, Quality, Quantization, Tolerance
 from winnow.study.recipe import Recipe
 from winnow.study.sparsity import Sparsity
 from winnow.study.training import Training
@@ -122,7 +122,7 @@ def evaluate(
         quantization=quantization,
         runtimes=runtimes,
         coverage=coverage,
-        saturating=tuple(SaturatingLayer(**asdict(layer)) for layer in saturating_layers(files.path)),
+        saturating=saturating_layers(files.path),
         size=metrics.file_sizes(files.path, origin.state_dict_bytes, origin.recipe),
         training=origin.training,
         pruning=origin.pruning,

@@ -10,6 +10,7 @@ from typing import ClassVar
 from winnow.study.identity import Identity
 from winnow.study.recipe import Recipe
 from winnow.study.record import Record
+from winnow.study.saturation import SaturatingLayer
 from winnow.study.sparsity import Sparsity
 from winnow.study.training import Training
 from winnow.study.vocabulary import SCORED
@@ -128,21 +129,6 @@ class Coverage:
     runtimes: Mapping[str, RuntimeCoverage | None]
     total_macs: int
     nonzero_macs: int
-
-
-@dataclass(frozen=True)
-class SaturatingLayer:
-    """A layer whose sums of two products may exceed 16 bits, which x86 processors without VNNI cut off.
-
-    Attributes:
-        channels, outputs: how many of its output channels, and how many it has.
-        largest: the largest magnitude that a sum of two products can have.
-    """
-
-    layer: str
-    channels: int
-    outputs: int
-    largest: int
 
 
 @dataclass(frozen=True)
