@@ -1,12 +1,13 @@
 """What every script does around its one library call: lock, log, name the run, end with one line on an error.
 
 The first part begins when a script imports this module, before heavy libraries are loaded: so a job that dies while
-they are has a log too.
+they are has a log too. Meanwhile nothing is collected: half a million objects of torch are made, to stay.
 """
 
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 import os
 import signal
@@ -61,6 +62,7 @@ def job(snakemake: Snakemake, *, alone: bool = False) -> Iterator[str]:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     os.environ.setdefault("TQDM_MININTERVAL", "1")
     _limit_threads(snakemake.threads)
+    _collect_again()
     try:
         with turn(alone=alone):
             yield run_name(snakemake.wildcards)
@@ -159,10 +161,18 @@ def beside(output: str, name: str) -> Path:
     return Path(output).parent / name
 
 
+def _collect_again() -> None:
+    """Collect what the job itself makes; what is loaded by now is looked at no more, not even at the end."""
+    gc.freeze()
+    gc.enable()
+    atexit.register(gc.freeze)
+
+
 def _limit_threads(threads: int) -> None:
     if "torch" in sys.modules:  # loaded by now, if the script needs it
         sys.modules["torch"].set_num_threads(threads)
 
 
 if hasattr(sys.modules["__main__"], "snakemake"):  # in a script that Snakemake has started
+    gc.disable()
     _begin(sys.modules["__main__"].snakemake)
