@@ -18,6 +18,16 @@ from winnow.errors import WinnowError
 aten = torch.ops.aten
 CONVOLUTIONS = (aten.conv1d.default, aten.conv2d.default, aten.conv3d.default)
 WEIGHTED = (*CONVOLUTIONS, aten.linear.default)
+TRANSPOSED = (aten.conv_transpose1d.default, aten.conv_transpose2d.input, aten.conv_transpose3d.input)
+MAX_POOLS = (aten.max_pool1d.default, aten.max_pool2d.default, aten.max_pool3d.default)
+AVERAGE_POOLS = (
+    aten.avg_pool1d.default,
+    aten.avg_pool2d.default,
+    aten.avg_pool3d.default,
+    aten.adaptive_avg_pool1d.default,
+    aten.adaptive_avg_pool2d.default,
+    aten.adaptive_avg_pool3d.default,
+)
 BATCH_NORM = aten.batch_norm.default
 NORMS = (BATCH_NORM, aten.instance_norm.default)
 _VIEWS: tuple[object, ...] = (

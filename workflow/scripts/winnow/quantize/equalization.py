@@ -18,7 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
-from winnow.capture.fx_graphs import attribute_of, node_argument, optional_argument, tensor_of
+from winnow.capture.fx_graphs import (
+    AVERAGE_POOLS,
+    MAX_POOLS,
+    attribute_of,
+    node_argument,
+    optional_argument,
+    tensor_of,
+)
 from winnow.quantize.int8 import DROPOUT, PADS, Layer, is_relu, passes, plan_of
 from winnow.quantize.watching import watch
 from winnow.quantize.weights import FloatWeights, float_weights, groups_of
@@ -26,17 +33,7 @@ from winnow.quantize.weights import FloatWeights, float_weights, groups_of
 aten = torch.ops.aten
 _ROUNDS = 40
 _SETTLED = 1e-3  # natural logarithm of the largest factor of a round
-_POOLING = (
-    aten.max_pool1d.default,
-    aten.max_pool2d.default,
-    aten.max_pool3d.default,
-    aten.avg_pool1d.default,
-    aten.avg_pool2d.default,
-    aten.avg_pool3d.default,
-    aten.adaptive_avg_pool1d.default,
-    aten.adaptive_avg_pool2d.default,
-    aten.adaptive_avg_pool3d.default,
-)
+_POOLING = (*MAX_POOLS, *AVERAGE_POOLS)
 _RESHAPING = (aten.flatten.using_ints, aten.view.default, aten.reshape.default, aten.squeeze.dim, aten.squeeze.dims)
 
 

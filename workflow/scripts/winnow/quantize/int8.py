@@ -1,8 +1,9 @@
 """Where int8 goes: which layers compute on integers, and which values are rounded to 8 bits on the way.
 
 ONNX Runtime and OpenVINO fuse a convolution, linear or residual add with the rounding of its inputs (uint8, per
-tensor, affine), weights (int8, per output channel, symmetric), bias (int32) and, for convolutions always, output. A
-batch norm and a ReLU or ReLU6 behind an operator belong to it, unless others read the value in between. What computes
+tensor, affine), weights (int8, per output channel, symmetric), bias (int32) and, for convolutions and wherever a ReLU
+ends the operator, always output. A batch norm and a ReLU or ReLU6 behind an operator belong to it, unless others read
+the value in between. What computes
 in float by nature (normalization over features, softmax, gates, GELU) stays in float, and so does a residual stream
 that such operators feed: rounding it would cost accuracy and spare no multiplication.
 Source: Jacob et al. 2018 (integer-arithmetic-only inference), Krishnamoorthi 2018 (per-channel weights).
@@ -19,7 +20,9 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 
 from winnow.capture.fx_graphs import (
+    AVERAGE_POOLS,
     CONVOLUTIONS,
+    MAX_POOLS,
     NORMS,
     WEIGHTED,
     aliases,
@@ -39,9 +42,7 @@ _CLIPS = (aten.hardtanh.default, aten.clamp.default, aten.clamp_min.default)
 # These select, move or clip values at zero, so that what they return is rounded if their input is.
 _PASSING: tuple[object, ...] = (
     *_RELU,
-    aten.max_pool1d.default,
-    aten.max_pool2d.default,
-    aten.max_pool3d.default,
+    *MAX_POOLS,
     aten.flatten.using_ints,
     aten.unflatten.int,
     aten.view.default,
@@ -66,17 +67,7 @@ _PASSING: tuple[object, ...] = (
 PADS = (aten.pad.default, aten.constant_pad_nd.default)
 DROPOUT = (aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default)
 # These combine values: the result has a range of its own.
-_COMBINING = (
-    _ADD,
-    aten.cat.default,
-    aten.mean.dim,
-    aten.avg_pool1d.default,
-    aten.avg_pool2d.default,
-    aten.avg_pool3d.default,
-    aten.adaptive_avg_pool1d.default,
-    aten.adaptive_avg_pool2d.default,
-    aten.adaptive_avg_pool3d.default,
-)
+_COMBINING = (_ADD, aten.cat.default, aten.mean.dim, *AVERAGE_POOLS)
 
 
 @dataclass(frozen=True)
@@ -184,12 +175,12 @@ class _Planner:
                     self.fused_adds[node] = relu
 
     def _demand(self) -> None:
-        """Round what integer operators read, on the whole way there, and what convolutions return."""
+        """Round what integer operators read, on the whole way there, and what only rounded values are fused with."""
         for node in reversed(self.roots):
             readers = [self.fused_adds.get(reader, reader) for reader in node.users]
             wanted = any(reader in self.layers or reader in self.rounded for reader in readers)
             made_by = self.ends.get(self.roots[node] if node.target in PADS else node)
-            if wanted or (made_by is not None and made_by.target in CONVOLUTIONS):
+            if wanted or (made_by is not None and (made_by.target in CONVOLUTIONS or is_relu(node))):
                 self.rounded[node] = None
         for add in self.fused_adds:
             self.rounded.pop(add, None)

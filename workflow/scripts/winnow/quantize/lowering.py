@@ -9,7 +9,7 @@ fusing the layer.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 import torchao.quantization.pt2e  # noqa: F401 - registers the operators of quantized_decomposed
@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.node import Argument
 
-from winnow.capture.fx_graphs import BATCH_NORM, calls, drop_unread, node_argument
+from winnow.capture.fx_graphs import BATCH_NORM, TRANSPOSED, WEIGHTED, calls, drop_unread, node_argument
 from winnow.quantize.constants import Constants
-from winnow.quantize.int8 import DROPOUT, PADS, Plan, Point, folds, is_relu
+from winnow.quantize.int8 import DROPOUT, PADS, Plan, Point, folds, is_relu, passes
 from winnow.quantize.levels import BIAS_RANGE, UINT8, Levels
 from winnow.quantize.ranges import Scale
-from winnow.quantize.weights import IntegerWeights, float_weights, nearest
+from winnow.quantize.weights import IntegerWeights, float_weights, groups_of, name_of, nearest
 
 aten = torch.ops.aten
 _codes = torch.ops.quantized_decomposed
@@ -61,6 +61,7 @@ def lowered(
             nodes[layer.norm].replace_all_uses_with(node)
             module.graph.erase_node(nodes[layer.norm])
         _set_weights(node, weights[layer.operator], levels, constants)
+    _keep_float(module, {layer.operator for layer in plan.layers}, constants)
     for node in calls(module):
         if node.target in DROPOUT:
             _bypass(node)
@@ -141,6 +142,39 @@ def _set_weights(node: Node, weights: IntegerWeights, levels: Levels, constants:
         name = f"{weights.name.rpartition('.')[0]}.bias".removeprefix(".")
         bias = _dequantized(node, name, weights.bias, weights.steps, BIAS_RANGE, constants)
     node.args = (node.args[0], weight, bias, *node.args[3:])
+
+
+def _keep_float(module: GraphModule, integer: Collection[str], constants: Constants) -> None:
+    """Let layers in float read rounded values by channel, though all channels have one scale.
+
+    ONNX Runtime 1.32 (WeightBiasQuantization) rounds float weights, all with one scale, where an input with one scale
+    is dequantized, or moved after that, and the output is quantized.
+    """
+    for node in calls(module):
+        if node.target not in (*WEIGHTED, *TRANSPOSED) or node.name in integer:
+            continue
+        source = value = node_argument(node, 0)
+        while passes(source):
+            source = node_argument(source, 0)
+        if source.target != _codes.dequantize_per_tensor.default:
+            continue
+        code, scale, zero_point, *limits = source.args
+        name, channels = name_of(node).removesuffix("weight"), _input_channels(node)
+        scales = constants.read(node, f"{name}input_scale", torch.full([channels], scale))
+        zero_points = constants.read(node, f"{name}input_zero_point", torch.full([channels], zero_point))
+        axis = -1 if node.target == aten.linear.default else 1
+        with node.graph.inserting_before(node):
+            if source is not value:
+                arguments = (value, *source.args[1:])
+                code = node.graph.call_function(_codes.quantize_per_tensor.default, arguments)
+            arguments = (code, scales, zero_points, axis, *limits)
+            by_channel = node.graph.call_function(_codes.dequantize_per_channel.default, arguments)
+        node.replace_input_with(value, by_channel)
+
+
+def _input_channels(node: Node) -> int:
+    weight: Tensor = node_argument(node, 1).meta["val"]
+    return weight.shape[0] if node.target in TRANSPOSED else weight.shape[1] * groups_of(node)
 
 
 def _dequantized(
