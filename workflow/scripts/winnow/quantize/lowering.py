@@ -17,7 +17,15 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.node import Argument
 
-from winnow.capture.fx_graphs import BATCH_NORM, TRANSPOSED, WEIGHTED, calls, drop_unread, node_argument
+from winnow.capture.fx_graphs import (
+    BATCH_NORM,
+    TRANSPOSED,
+    WEIGHTED,
+    calls,
+    drop_unread,
+    node_argument,
+    number_argument,
+)
 from winnow.quantize.constants import Constants
 from winnow.quantize.int8 import DROPOUT, PADS, Plan, Point, folds, is_relu, passes
 from winnow.quantize.levels import BIAS_RANGE, UINT8, Levels
@@ -158,7 +166,8 @@ def _keep_float(module: GraphModule, integer: Collection[str], constants: Consta
             source = node_argument(source, 0)
         if source.target != _codes.dequantize_per_tensor.default:
             continue
-        code, scale, zero_point, *limits = source.args
+        code, _, _, *limits = source.args
+        scale, zero_point = number_argument(source, 1), int(number_argument(source, 2))
         name, channels = name_of(node).removesuffix("weight"), _input_channels(node)
         scales = constants.read(node, f"{name}input_scale", torch.full([channels], scale))
         zero_points = constants.read(node, f"{name}input_zero_point", torch.full([channels], zero_point))
