@@ -22,8 +22,9 @@ from winnow.rng import generator
 from winnow.study.artifacts import networks
 from winnow.study.folders import BESIDE_DATASETS, BESIDE_STUDIES
 from winnow.study.grid import expand, matches, ratio_slug
+from winnow.study.pruning_axes import REWINDS, SCOPES, SHUFFLES
 from winnow.study.recipes import precisions
-from winnow.study.vocabulary import AXES, CRITERIA, KEYS, REWINDS, SCOPES, SHUFFLES, STRUCTURES
+from winnow.study.vocabulary import AXES, CRITERIA, KEYS, STRUCTURES
 from winnow.text import is_line, shown, told
 
 # the same examples in every run: what chance finds once is a test of its own

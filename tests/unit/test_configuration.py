@@ -37,9 +37,10 @@ from winnow.config.settings import (
 )
 from winnow.config.typed import built
 from winnow.errors import WinnowError
+from winnow.study.pruning_axes import REWINDS, SCOPES, SHUFFLES
 from winnow.study.recipe import Recipe
 from winnow.study.recipe_axes import CORRECTIONS, GRANULARITIES, OBSERVERS, OVERFLOWS, ROUNDINGS
-from winnow.study.vocabulary import CRITERIA, METHODS, REWINDS, RUNTIMES, SCOPES, SHUFFLES, STRUCTURES
+from winnow.study.vocabulary import CRITERIA, METHODS, RUNTIMES, STRUCTURES
 
 SHIPPED = sorted((REPOSITORY / "config").glob("*.yaml"))
 

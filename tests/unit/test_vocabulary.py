@@ -14,7 +14,8 @@ from winnow.config import choices
 from winnow.errors import WinnowError
 from winnow.results.wording import pruning_words
 from winnow.study import recipe_axes, vocabulary
-from winnow.study.vocabulary import CRITERIA, PRECISIONS, REWINDS, RUNTIMES, SCOPES, SCORED, SHUFFLES, STRUCTURES
+from winnow.study.pruning_axes import REWINDS, SCOPES, SHUFFLES
+from winnow.study.vocabulary import CRITERIA, PRECISIONS, RUNTIMES, SCORED, STRUCTURES
 from winnow.study.words import NONE, Words
 
 TABLES = [

@@ -165,8 +165,8 @@ def captions():
 
 
 def onnx_models(wildcards):
-    """Return the model file of every network. A function: Snakemake compares a list as a whole, file by file."""
-    return [*dense_networks("model.onnx"), *pruned_networks("model.onnx")]
+    """Return every model file. A function: Snakemake compares a list as a whole, file by file."""
+    return list(dict.fromkeys(f"{RESULTS}/{network.file}" for network in ALL_NETWORKS))
 
 
 def strategy_of(wildcards):
@@ -198,6 +198,11 @@ def precision_of(wildcards):
     """In which numbers the network of a recipe computes."""
     recipe = recipe_of(wildcards)
     return PRECISIONS[recipe["method"] if recipe else FP32]
+
+
+def model_file(wildcards):
+    """The file of a network: that of fp32, if runtimes are told to compute it in another precision."""
+    return f"{RUN}/{FP32}/model.onnx" if precision_of(wildcards).hint else f"{RUN}/{{recipe}}/model.onnx"
 
 
 def chosen_float(wildcards):

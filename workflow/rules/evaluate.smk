@@ -1,7 +1,7 @@
 rule evaluate:
     input:
         data=rules.prepare_dataset.output.data,
-        onnx=f"{RUN}/{{recipe}}/model.onnx",
+        onnx=model_file,
         source=f"{RUN}/fp32/model.onnx",
         counterpart=counterpart,
         weights=f"{RUN}/weights.safetensors",
@@ -30,7 +30,7 @@ rule evaluate:
 
 rule benchmark:
     input:
-        onnx=f"{RUN}/{{recipe}}/model.onnx",
+        onnx=model_file,
         weights=f"{RUN}/weights.safetensors",
     output:
         speed=f"{RUN}/{{recipe}}/speed.json",

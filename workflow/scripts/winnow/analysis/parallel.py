@@ -16,6 +16,7 @@ from winnow.results.over_seeds import combinations
 from winnow.results.timed import Timed, timed_configurations
 from winnow.results.timed_columns import TIMED
 from winnow.study.multipliers import EXACT, multiplier
+from winnow.study.pruning_axes import REWINDS, SCOPES, SHUFFLES, rewinding
 from winnow.study.recipe_axes import (
     CIRCUIT_ERRORS,
     CORRECTIONS,
@@ -25,17 +26,7 @@ from winnow.study.recipe_axes import (
     RECIPE_AXES,
     ROUNDINGS,
 )
-from winnow.study.vocabulary import (
-    CRITERIA,
-    DENSE,
-    PRECISIONS,
-    REWINDS,
-    SCOPES,
-    SHUFFLES,
-    STRUCTURES,
-    criterion,
-    rewinding,
-)
+from winnow.study.vocabulary import CRITERIA, DENSE, PRECISIONS, STRUCTURES, criterion
 from winnow.study.words import NONE
 
 VIEWS = {

@@ -16,7 +16,7 @@ from winnow.deploy.runtimes import shipping
 from winnow.errors import WinnowError
 from winnow.study.quality import Coverage as Recorded
 from winnow.study.quality import FloatLayer, RuntimeCoverage
-from winnow.study.vocabulary import FP32, RUNTIMES, SCORED
+from winnow.study.vocabulary import PRECISIONS, RUNTIMES, SCORED
 
 log = logging.getLogger(__name__)
 # Products that the runtimes have integer kernels for; of OpenVINO the transposed convolution too.
@@ -139,7 +139,7 @@ def _is_rounded(graph: Graph, value: str) -> bool:
 
 
 def check_coverage(coverage: Coverage, graph: Graph, *, run: str, precision: str, least: float) -> None:
-    """Check that enough of a network runs on integers; of an fp32 network, that nothing does.
+    """Check that enough of a network runs on integers; of a float network, that nothing does.
 
     Args:
         least: share of the multiply-accumulates, `quantization.min_integer_macs`.
@@ -148,10 +148,10 @@ def check_coverage(coverage: Coverage, graph: Graph, *, run: str, precision: str
         WinnowError: it does not; the operators left in float are named, the largest first.
     """
     runtime = RUNTIMES[coverage.runtime].label
-    if precision == FP32:
+    if not PRECISIONS[precision].integers:
         if coverage.integer:
             raise WinnowError(
-                f"{run}: {runtime} runs {coverage.layers} of {len(coverage.operations)} operators of an fp32 network "
+                f"{run}: {runtime} runs {coverage.layers} of {len(coverage.operations)} operators of a float network "
                 "on integers; it holds quantized weights: train and export it again"
             )
         return
@@ -174,16 +174,19 @@ def _percent(share: float) -> str:
     return f"{int(1000 * share) / 10:g} %"
 
 
-def coverage_record(path: str | Path, source: Sequence[Operation], coverages: Sequence[Coverage]) -> Recorded:
+def coverage_record(
+    path: str | Path, operations: Sequence[Operation], source: Sequence[Operation], coverages: Sequence[Coverage]
+) -> Recorded:
     """Return what quality.json says of integers: the share of weights, and for each runtime of multiply-accumulates.
 
     Where nothing runs on integers, nothing was left in float.
 
     Args:
-        source: the operators of the fp32 file.
+        operations: of the file.
+        source: those of the fp32 file.
+        coverages: of the runtimes that run it.
     """
     graph, weights = Graph(read_model(path).graph), count_weights(path)
-    operations = coverages[0].operations
     runtimes: dict[str, RuntimeCoverage | None] = dict.fromkeys(SCORED)
     for coverage in coverages:
         left = coverage.left_in_float(graph) if coverage.layers else ()

@@ -51,13 +51,16 @@ def read_task(path: str | Path) -> Task:
     raise WinnowError(f"{path}: maps {sizes[0]} to {sizes[1]}, not images to logits; delete it and run again")
 
 
-def computation(path: str | Path) -> str:
+def computation(path: str | Path, hint: str = "") -> str:
     """Return a digest of what a model.onnx computes: its operators, their attributes, and the shapes of its constants.
 
     Two networks with one digest do the same work, whatever their weights.
+
+    Args:
+        hint: of the precision that it is computed in, see `runtimes.Shipping`.
     """
     model = read_model(path)
-    seen = hashlib.sha256()
+    seen = hashlib.sha256(hint.encode())
     numbers: dict[str, str] = {}  # values by the order in which they appear: names may differ
 
     def number(value: str) -> str:

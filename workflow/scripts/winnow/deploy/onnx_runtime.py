@@ -20,18 +20,23 @@ from winnow.errors import WinnowError
 _FLOAT = {"Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv", "FusedGemm", "FusedMatMul"}
 _INTEGER = {"QLinearConv", "QGemm", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul"}
 _INTEGER |= {"MatMulIntegerToFloat"}
+_ONLY_FP32 = "it computes a float file in fp32 only"
 _FUSED = re.compile(r"(_token_\d+|/.*)$")  # what fusions append to the name of a node
 
 
-def load(path: str | Path, threads: int) -> Network:
+def load(path: str | Path, threads: int, hint: str = "") -> Network:
     """Load model.onnx with all graph optimizations."""
+    if hint:
+        raise WinnowError(f"{path}: ONNX Runtime cannot be told to use {hint}: {_ONLY_FP32}")
     session = _session(str(path), _options(threads), path)
     name = session.get_inputs()[0].name
     return lambda images: session.run(None, {name: images})[0]
 
 
-def failure(path: str | Path) -> str | None:
+def failure(path: str | Path, hint: str = "") -> str | None:
     """Return in a line why it does not load a file; None if it does."""
+    if hint:
+        return _ONLY_FP32
     try:
         _session(str(path), _options(threads=1), path)
     except WinnowError as error:

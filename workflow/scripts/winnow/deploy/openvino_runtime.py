@@ -15,35 +15,43 @@ import openvino
 
 from winnow.deploy.runtimes import Network
 from winnow.errors import WinnowError
+from winnow.study.vocabulary import FP32_HINT
 
 _REASON = 200  # characters
+_CAPABILITIES = {"bf16": "BF16", "f16": "FP16"}
+"""What OpenVINO says that a processor has instructions for, by the hint that asks for it."""
 _LOADING = """
 import json, sys, numpy, openvino
 try:
     network = openvino.Core().compile_model(sys.argv[1], "CPU", json.loads(sys.argv[2]))
     shape = [size.get_length() if size.is_static else 2 for size in network.input(0).partial_shape]
     network({0: numpy.zeros(shape, numpy.float32)})
+    print(network.get_property("INFERENCE_PRECISION_HINT").get_type_name())
 except RuntimeError as error:
     print(str(error))
     sys.exit(1)
 """
 
 
-def load(path: str | Path, threads: int) -> Network:
-    """Load a file; what is not quantized is computed in fp32, not bf16."""
-    request = _compiled(path, threads).create_infer_request()
+def load(path: str | Path, threads: int, hint: str = "") -> Network:
+    """Load a file; left to itself, OpenVINO computes what is not quantized in bf16 where the processor has it."""
+    request = _compiled(path, threads, hint).create_infer_request()
     return lambda images: request.infer({0: images}, share_inputs=True)[0]
 
 
-def failure(path: str | Path) -> str | None:
-    """Return in a line why it does not load and run a file; None if it does.
+def failure(path: str | Path, hint: str = "") -> str | None:
+    """Return in a line why it does not load and run a file, or not in the precision of the hint; None if it does.
 
-    Tried in a process of its own, for on some graphs OpenVINO crashes.
+    Tried in a process of its own, for on some graphs OpenVINO crashes. Of a precision that the processor lacks it takes
+    another one without a word, or emulates it.
     """
-    command = [sys.executable, "-c", _LOADING, str(path), json.dumps(_openvino_settings(threads=1))]
+    if hint and (reason := _lacking(hint)):
+        return reason
+    command = [sys.executable, "-c", _LOADING, str(path), json.dumps(_openvino_settings(1, hint))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
-        return None
+        used = done.stdout.split()[-1]
+        return f"not measured here: OpenVINO computes it in {used} instead" if hint and used != hint else None
     if done.returncode < 0:
         return f"crashes ({signal.Signals(-done.returncode).name})"
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
@@ -97,17 +105,26 @@ def _core() -> openvino.Core:
     return openvino.Core()
 
 
-def _openvino_settings(threads: int) -> dict[str, str | int]:
+def _lacking(hint: str) -> str | None:
+    """Return in a line that this processor has no instructions for a precision; None if it has."""
+    known = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if _CAPABILITIES[hint] in known:
+        return None
+    name = _core().get_property("CPU", "FULL_DEVICE_NAME").strip()
+    return f"not measured here: {name} has no {_CAPABILITIES[hint].lower()} (OpenVINO finds {', '.join(sorted(known))})"
+
+
+def _openvino_settings(threads: int, hint: str = "") -> dict[str, str | int]:
     return {
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": hint or FP32_HINT,
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
     }
 
 
-def _compiled(path: str | Path, threads: int) -> openvino.CompiledModel:
+def _compiled(path: str | Path, threads: int, hint: str = "") -> openvino.CompiledModel:
     try:
-        return _core().compile_model(str(path), "CPU", _openvino_settings(threads))
+        return _core().compile_model(str(path), "CPU", _openvino_settings(threads, hint))
     except RuntimeError as error:
         raise WinnowError(f"{path}: OpenVINO cannot load it ({str(error).splitlines()[0]})") from error

@@ -34,15 +34,19 @@ class Trained:
 class Shipping(Protocol):
     """What executes a model.onnx."""
 
-    def load(self, path: str | Path, threads: int) -> Network:
-        """Load a file on the CPU, with all optimizations of the runtime; what is not quantized is computed in fp32.
+    def load(self, path: str | Path, threads: int, hint: str = "") -> Network:
+        """Load a file on the CPU, with all optimizations of the runtime.
+
+        Args:
+            hint: of a precision, in which all is computed that is not quantized; "" for fp32.
 
         Raises:
             WinnowError: the runtime does not load it.
         """
 
-    def failure(self, path: str | Path) -> str | None:
-        """Return in a line why the runtime does not load and run a file; None if it does. A crash does no harm."""
+    def failure(self, path: str | Path, hint: str = "") -> str | None:
+        """Return in a line why the runtime does not load and run a file, or not in the precision of the hint on this
+        processor; None if it does. A crash does no harm."""
 
     def integer_layers(self, path: str | Path, shape: Sequence[int]) -> list[tuple[str, ...]]:
         """Return what it executes on integers: for each product the names that its node may have in the file.
@@ -57,15 +61,18 @@ def shipping(runtime: str) -> Shipping:
     return cast(Shipping, importlib.import_module(RUNTIMES[runtime].module))
 
 
-def failures(path: str | Path, names: Iterable[str] = SCORED) -> dict[str, str]:
+def failures(path: str | Path, names: Iterable[str] = SCORED, hint: str = "") -> dict[str, str]:
     """Return why runtimes do not load and run a file, by name; those that do are left out.
 
-    The first of those that score is not asked: its numbers are the network's, so it has to, and its `load` raises.
+    The first of those that score is not asked without a hint: its numbers are the network's, so it has to, and its
+    `load` raises.
 
     Args:
         names: of runtimes; those that run the trained module need no file.
+        hint: of the precision that they are to compute in.
     """
-    reasons = {name: shipping(name).failure(path) for name in names if name in SCORED[1:]}
+    asked = SCORED if hint else SCORED[1:]
+    reasons = {name: shipping(name).failure(path, hint) for name in names if name in asked}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 

@@ -67,8 +67,9 @@ def check_deviation(
             f"quantization.min_agreement is {bounds.min_agreement:g}"
         )
     if misses:
+        truth = counterpart if path != counterpart else "what it is in fp32"
         raise WinnowError(
-            f"{run}: {path} deviates grossly from {counterpart} on {found.samples} validation images "
+            f"{run}: {path} deviates grossly from {truth} on {found.samples} validation images "
             f"({'; '.join(misses)}); {_first_layer(path, counterpart, images, bounds.min_sqnr_db)}; leave "
             "this precision out for the network, or lower the bound if such a loss is wanted"
         )

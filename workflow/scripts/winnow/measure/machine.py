@@ -13,9 +13,12 @@ from winnow.study.speed import Machine
 from winnow.study.vocabulary import RUNTIMES
 
 _EXTENSIONS = {
+    "amx_bf16": "amx_bf16",
     "amx_int8": "amx_int8",
     "avx2": "avx2",
+    "avx512_bf16": "avx512_bf16",
     "avx512_f": "avx512f",
+    "avx512_fp16": "avx512_fp16",
     "avx512_vnni": "avx512_vnni",
     "avx_vnni": "avx_vnni",
     "neon": "asimd",

@@ -12,7 +12,6 @@ import numpy as np
 
 from winnow.config.settings import BoundsSettings
 from winnow.data.prepared import Prepared, Samples
-from winnow.deploy.agreement import FLOAT, INT8_RUNTIMES, as_near, compared
 from winnow.deploy.coverage import check_coverage, coverage_record, measure_coverage
 from winnow.deploy.graphs import Graph, read_model
 from winnow.deploy.operations import count_operations
@@ -21,16 +20,16 @@ from winnow.deploy.runtimes import Network, failures, shipping
 from winnow.errors import WinnowError
 from winnow.measure import metrics
 from winnow.measure.counterpart import check_deviation, compare_with_float, demands
+from winnow.measure.in_runtimes import NOT_FINITE, Reference, held_against, in_runtime, not_run, report, run_on
 from winnow.measure.layer_noise import layer_sqnr
 from winnow.study.identity import Identity
-from winnow.study.quality import Coverage, InRuntime, Quality, Quantization, Tolerance
+from winnow.study.quality import Coverage, Quality, Quantization
 from winnow.study.recipe import Recipe
 from winnow.study.sparsity import Sparsity
 from winnow.study.training import Training
 from winnow.study.vocabulary import FP32, PRECISIONS, RUNTIMES, SCORED
 
 log = logging.getLogger(__name__)
-_BATCH = 250
 _LAYER_IMAGES = 128
 _USUAL_CAUSES = (
     ", although it was trained before. The usual causes: its classes were in another order than the folders' "
@@ -46,13 +45,17 @@ class Files:
 
     Attributes:
         path: the file that would ship.
-        source: the fp32 file of its run (the same file for fp32).
+        source: the fp32 file of its run (the same file for fp32, and what runtimes are told to compute otherwise).
         counterpart: the float network that a quantized one must compute, see `counterpart`.
     """
 
     path: str | Path
     source: str | Path
     counterpart: str | Path
+
+    def by_layer(self, recipe: Recipe | None) -> bool:
+        """Whether its layers can be told from those of the source, and compute in the same scale."""
+        return self.path != self.source and not (recipe and recipe.rescales_layers)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,9 @@ def evaluate(
 ) -> Quality:
     """Score a model.onnx, and compare it with the float files it was made from and stands for.
 
+    Scores are those of the first runtime that computes it in its precision; where this processor has no such numbers,
+    none are there.
+
     Args:
         identity: whose precision decides which invariants hold.
 
@@ -85,27 +91,44 @@ def evaluate(
         WinnowError: too little of a quantized network runs on integers, or it computes something else than its
             counterpart.
     """
-    failed = failures(files.path)
+    hint = PRECISIONS[identity.precision].hint
+    failed = failures(files.path, hint=hint)
     runs = [name for name in SCORED if name not in failed]
     bounds = demands(bounds, origin.recipe)
-    coverage = _coverage(files, data.task.shape, run, identity.precision, bounds, runs)
-    network = shipping(SCORED[0]).load(files.path, threads)
+    record = partial(
+        Quality,
+        **asdict(identity),
+        coverage=_coverage(files, data.task.shape, run, identity.precision, bounds, runs),
+        saturating=saturating_layers(files.path),
+        size=metrics.file_sizes(files.path, origin.state_dict_bytes, origin.recipe),
+        training=origin.training,
+        pruning=origin.pruning,
+        quantized_by=origin.recipe,
+    )
     test, validation = (data.split(name) for name in ("test", "validation"))
-    logits, validated = _logits(network, test, run), _logits(network, validation, run)
+    if runs:
+        network = shipping(runs[0]).load(files.path, threads, hint)
+        logits, validated = run_on(network, test), run_on(network, validation)
+        if hint and not (np.isfinite(logits).all() and np.isfinite(validated).all()):
+            failed |= dict.fromkeys(runs, NOT_FINITE)  # of the file in fp32 it would be an error
+            runs = []
+    runtimes = {name: not_run(reason) for name, reason in failed.items()}
+    for name, found in runtimes.items():
+        report(name, found, files.path, run)
+    if not runs:
+        return record(test=None, confusion=(), validation=None, quantization=None, runtimes=runtimes)
+    for computed in (logits, validated):
+        _check_finite(computed, run)
     quantization = truth = None
     if identity.precision != FP32:
         quantization, truth = _quantization(
             files, origin.recipe, test, logits, validation, validated, bounds, run=run, threads=threads
         )
-    reference = _Reference(test, logits, truth)
-    runtimes = {SCORED[0]: _compared(logits, reference)}
-    for name in SCORED[1:]:
-        runtimes[name] = (
-            InRuntime(runs=False, agrees=False, reason=failed[name])
-            if name in failed
-            else _in_runtime(name, files.path, threads, reference)
-        )
-        _report(name, runtimes[name], files.path, run)
+    reference = Reference(test, logits, truth)
+    runtimes[runs[0]] = held_against(reference, logits)
+    for name in runs[1:]:
+        runtimes[name] = in_runtime(name, files.path, threads, hint, reference)
+        report(name, runtimes[name], files.path, run)
     scores = metrics.classification(logits, test.labels)
     if not scores.learned:
         as_imported = not origin.training.trained_here and origin.pruning is None
@@ -114,19 +137,12 @@ def evaluate(
             "class%s",
             *(run, 100 * scores.top1, scores.samples, 100 * scores.most_frequent, _USUAL_CAUSES if as_imported else ""),
         )
-    return Quality(
-        **asdict(identity),
+    return record(
         test=scores,
         confusion=metrics.confusion_matrix(logits, test.labels),
         validation=metrics.classification(validated, validation.labels),
         quantization=quantization,
-        runtimes=runtimes,
-        coverage=coverage,
-        saturating=saturating_layers(files.path),
-        size=metrics.file_sizes(files.path, origin.state_dict_bytes, origin.recipe),
-        training=origin.training,
-        pruning=origin.pruning,
-        quantized_by=origin.recipe,
+        runtimes={name: runtimes[name] for name in SCORED},
     )
 
 
@@ -157,7 +173,7 @@ def _quantization(
         error=metrics.mean_absolute_error(expected, logits),
         sqnr_db=metrics.sqnr_db(expected, logits),
         validation=found,
-        layers=() if recipe and recipe.rescales_layers else layer_sqnr(files.source, files.path, _first(test)),
+        layers=layer_sqnr(files.source, files.path, _first(test)) if files.by_layer(recipe) else (),
     )
     return quantization, truth
 
@@ -166,78 +182,25 @@ def _first(split: Samples) -> np.ndarray:
     return split.normalized(0, _LAYER_IMAGES)
 
 
-@dataclass(frozen=True)
-class _Reference:
-    """What logits are held against: those of the first runtime, [N, classes], and those of the float counterpart."""
-
-    split: Samples
-    logits: np.ndarray
-    truth: np.ndarray | None
-
-
-def _in_runtime(name: str, path: str | Path, threads: int, reference: _Reference) -> InRuntime:
-    failed = partial(InRuntime, False, False)
-    try:
-        logits = _run(shipping(name).load(path, threads), reference.split)
-    except RuntimeError as error:
-        return failed(str(error).strip().splitlines()[-1])
-    if logits.shape != reference.logits.shape:
-        return failed(f"gives {len(logits)} rows of logits for {len(reference.split)} images")
-    if not np.isfinite(logits).all():
-        return failed("gives logits that are not finite")
-    return _compared(logits, reference)
-
-
-def _compared(logits: np.ndarray, reference: _Reference) -> InRuntime:
-    """Score what a runtime computes, and say whether it is what the reference computes."""
-    found, from_float = compared(reference.logits, logits), None
-    tolerance = FLOAT if reference.truth is None else INT8_RUNTIMES
-    agrees = tolerance.holds(found)
-    if reference.truth is not None:
-        away = compared(reference.truth, logits)
-        agrees, from_float = agrees or as_near(away, compared(reference.truth, reference.logits)), away.difference
-    return InRuntime(
-        runs=True,
-        agrees=agrees,
-        scores=metrics.classification(logits, reference.split.labels),
-        difference=found.difference,
-        predictions=found.predictions,
-        tolerance=Tolerance(tolerance.difference, tolerance.predictions),
-        from_float=from_float,
-    )
-
-
-def _report(name: str, found: InRuntime, path: str | Path, run: str) -> None:
-    label, reference = RUNTIMES[name].label, RUNTIMES[SCORED[0]].label
-    if not found.runs:
-        log.warning("%s: %s does not run %s: %s", run, label, path, found.reason)
-    elif not found.agrees:
-        log.warning(
-            "%s: %s computes something else than %s from %s: logits differ by %.3g of their spread",
-            *(run, label, reference, path, found.difference),
-        )
-
-
-def _run(network: Network, split: Samples) -> np.ndarray:
-    return np.concatenate([network(images) for images in split.batches(_BATCH)])
-
-
 def _logits(network: Network, split: Samples, run: str) -> np.ndarray:
-    logits = _run(network, split)
-    if not np.isfinite(logits).all():
-        raise WinnowError(
-            f"{run}: the exported network gives logits that are not finite; train it again or differently"
-        )
+    logits = run_on(network, split)
+    _check_finite(logits, run)
     return logits
+
+
+def _check_finite(logits: np.ndarray, run: str) -> None:
+    if not np.isfinite(logits).all():
+        raise WinnowError(f"{run}: the exported network {NOT_FINITE}; train it again or differently")
 
 
 def _coverage(
     files: Files, shape: tuple[int, int, int], run: str, precision: str, bounds: BoundsSettings, runtimes: Sequence[str]
 ) -> Coverage:
     """Count what runs on integers, and check that it is enough."""
-    coverages = [measure_coverage(files.path, shape, name) for name in runtimes]
+    word, coverages = PRECISIONS[precision], [measure_coverage(files.path, shape, name) for name in runtimes]
     for coverage in coverages:
-        if precision == FP32 or RUNTIMES[coverage.runtime].on_integers(PRECISIONS[precision]):
+        if not word.integers or RUNTIMES[coverage.runtime].on_integers(word):
             graph = Graph(read_model(files.path).graph)
             check_coverage(coverage, graph, run=run, precision=precision, least=bounds.min_integer_macs)
-    return coverage_record(files.path, count_operations(files.source, shape), coverages)
+    operations, source = (tuple(count_operations(path, shape)) for path in (files.path, files.source))
+    return coverage_record(files.path, operations, source, coverages)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -20,7 +20,7 @@ from winnow.measure.median import interval
 from winnow.measure.neighbours import Neighbours
 from winnow.study.identity import Identity
 from winnow.study.speed import NOTICEABLE_LOAD, Speed, Timing
-from winnow.study.vocabulary import RUNTIMES
+from winnow.study.vocabulary import PRECISIONS, RUNTIMES
 
 log = logging.getLogger(__name__)
 _ROUNDS = 20
@@ -78,13 +78,19 @@ def benchmark(
     """Time a model.onnx in every configured runtime, batch size and thread count.
 
     The configurations take turns in rounds, so that a slow spell of the machine falls on all of them; one whose median
-    is well known takes no further turn. A runtime is left out where it does not load the file.
+    is well known takes no further turn. A runtime is left out where it does not load the file, or does not compute in
+    the precision of the network on this processor.
 
     Args:
         trained: what the file was exported from, for torch eager; None leaves it out.
         shape: (C, H, W).
     """
-    timings = list(_configurations(path, trained, shape, settings))
+    hint = PRECISIONS[identity.precision].hint
+    untimed = failures(path, settings.runtimes, hint)
+    for name, reason in untimed.items():
+        log.warning("%s: not timed in %s: %s", path, RUNTIMES[name].label, reason)
+    runtimes = [name for name in settings.runtimes if name not in untimed and (trained or RUNTIMES[name].ships)]
+    timings = list(_configurations(path, trained, shape, settings, runtimes, hint))
     meter = EnergyMeter(settings.tdp_watts)
     for timing in timings:
         timing.warm_up(settings.warmup_seconds, settings.seconds / _ROUNDS)
@@ -97,7 +103,7 @@ def benchmark(
             meter.lap()
             timing.run()
             timing.joules += meter.lap()
-    load, clock = neighbours.busy_cores(), clock_mhz()
+    load, clock = neighbours.busy_cores() if timings else 0.0, clock_mhz()
     if load > NOTICEABLE_LOAD:
         log.warning("%s: other programs kept %.1f cores busy while it was timed; latencies may be too high", path, load)
     summaries = tuple(_summary(timing, meter) for timing in timings)
@@ -106,30 +112,32 @@ def benchmark(
         machine=machine(),
         other_load=load,
         clock_mhz=clock,
-        computation=computation(path),
+        computation=computation(path, hint),
         timings=summaries,
+        untimed=untimed,
     )
 
 
 def _configurations(
-    path: str | Path, trained: Trained | None, shape: tuple[int, int, int], settings: BenchmarkSettings
+    path: str | Path,
+    trained: Trained | None,
+    shape: tuple[int, int, int],
+    settings: BenchmarkSettings,
+    runtimes: Sequence[str],
+    hint: str,
 ) -> Iterator[_Timing]:
     random = np.random.default_rng(0)
-    failed = failures(path, settings.runtimes)
-    for name, reason in failed.items():
-        log.warning("%s: not timed in %s, which does not load it: %s", path, RUNTIMES[name].label, reason)
-    runtimes = [name for name in settings.runtimes if name not in failed and (trained or RUNTIMES[name].ships)]
     for threads in settings.threads:
         for runtime in runtimes:
-            network = _load(runtime, path, trained, threads)
+            network = _load(runtime, path, trained, threads, hint)
             for size in settings.batch_sizes:
                 images = random.standard_normal((size, *shape), dtype=np.float32)
                 yield _Timing(runtime, threads, images, network)
 
 
-def _load(runtime: str, path: str | Path, trained: Trained | None, threads: int) -> Network:
+def _load(runtime: str, path: str | Path, trained: Trained | None, threads: int, hint: str) -> Network:
     if RUNTIMES[runtime].ships:
-        return shipping(runtime).load(path, threads)
+        return shipping(runtime).load(path, threads, hint)
     if trained is None:
         raise ValueError(f"{path}: {RUNTIMES[runtime].label} runs the trained module, and none is given")
     return load_module(runtime, trained, threads)

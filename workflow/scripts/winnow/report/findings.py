@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -10,15 +10,16 @@ from winnow.analysis.pruning import accuracy_sparsity_data, dense_accuracy, spee
 from winnow.analysis.recommendation import Recommendation, timing_of
 from winnow.config.recommend import RecommendSettings
 from winnow.report.multiplier_words import multiplier_words
+from winnow.report.quantization_words import quantization_words, ratio_words
 from winnow.results.not_measured import Missing
 from winnow.results.numbers import percent, spread, times
 from winnow.results.over_seeds import combinations
 from winnow.results.recipe_words import recipe_words
-from winnow.results.recipes import by_method, recipes_of
 from winnow.results.timed import TOLERATED, Timed, timed_configurations, unsteady
 from winnow.results.wording import (
     disagreements,
     disturbed_words,
+    elsewhere_words,
     float_words,
     pruning_words,
     saturation_words,
@@ -26,7 +27,7 @@ from winnow.results.wording import (
     unlearned_words,
     unsteady_words,
 )
-from winnow.study.vocabulary import DENSE, FP32, NARROW, RUNTIMES, SCORED, STRUCTURES, criterion
+from winnow.study.vocabulary import DENSE, FP32, NARROW, SCORED, STRUCTURES, criterion
 
 _HIGH = 50.0  # % of sparsity from which on a measured speedup is expected
 _SAME = 1.1  # a speedup below is none
@@ -56,16 +57,10 @@ def ship_text(recommendation: Recommendation, dense: pd.Series | None, *, live: 
     if dense is None:
         return f"{text}; {row['size_mb']:.3g} MB{f', {row[column]:.3g} ms ({timed})' if fast else ''}."
     text += f" ({DENSE} {FP32}: {percent(dense['top1'])}), **{row['size_mb']:.3g} MB** "
-    text += _ratio(dense["size_mb"] / row["size_mb"], "smaller", "larger")
+    text += ratio_words(dense["size_mb"] / row["size_mb"], "smaller", "larger")
     if fast:
-        text += f", **{row[column]:.3g} ms** {_ratio(dense[column] / row[column], 'faster', 'slower')} in {timed}"
+        text += f", **{row[column]:.3g} ms** {ratio_words(dense[column] / row[column], 'faster', 'slower')} in {timed}"
     return text + "."
-
-
-def _ratio(ratio: float, more: str, less: str) -> str:
-    if abs(ratio - 1) < 0.02:
-        return f"(as {DENSE} {FP32}, not {more})"
-    return f"({times(ratio)} {more})" if ratio > 1 else f"({times(1 / ratio)} {less})"
 
 
 def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
@@ -76,7 +71,7 @@ def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:
     """
     timed = Timed(settings.runtime, settings.batch_size, settings.threads)
     means = combinations(results)
-    quantized = _quantization(means[means["run"] == DENSE], timed)
+    quantized = quantization_words(means[means["run"] == DENSE], timed)
     return [
         *unlearned_words(results),
         *_unsteady(means),
@@ -99,10 +94,9 @@ def _runtimes(results: pd.DataFrame) -> Iterator[str]:
     pruned = results[results["run"] != DENSE]
     for runtime in SCORED:
         if count := int((pruned[f"{runtime}_agrees"] == 0).sum()):
-            where = RUNTIMES[runtime].label
             yield (
-                f"Of {len(pruned)} pruned networks, {count} compute something else in {where} than in ONNX "
-                "Runtime, or do not run there: they are not recommended there, and their latencies left out."
+                f"Of {len(pruned)} pruned networks, {count} {elsewhere_words(runtime)}: they are not recommended "
+                "there, and their latencies left out."
             )
 
 
@@ -110,36 +104,6 @@ def _unsteady(means: pd.DataFrame) -> Iterator[str]:
     count, total = unsteady(means, timed_configurations(means))
     if count > TOLERATED * total:
         yield unsteady_words(count, total)
-
-
-def _quantization(dense: pd.DataFrame, timed: Timed) -> Iterator[str]:
-    rows: Mapping[str, pd.Series] = {row["recipe"]: row for _, row in dense.iterrows()}
-    if (base := rows.get(FP32)) is None:
-        return
-    parts = []
-    for method, recipes in by_method(recipes_of(dense)).items():
-        if method == FP32:
-            continue
-        best = max(recipes, key=lambda recipe: rows[recipe]["top1"])
-        words = _against(rows[best], base, timed)
-        parts.append(
-            words if len(recipes) == 1 else f"the most accurate of {len(recipes)} recipes of {method}, {words}"
-        )
-    start = f"Dense fp32 has {spread(100 * base['top1'], 100 * base.get('top1_std', float('nan')))} % test accuracy"
-    if parts:
-        yield f"{start}. Against it, without pruning: {'; '.join(parts)} (latency in {timed})."
-    else:
-        yield f"{start}. It was not quantized."
-
-
-def _against(row: pd.Series, base: pd.Series, timed: Timed) -> str:
-    """Set a network against the dense fp32 one."""
-    change = 100 * (row["top1"] - base["top1"])
-    words = f"`{row['recipe']}` {change:+.2f} points, {times(base['size_mb'] / row['size_mb'])} smaller"
-    column = timed.column("latency")
-    if column in row and pd.notna(row[column]) and pd.notna(base[column]):
-        words += f", {_ratio(base[column] / row[column], 'faster', 'slower').strip('()')}"
-    return words
 
 
 def _pruning(results: pd.DataFrame) -> Iterator[str]:

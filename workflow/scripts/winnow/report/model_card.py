@@ -16,17 +16,19 @@ from winnow.analysis.recommendation import EQUAL, Recommendation, timing_of
 from winnow.config.choices import OBJECTIVES
 from winnow.errors import WinnowError
 from winnow.files import replacing, write_text
-from winnow.report.blocks import Block, Bullets, Code, Heading, Table, Text, to_markdown
+from winnow.report.blocks import Block, Bullets, Heading, Table, Text, to_markdown
 from winnow.report.feeding import METADATA, feeding
 from winnow.report.html import to_html
+from winnow.report.loading import loading
 from winnow.results.columns import METRICS
-from winnow.results.numbers import counted, percent, times
+from winnow.results.numbers import counted, percent, plain, times
 from winnow.results.recipe_words import FEWER_BITS, fewer_bits, recipe_words
 from winnow.results.timed import TOLERATED, timed_configurations, unsteady
 from winnow.results.timed_columns import TIMED
 from winnow.results.wording import (
     disagreements,
     disturbed_words,
+    elsewhere_words,
     float_words,
     pruning_words,
     saturation_words,
@@ -34,7 +36,7 @@ from winnow.results.wording import (
     unsteady_words,
 )
 from winnow.study.artifacts import Network
-from winnow.study.vocabulary import DENSE, FP32, RUNTIMES
+from winnow.study.vocabulary import DENSE, FP32
 
 _TIMED = ("latency", "energy")  # what a card tells of each timed configuration
 
@@ -58,14 +60,13 @@ def write_best(recommendation: Recommendation, dense: pd.Series | None, study: P
         _write_page(target / "nothing_to_ship", "Nothing to ship", [Bullets(list(reasons(recommendation)))])
         return
     own = Network(row["dataset"], row["model"], int(row["seed"]), row["run"], row["recipe"], row["precision"])
-    source = f"{own.folder}/model.onnx"
-    graph, metadata = _read(study / source)
+    graph, metadata = _read(study / own.file)
     with replacing(target / "model.onnx") as temporary:
-        shutil.copyfile(study / source, temporary)
+        shutil.copyfile(study / own.file, temporary)
     write_text(target / "labels.txt", "\n".join(metadata["classes"]) + "\n")
     title = f"{row['model']} for {row['dataset']}, {row['recipe']}"
     why = list(reasons(recommendation))
-    _write_page(target / "model_card", title, list(_card(row, why, dense, source, graph, metadata)))
+    _write_page(target / "model_card", title, list(_card(row, why, dense, own.file, graph, metadata)))
 
 
 def _write_page(stem: Path, title: str, blocks: list[Block]) -> None:
@@ -97,11 +98,7 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
     if recommendation.unmeasured:
         yield f"{recommendation.unmeasured} of {count} lack a measurement that a limit needs, and are excluded too."
     if recommendation.disagreeing:
-        where = RUNTIMES[settings.runtime].label
-        yield (
-            f"{recommendation.disagreeing} of {count} compute something else in {where} than in "
-            "ONNX Runtime, or do not run there, and are excluded too."
-        )
+        yield f"{recommendation.disagreeing} of {count} {elsewhere_words(settings.runtime)}, and are excluded too."
     if recommendation.chosen is not None:
         best = OBJECTIVES[settings.objective].meaning
         where = f" ({timing_of(settings)})" if settings.objective in TIMED else ""
@@ -148,7 +145,7 @@ def _card(
     yield Text(
         f"Sorts images of {shape[2]} x {shape[3]} pixels, {counted(shape[1], 'channel')}, into {len(classes)} classes "
         f"(`labels.txt`, one per line, in the order of the outputs). Test accuracy {percent(row['top1'])} on "
-        f"{row['test_samples']} images it never saw{against}"
+        f"{plain(row['test_samples'])} images it never saw{against}"
     )
     yield Heading("How it was made")
     made = [
@@ -163,8 +160,7 @@ def _card(
     yield Bullets(why)
     yield Heading("Every metric")
     yield Table(_metrics(row, dense))
-    wrong = disagreements(row)
-    yield from map(Text, [*wrong, *float_words(row)])
+    yield from map(Text, [*disagreements(row), *float_words(row)])
     yield from map(Text, saturation_words(row.to_frame().T))
     if fewer_bits(row.to_frame().T):
         yield Text(FEWER_BITS)
@@ -174,18 +170,8 @@ def _card(
     yield Text(measured)
     yield Heading("How to use it")
     yield from feeding(images, shape, metadata)
-    yield Text(f"Output `{logits}`: one logit per class; the largest is the answer. In ONNX Runtime:")
-    yield Code(
-        "import onnxruntime\n"
-        'session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])\n'
-        f'labels = session.run(None, {{"{images}": images}})[0].argmax(1)'
-    )
-    if not wrong:
-        yield Text("In OpenVINO:")
-        yield Code(
-            'import openvino\nnetwork = openvino.Core().compile_model("model.onnx", "CPU")\n'
-            "labels = network(images)[0].argmax(1)"
-        )
+    yield Text(f"Output `{logits}`: one logit per class; the largest is the answer.")
+    yield from loading(row, images)
 
 
 def _trained(row: pd.Series) -> str:

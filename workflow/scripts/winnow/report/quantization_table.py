@@ -95,16 +95,19 @@ def _mark(column: str, row: pd.Series) -> str:
 
 
 def _notes(dense: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows that are words: what stays in float, and why a runtime does not load a network."""
+    """Yield the rows that are words: what stays in float, and why a runtime does not run or time a network."""
     for runtime in SCORED:
         labels = {
             "left_in_float": f"left in float, {RUNTIMES[runtime].label}",
-            "failure": f"{RUNTIMES[runtime].label} fails",
+            "failure": f"does not run in {RUNTIMES[runtime].label}",
+            "untimed": f"not timed in {RUNTIMES[runtime].label}",
         }
         for name, label in labels.items():
             if f"{runtime}_{name}" not in dense:
                 continue
             told = dense.dropna(subset=[f"{runtime}_{name}"])
+            if name == "untimed":  # why it does not run there is said already
+                told = told[told[f"{runtime}_agrees"] == 1]
             for (dataset, model, recipe, precision), group in told.groupby(_CELL):
                 words, empty = group[f"{runtime}_{name}"].iloc[0], float("nan")
                 method = PRECISIONS[str(precision)].column

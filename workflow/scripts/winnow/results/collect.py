@@ -94,16 +94,17 @@ def _quality(path: str | Path, trained: Mapping[str, TrainedSettings]) -> dict[s
         | _pruning(record.pruning)
         | _recipe(record.quantized_by)
         | _runtimes(record)
-        | dict(test.further)
+        | dict(test.further if test else {})
         | {
-            "top5": test.top5,
-            "loss": test.loss,
-            "validation_top1": validation.top1,
-            "validation_loss": validation.loss,
-            "learned": int(test.learned),
-            "most_frequent_class": test.most_frequent,
-            "test_samples": test.samples,
-            "validation_samples": validation.samples,
+            "top1": test.top1 if test else None,
+            "top5": test.top5 if test else None,
+            "loss": test.loss if test else None,
+            "validation_top1": validation.top1 if validation else None,
+            "validation_loss": validation.loss if validation else None,
+            "learned": int(test.learned) if test else None,
+            "most_frequent_class": test.most_frequent if test else None,
+            "test_samples": test.samples if test else None,
+            "validation_samples": validation.samples if validation else None,
             "size_mb": size.onnx_bytes / _MB,
             "gzip_mb": size.gzip_bytes / _MB,
             "packed_mb": size.packed_bytes / _MB if size.packed_bytes else None,
@@ -130,7 +131,10 @@ def _quality(path: str | Path, trained: Mapping[str, TrainedSettings]) -> dict[s
 
 
 def _runtimes(record: Quality) -> dict[str, Any]:
-    """What a network computes in each runtime, whether it agrees there with the first, and what runs on integers."""
+    """What a network computes in each runtime, whether it agrees there with the first, and what runs on integers.
+
+    The column of accuracy in the first runtime is that of the network.
+    """
     columns: dict[str, Any] = {}
     for runtime in SCORED:
         own, integer = record.runtimes[runtime], record.coverage.runtimes[runtime]
@@ -183,6 +187,7 @@ def _speed(path: str | Path) -> dict[str, Any]:
         columns[timed.column("power")] = timing.energy_per_image.watts
     machine, packages = record.machine, [runtime.package for runtime in RUNTIMES.values()]
     return columns | {
+        **{f"{runtime}_untimed": record.untimed.get(runtime) for runtime in SCORED},
         "inference_energy_estimated": any(timing.energy_per_image.estimated for timing in record.timings),
         "processor": machine.processor,
         "logical_cpus": machine.logical_cpus,

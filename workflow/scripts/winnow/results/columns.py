@@ -13,18 +13,21 @@ from winnow.study.words import Words
 
 
 def in_runtime(name: str, runtime: str) -> str:
-    """Return the column that holds a metric as it is in a runtime; the first runtime's numbers are the network's."""
+    """Return the column that holds a metric as it is in a runtime; the first runtime's numbers are the network's.
+
+    That is the first that computes it in its precision: `top1` of a network in bf16 is its accuracy in OpenVINO.
+    """
     return name if runtime == SCORED[0] else f"{runtime}_{name}"
 
 
-def _of_runtimes(metric: Metric) -> list[Metric]:
-    """Return a metric for each runtime that files are scored in."""
+def _of_runtimes(metric: Metric, first: str = "") -> list[Metric]:
+    """Return a metric for each runtime that files are scored in; `first` is what the column of the first holds else."""
     return [
         replace(
             metric,
             name=in_runtime(metric.name, runtime),
             label=metric.label if runtime == SCORED[0] else f"{metric.label} in {RUNTIMES[runtime].label}",
-            meaning=f"{metric.meaning}, {RUNTIMES[runtime].label}",
+            meaning=f"{metric.meaning}, {RUNTIMES[runtime].label}{first if runtime == SCORED[0] else ''}",
         )
         for runtime in SCORED
     ]
@@ -36,8 +39,11 @@ def _size(name: str, label: str, meaning: str, short: str = "", cost: bool = Fal
 
 METRICS = Words(
     "metric",
-    *_of_runtimes(share("top1", "top-1 accuracy", "top-1 accuracy, test split", UP, short="top-1")),
-    share("top5", "top-5 accuracy", f"top-5 accuracy, test split, {RUNTIMES[SCORED[0]].label}", UP),
+    *_of_runtimes(
+        share("top1", "top-1 accuracy", "top-1 accuracy, test split", UP, short="top-1"),
+        first=", else the first that computes in this precision",
+    ),
+    share("top5", "top-5 accuracy", "top-5 accuracy, test split", UP),
     share("validation_top1", "validation accuracy", "top-1 accuracy, validation split (used to choose)", UP),
     Metric("loss", "loss", "nats", "cross-entropy, test split", DOWN, decimals=4),
     Metric(

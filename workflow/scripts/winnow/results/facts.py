@@ -23,6 +23,7 @@ FACTS = Words(
         for fact in (
             Fact(f"{runtime}_agrees", f"1 if {RUNTIMES[runtime].label} computes this network, else 0"),
             Fact(f"{runtime}_failure", f"why {RUNTIMES[runtime].label} does not run it; empty if it does"),
+            Fact(f"{runtime}_untimed", f"why it was not timed in {RUNTIMES[runtime].label}; empty if it was"),
             Fact(f"{runtime}_left_in_float", f"what {RUNTIMES[runtime].label} does not compute on integers, and why"),
         )
     ),

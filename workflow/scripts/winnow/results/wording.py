@@ -6,8 +6,9 @@ import pandas as pd
 
 from winnow.results.numbers import counted, listed, plain
 from winnow.results.timed import UNEVEN, UNSTEADY, timed_configurations, unequal_twins
+from winnow.study.pruning_axes import SCOPES, SHUFFLES, rewinding
 from winnow.study.speed import NOTICEABLE_LOAD
-from winnow.study.vocabulary import DENSE, RUNTIMES, SCOPES, SCORED, SHUFFLES, STRUCTURES, criterion, rewinding
+from winnow.study.vocabulary import DENSE, RUNTIMES, SCORED, STRUCTURES, criterion
 
 _NAMED = 4  # recipes in a sentence
 
@@ -27,8 +28,8 @@ def pruning_words(row: pd.Series) -> str:
 
 
 def disagreements(row: pd.Series) -> list[str]:
-    """Say in which runtimes a network, a row of results.csv, is not what it is in ONNX Runtime: a sentence for each."""
-    return [
+    """Say in which runtimes a network, a row of results.csv, is not what it is in the first one, or was not timed."""
+    said = [
         f"**{RUNTIMES[runtime].label} does not run it** ({row[f'{runtime}_failure']}): it is not timed or recommended "
         "there."
         if pd.notna(row[f"{runtime}_failure"])
@@ -37,6 +38,19 @@ def disagreements(row: pd.Series) -> list[str]:
         for runtime in SCORED
         if row.get(f"{runtime}_agrees") == 0
     ]
+    untimed = {runtime: row.get(f"{runtime}_untimed") for runtime in SCORED if row.get(f"{runtime}_agrees") == 1}
+    return said + [
+        f"**Not timed in {RUNTIMES[runtime].label}**, though it was scored there: {reason}."
+        for runtime, reason in untimed.items()
+        if pd.notna(reason)
+    ]
+
+
+def elsewhere_words(runtime: str) -> str:
+    """Say of several networks that they are not recommended in a runtime, without a subject."""
+    label, first = RUNTIMES[runtime].label, RUNTIMES[SCORED[0]].label
+    differ = "" if label == first else f", or compute something else there than in {first}"
+    return f"do not run in {label}{differ}"
 
 
 def float_words(row: pd.Series) -> list[str]:

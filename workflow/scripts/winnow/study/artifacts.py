@@ -38,6 +38,11 @@ class Network:
         return f"{self.training}/{self.recipe}"
 
     @property
+    def file(self) -> str:
+        """Return model.onnx, below results/<study>/: that of fp32, if runtimes are told to compute it otherwise."""
+        return f"{self.training}/{FP32}/model.onnx" if PRECISIONS[self.precision].hint else f"{self.folder}/model.onnx"
+
+    @property
     def history(self) -> str | None:
         """Return history.csv of the training run that made it, below results/<study>/; None if none did."""
         if not PRECISIONS[self.precision].trained:

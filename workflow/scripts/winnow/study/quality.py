@@ -58,7 +58,7 @@ class InRuntime:
         runs: whether it loads and runs the file; if not, `reason` says why and the rest is None.
         agrees: whether it computes what the first runtime computes, or a quantized network's float counterpart as well
             as the first runtime does.
-        difference, predictions: how far from the first runtime; see `deploy.agreement.Agreement`.
+        difference, predictions: how far from the first runtime that runs it; see `deploy.agreement.Agreement`.
         from_float: how far from the float counterpart, in the same measure; None for fp32.
     """
 
@@ -147,13 +147,17 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Quality(Identity, Record):
-    """quality.json: how good one model.onnx is, and what it came from. Scores are those of the first runtime."""
+    """quality.json: how good one model.onnx is, and what it came from.
+
+    Scores are those of the first runtime that computes it in its precision. Where none did, as on a processor without
+    bf16, there are none: `runtimes` says why.
+    """
 
     schema: ClassVar[int] = 4
 
-    test: Scores
+    test: Scores | None
     confusion: tuple[tuple[int, ...], ...]
-    validation: Scores
+    validation: Scores | None
     quantization: Quantization | None
     runtimes: Mapping[str, InRuntime]
     coverage: Coverage
@@ -166,3 +170,5 @@ class Quality(Identity, Record):
     def __post_init__(self) -> None:
         if set(self.runtimes) != set(SCORED):
             raise ValueError(f"runtimes are {', '.join(self.runtimes)}, not {', '.join(SCORED)}")
+        if (self.test is None) != (self.validation is None):
+            raise ValueError("one of test and validation was scored, the other not")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from winnow.study.energy import Energy
@@ -55,6 +55,7 @@ class Speed(Identity, Record):
         other_load: cores that other programs, or other guests of the machine's host, kept busy meanwhile, on average.
         clock_mhz: of the CPUs right after; None where the system does not say.
         computation: digest of what the file computes, whatever its weights; equal ones take the same time.
+        untimed: why a runtime is not among the timings, by its name.
     """
 
     schema: ClassVar[int] = 2
@@ -64,3 +65,4 @@ class Speed(Identity, Record):
     clock_mhz: float | None
     computation: str
     timings: tuple[Timing, ...]
+    untimed: Mapping[str, str] = field(default_factory=dict)

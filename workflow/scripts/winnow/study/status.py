@@ -27,7 +27,7 @@ _WRITES = {
 }
 _WRITES |= {"export": f"{FP32}/model.onnx", "evaluate": "quality.json", "benchmark": "speed.json"}
 _WRITES |= {"measure_sensitivity": "sensitivity.json", "choose_float": "mixed.json"}
-_WRITES |= {precision.rule: "model.onnx" for precision in PRECISIONS.values() if precision.method}
+_WRITES |= {precision.rule: "model.onnx" for precision in PRECISIONS.values() if precision.integers}
 
 
 @dataclass(frozen=True)

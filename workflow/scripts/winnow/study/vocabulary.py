@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from winnow.study.recipe_axes import RECIPE_AXES
-from winnow.study.words import NONE, Choice, Words
+from winnow.study.words import Words
 
 KEYS = ("dataset", "model", "seed", "run", "recipe", "precision")
 """What identifies a network of a study, and in which numbers it computes: the first columns of every tidy table."""
@@ -28,10 +28,10 @@ class Precision:
 
     Attributes:
         column: its name in the table of the study that Winnow repeats.
-        rule: makes its model.onnx.
         trial: module with `tried`, of a method; see `winnow.check.trial`.
-        color, marker, hatch: of its points and bars.
-        dashes: of its lines: on, off, ..., in widths of the line; empty for a solid one.
+        color, marker, hatch, dashes: of its points, bars and lines; dashes are on, off, ..., in widths of the line.
+        rule: makes its model.onnx; empty where it has none of its own.
+        hint: with which OpenVINO computes the fp32 file in it (INFERENCE_PRECISION_HINT), where it has no own file.
         method: whether it is one of `quantization.methods`.
         static: the scales of activations are in the file, so that every runtime computes on integers.
         trained: by a training run of its own, whose history and record lie beside model.onnx.
@@ -41,16 +41,22 @@ class Precision:
     name: str
     meaning: str
     column: str
-    rule: str
     color: str
     marker: str
-    hatch: str
-    dashes: tuple[float, ...]
+    hatch: str = ""
+    dashes: tuple[float, ...] = ()
+    rule: str = ""
     method: bool = True
-    static: bool = True
+    static: bool = False
     trained: bool = False
     axes: tuple[str, ...] = ()
     trial: str = ""
+    hint: str = ""
+
+    @property
+    def integers(self) -> bool:
+        """Whether its file has integers to multiply."""
+        return self.method and not self.hint
 
 
 FP32, DYNAMIC, PTQ, QAT = "fp32", "dynamic", "ptq", "qat"
@@ -63,11 +69,30 @@ PRECISIONS = Words(
         rule="export",
         color="#4D4D4D",
         marker="o",
-        hatch="",
-        dashes=(),
         method=False,
-        static=False,
         trained=True,
+    ),
+    Precision(
+        name="bf16",
+        meaning="bfloat16, in which OpenVINO computes the fp32 file when it is told to",
+        column="bf16",
+        color="#CC79A7",
+        marker="v",
+        hatch="\\\\\\\\",
+        dashes=(5, 1),
+        trial="winnow.check.told",
+        hint="bf16",
+    ),
+    Precision(
+        name="fp16",
+        meaning="16-bit floating point, in which OpenVINO computes the fp32 file when it is told to",
+        column="fp16",
+        color="#56B4E9",
+        marker="P",
+        hatch="++++",
+        dashes=(3, 1, 1, 1, 1, 1),
+        trial="winnow.check.told",
+        hint="f16",
     ),
     Precision(
         name=DYNAMIC,
@@ -78,7 +103,6 @@ PRECISIONS = Words(
         marker="s",
         hatch="////",
         dashes=(4, 1.5),
-        static=False,
         axes=("weights", "overflow"),
         trial="winnow.check.dynamic",
     ),
@@ -87,6 +111,7 @@ PRECISIONS = Words(
         meaning="int8 weights and activations, calibrated after training (PTQ)",
         column="ptq",
         rule="calibrate",
+        static=True,
         color="#0072B2",
         marker="^",
         hatch="....",
@@ -99,6 +124,7 @@ PRECISIONS = Words(
         meaning="int8 weights and activations, trained for it (QAT)",
         column="qat",
         rule="train_quantized",
+        static=True,
         color="#009E73",
         marker="D",
         hatch="xxxx",
@@ -108,7 +134,9 @@ PRECISIONS = Words(
         trial="winnow.check.aware",
     ),
 )
+FP32_HINT = "f32"
 METHODS = tuple(name for name, precision in PRECISIONS.items() if precision.method)
+QUANTIZED = tuple(name for name, precision in PRECISIONS.items() if precision.integers)
 
 
 @dataclass(frozen=True)
@@ -119,8 +147,7 @@ class Runtime:
         label: as its makers write it.
         module: with `load`; see `winnow.deploy.runtimes`.
         package: whose version is recorded.
-        ships: runs model.onnx, so that every file is scored in it and it can be asked for in `recommend`; else it
-            runs the trained module, for comparison.
+        ships: runs model.onnx: every file is scored in it, and `recommend` can ask for it; else it runs the module.
         dynamic: has integer kernels for activations that are scaled while running.
         preferred: where a network is to be shipped if the configuration does not say.
     """
@@ -135,22 +162,16 @@ class Runtime:
 
     def on_integers(self, precision: Precision) -> bool:
         """Whether it should compute a network of this precision on integers."""
-        return precision.method and (precision.static or self.dynamic)
+        return precision.integers and (precision.static or self.dynamic)
 
 
 RUNTIMES = Words(
     "runtime",
     Runtime(
-        name="onnxruntime",
-        label="ONNX Runtime",
-        module="winnow.deploy.onnx_runtime",
-        package="onnxruntime",
-        dynamic=True,
+        "onnxruntime", label="ONNX Runtime", module="winnow.deploy.onnx_runtime", package="onnxruntime", dynamic=True
     ),
-    Runtime(
-        name="openvino", label="OpenVINO", module="winnow.deploy.openvino_runtime", package="openvino", preferred=True
-    ),
-    Runtime(name="torch", label="torch eager", module="winnow.deploy.torch_eager", package="torch", ships=False),
+    Runtime("openvino", label="OpenVINO", module="winnow.deploy.openvino_runtime", package="openvino", preferred=True),
+    Runtime("torch", label="torch eager", module="winnow.deploy.torch_eager", package="torch", ships=False),
 )
 SCORED = tuple(name for name, runtime in RUNTIMES.items() if runtime.ships)
 """Runtimes that every file is scored in; the numbers of the first one are the network's."""
@@ -225,24 +246,3 @@ STRUCTURES = Words(
     Structure(name="channels", action="Removing channels", unit="channels", units="output channels", narrow=True),
 )
 NARROW = tuple(name for name, structure in STRUCTURES.items() if structure.narrow)
-SCOPES = Words(
-    "scope",
-    Choice("global", "all layers ranked together"),
-    Choice("local", "the same share of each layer"),
-)
-REWINDS = Words(
-    "rewind",
-    Choice(NONE, "then fine-tuned"),
-    Choice("lr", "then trained again with the whole schedule, weights kept"),
-    Choice("init", "then rewound to the initial weights and trained again"),
-    Choice("random", "then trained again from fresh weights"),
-)
-SHUFFLES = Words("shuffle", Choice(NONE, ""), Choice("layerwise", "what each layer loses is drawn at random"))
-
-
-def rewinding(value: str) -> str:
-    """Say what is trained after pruning, from the value of the axis; `epoch2` is a rewind point."""
-    epoch = value.removeprefix("epoch")
-    if epoch != value and epoch.isdigit():
-        return f"then rewound to the weights after epoch {epoch}"
-    return REWINDS[value].meaning

@@ -10,7 +10,8 @@ from winnow.config.keys.kinds import OneOf, Real, Whole
 from winnow.config.keys.section import OneOrMore, Section, key
 from winnow.config.keys.text import IMPORT_PATH, Text
 from winnow.config.keys.training import Distill
-from winnow.study.vocabulary import AXES, CRITERIA, REWINDS, SCOPES, SHUFFLES, STRUCTURES
+from winnow.study.pruning_axes import REWINDS, SCOPES, SHUFFLES
+from winnow.study.vocabulary import AXES, CRITERIA, STRUCTURES
 
 Criterion = Annotated[str, OneOf(CRITERIA, IMPORT_PATH)]
 Scope = Annotated[str, OneOf(SCOPES)]

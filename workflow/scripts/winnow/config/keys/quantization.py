@@ -22,7 +22,7 @@ from winnow.study.recipe_axes import (
     ROUNDINGS,
 )
 from winnow.study.recipes import expand, plain, slug
-from winnow.study.vocabulary import METHODS, PRECISIONS, PTQ
+from winnow.study.vocabulary import METHODS, PRECISIONS, PTQ, QUANTIZED
 
 Method = Annotated[str, OneOf({name: PRECISIONS[name] for name in METHODS})]
 Observer = Annotated[str, OneOf(OBSERVERS)]
@@ -162,10 +162,11 @@ class Quantization(Section):
     """Which quantized forms of every network are made, how, and what they must reach."""
 
     methods: tuple[Method, ...] | None = key(
-        "quantized forms, one of each",
+        "forms of every network, one of each. `bf16` and `fp16` make no file: OpenVINO is told to compute the fp32 "
+        "file in them. Where the processor lacks them nothing is measured, and the report says so",
         None,
         null="`[dynamic, ptq, qat]`; none where `recipes` has some",
-        example=["ptq"],
+        example=["bf16", "ptq"],
     )
     recipes: tuple[Entry, ...] = key(
         "further quantized forms: every combination of the values of an entry",
@@ -205,7 +206,7 @@ class Quantization(Section):
     @property
     def forms(self) -> tuple[str, ...]:
         """Return the methods that are made in one form each."""
-        return self.methods if self.methods is not None else () if self.recipes else METHODS
+        return self.methods if self.methods is not None else () if self.recipes else QUANTIZED
 
     @property
     def default(self) -> Recipe:
