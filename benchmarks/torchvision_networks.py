@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from winnow.measure.machine import machine
 from winnow.study.quality import Quality
-from winnow.study.vocabulary import METHODS
+from winnow.study.vocabulary import QUANTIZED
 
 NETWORKS = (
     "densenet121",
@@ -95,7 +95,7 @@ def study(name: str, images: str, samples: int, epochs: int) -> dict[str, Any]:
             "precision": "fp32",
         },
         "quantization": {
-            "methods": list(METHODS),
+            "methods": list(QUANTIZED),
             "min_agreement": 0.98,
             "ptq": {"calibration_samples": 256},
             "qat": {"epochs": 1, "lr": rate / 10, "warmup_epochs": 0},
@@ -109,7 +109,7 @@ def run(configuration: dict[str, Any], cores: int) -> list[str]:
     name = configuration["study"]
     (model,) = configuration["models"]
     files = [
-        f"results/{name}/cifar10-64/{model}/seed0/dense/{precision}/quality.json" for precision in ("fp32", *METHODS)
+        f"results/{name}/cifar10-64/{model}/seed0/dense/{precision}/quality.json" for precision in ("fp32", *QUANTIZED)
     ]
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(configuration, file)
@@ -145,7 +145,7 @@ def rows(name: str, refusals: list[str]) -> list[str]:
     label = name.replace("_", "-")
     folder = ROOT / "results" / f"torchvision-{label}" / "cifar10-64" / label / "seed0" / "dense"
     lines = []
-    for precision in ("fp32", *METHODS):
+    for precision in ("fp32", *QUANTIZED):
         path = folder / precision / "quality.json"
         cells = _cells(Quality.read(path)) if path.exists() else [*[""] * 6, _refusal(precision, refusals, folder)]
         lines.append("| " + " | ".join([name, precision, *cells]) + " |")
@@ -210,7 +210,7 @@ def main() -> None:
     for name in arguments.networks:
         refusals = run(study(name, arguments.images, arguments.samples, arguments.epochs), arguments.cores)
         lines += rows(name, refusals)
-        print("\n".join(lines[-len(METHODS) - 1 :]), flush=True)
+        print("\n".join(lines[-len(QUANTIZED) - 1 :]), flush=True)
     text = _TEXT.format(samples=arguments.samples, epochs=arguments.epochs, machine=_machine())
     arguments.table.write_text(f"{text}\n" + "\n".join(lines) + "\n", encoding="utf-8")
 

@@ -101,6 +101,10 @@ def quality(top1: float = 0.9, **changes: Any) -> Quality:
     return Quality(**(values | changes))
 
 
+def not_run(reason: str) -> InRuntime:
+    return InRuntime(runs=False, agrees=False, reason=reason)
+
+
 def timing(runtime: str = "onnxruntime", batch_size: int = 1, threads: int = 2, median_ms: float = 2.0) -> Timing:
     return Timing(
         runtime=runtime,

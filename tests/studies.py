@@ -21,7 +21,7 @@ from winnow.figures.draw import Tables
 from winnow.results.collect import collect
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 from winnow.study.artifacts import Network, networks
-from winnow.study.quality import LayerNoise, Quality, RuntimeCoverage, Sizes
+from winnow.study.quality import InRuntime, LayerNoise, Quality, RuntimeCoverage, Sizes
 from winnow.study.recipe import Recipe
 from winnow.study.recipes import precisions
 from winnow.study.saturation import SaturatingLayer
@@ -32,6 +32,8 @@ from winnow.study.vocabulary import KEYS, PRECISIONS, RUNTIMES, SCORED
 FED = {"mean": [0.5], "std": [0.25], "value_range": 1, "channel_order": "rgb"}
 FED["fitting"] = Fitting((2, 2), None, None, "bicubic", upright=True, background="white").facts
 """What a file says of how it is fed."""
+NO_HINT = InRuntime(runs=False, agrees=False, reason="it computes a float file in fp32 only")
+"""What ONNX Runtime makes of a precision that runtimes are told to compute in."""
 CLASSES = [f"class {letter}" for letter in "abcd"]
 LAYERS = ["conv1", "conv2", "fc"]
 GRID = {
@@ -43,9 +45,9 @@ GRID = {
     "exclude": [{"structure": "channels", "rounds": 3}, {"criterion": "random", "rounds": 3}],
 }
 _GROUPS = (Group("conv1", ("conv1", "conv2"), width=8, kept=1), Group("conv3", ("conv3",), width=16, kept=2))
-_BITS = {"fp32": 4.0, "dynamic": 1.05, "ptq": 1.0, "qat": 1.0}
-_LOSS = {"fp32": 0.0, "dynamic": 0.004, "ptq": 0.012, "qat": 0.002}
-_SPEED = {"fp32": 1.0, "dynamic": 1.6, "ptq": 0.4, "qat": 0.4}
+_BITS = {"fp32": 4.0, "bf16": 4.0, "fp16": 4.0, "dynamic": 1.05, "ptq": 1.0, "qat": 1.0}
+_LOSS = {"fp32": 0.0, "bf16": 0.0005, "fp16": 0.0001, "dynamic": 0.004, "ptq": 0.012, "qat": 0.002}
+_SPEED = {"fp32": 1.0, "bf16": 0.5, "fp16": 0.5, "dynamic": 1.6, "ptq": 0.4, "qat": 0.4}
 
 
 def configuration(**changes) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def _write_network(folder: Path, study: Mapping[str, Any], network: Network) -> 
         (folder / network.history).parent.mkdir(parents=True, exist_ok=True)
         (folder / network.history).write_text(_history(study["training"][network.model]["epochs"]))
         quality.training.write((folder / network.history).with_name("training.json"))
-    onnx.save(_graph(), target / "model.onnx")
+    onnx.save(_graph(), folder / network.file)
 
 
 def hash_of(network: Network) -> int:
@@ -149,7 +151,7 @@ def _pruning(study: Mapping[str, Any], run: str) -> Sparsity:
 def _quality(
     study: Mapping[str, Any], identity: dict[str, Any], pruning: Sparsity | None, random: np.random.Generator
 ) -> Quality:
-    precision, seed = identity["precision"], identity["seed"]
+    precision, seed, word = identity["precision"], identity["seed"], PRECISIONS[identity["precision"]]
     recipe = None if precision == "fp32" else Recipe(**study["recipes"][identity["recipe"]])
     lost = _LOSS[precision] * (1 + 8 - recipe.weight_bits if recipe else 1)
     top1, kept = 0.95 - lost + 0.004 * random.standard_normal(), 1.0
@@ -165,7 +167,7 @@ def _quality(
     size = int(2**20 * 0.6 * _BITS[precision] * narrow)
     noise = tuple(LayerNoise(name, 40.0 - 5 * place - seed) for place, name in enumerate(LAYERS))
     integer = {name: RUNTIMES[name].on_integers(PRECISIONS[precision]) for name in SCORED}
-    return records.quality(
+    found = records.quality(
         top1,
         **identity,
         test=records.scores(top1, samples, loss=1 - top1),
@@ -173,14 +175,12 @@ def _quality(
         validation=records.scores(top1 + 0.003 * random.standard_normal(), 200, loss=0.2),
         quantization=None if precision == "fp32" else records.quantization(_LOSS[precision] * 10, noise),
         coverage=records.coverage(
-            float(precision != "fp32"),
+            float(word.integers),
             runtimes={name: RuntimeCoverage(float(share), 3 * share, ()) for name, share in integer.items()},
             total_macs=int(1e6 * narrow),
             nonzero_macs=int(1e6 * kept),
         ),
-        saturating=()
-        if precision == "fp32" or recipe.overflow == "safe"
-        else (SaturatingLayer("conv1", 2, 8, 60_000),),
+        saturating=() if not word.integers or recipe.overflow == "safe" else (SaturatingLayer("conv1", 2, 8, 60_000),),
         size=Sizes(
             onnx_bytes=size,
             gzip_bytes=int(size * 0.9),
@@ -194,16 +194,21 @@ def _quality(
         quantized_by=recipe,
         training=records.training(60.0 * (1 + bool(pruning) + (precision == "qat")), 900.0),
     )
+    if not word.hint:
+        return found
+    coverage = replace(found.coverage, runtimes=found.coverage.runtimes | {SCORED[0]: None})
+    return replace(found, runtimes=found.runtimes | {SCORED[0]: NO_HINT}, coverage=coverage)
 
 
 def _timings(
     study: Mapping[str, Any], precision: str, pruning: Sparsity | None, random: np.random.Generator
 ) -> Iterator[Timing]:
     narrow = 1 - pruning.achieved if pruning and pruning.unit == "channels" else 1.0
+    computes = {"torch": precision == "fp32", SCORED[0]: not PRECISIONS[precision].hint}
     for threads in study["benchmark"]["threads"]:
         for runtime in study["benchmark"]["runtimes"]:
             for size in study["benchmark"]["batch_sizes"]:
-                if runtime == "torch" and precision != "fp32":
+                if not computes.get(runtime, True):
                     continue
                 median = 0.05 * size**0.9 * _SPEED[precision] * narrow * (1 + 0.02 * random.standard_normal())
                 energy = replace(records.ENERGY, joules=median / size * 0.03, watts=30.0)

@@ -242,7 +242,7 @@ def test_a_layer_left_in_floating_point_is_an_error_that_names_it(files, tmp_pat
         score(files, "ptq", files["fp32"])
     with pytest.raises(WinnowError, match=r"the/run: OpenVINO runs 0 %"):
         score(files, "ptq", files["dynamic"])
-    with pytest.raises(WinnowError, match=r"ONNX Runtime runs 4 of 4 operators of an fp32 network on integers"):
+    with pytest.raises(WinnowError, match=r"ONNX Runtime runs 4 of 4 operators of a float network on integers"):
         score(files, "fp32", files["ptq"])
 
 

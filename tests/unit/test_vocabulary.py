@@ -13,14 +13,14 @@ from winnow.check.trial import quantization
 from winnow.config import choices
 from winnow.errors import WinnowError
 from winnow.results.wording import pruning_words
-from winnow.study import recipe_axes, vocabulary
+from winnow.study import pruning_axes, recipe_axes, vocabulary
 from winnow.study.pruning_axes import REWINDS, SCOPES, SHUFFLES
 from winnow.study.vocabulary import CRITERIA, PRECISIONS, RUNTIMES, SCORED, STRUCTURES
 from winnow.study.words import NONE, Words
 
 TABLES = [
     table
-    for module in (vocabulary, recipe_axes, choices)
+    for module in (vocabulary, pruning_axes, recipe_axes, choices)
     for table in vars(module).values()
     if isinstance(table, Words)
 ]
@@ -48,15 +48,20 @@ def test_an_unknown_word_is_refused(table):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS.values(), ids=PRECISIONS)
-def test_every_precision_is_made_by_a_rule_and_every_method_is_tried_before(precision):
-    assert f"rule {precision.rule}:" in RULES
-    assert (REPOSITORY / f"workflow/scripts/{precision.rule}.py").exists()
+def test_every_precision_has_a_file_by_a_rule_or_a_hint_and_every_method_is_tried_before(precision):
+    assert bool(precision.rule) != bool(precision.hint)
+    assert precision.hint or f"rule {precision.rule}:" in RULES
+    assert precision.hint or (REPOSITORY / f"workflow/scripts/{precision.rule}.py").exists()
     assert not precision.method or callable(quantization(precision.name))
 
 
-@pytest.mark.parametrize("look", ["color", "marker", "hatch", "dashes", "column", "rule"])
+@pytest.mark.parametrize("look", ["color", "marker", "hatch", "dashes", "column"])
 def test_precisions_are_told_apart_by_every_look(look):
     assert len({getattr(precision, look) for precision in PRECISIONS.values()}) == len(PRECISIONS)
+
+
+def test_precisions_are_told_apart_by_what_makes_them():
+    assert len({(precision.rule, precision.hint) for precision in PRECISIONS.values()}) == len(PRECISIONS)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=RUNTIMES)

@@ -47,6 +47,8 @@ def test_a_new_recipe_plans_its_networks_only(study):
     more = [{"method": "ptq", "observer": "minmax", "weight_bits": [8, 4]}]
     study.configure(pruning=GRID, **SHORT | {"quantization": {"methods": ["ptq"], "recipes": more}})
     assert study.planned() == {"calibrate": 2, "evaluate": 2, "benchmark": 2} | ALL
+    study.configure(pruning=GRID, **SHORT | {"quantization": {"methods": ["bf16", "ptq"]}})
+    assert study.planned() == {"evaluate": 1, "benchmark": 1} | ALL  # of the fp32 file
 
 
 def test_24_recipes_of_3_strategies_can_be_planned(study):
