@@ -40,7 +40,7 @@ from winnow.errors import WinnowError
 from winnow.study.pruning_axes import REWINDS, SCOPES, SHUFFLES
 from winnow.study.recipe import Recipe
 from winnow.study.recipe_axes import CORRECTIONS, GRANULARITIES, OBSERVERS, OVERFLOWS, ROUNDINGS
-from winnow.study.vocabulary import CRITERIA, METHODS, RUNTIMES, STRUCTURES
+from winnow.study.vocabulary import CRITERIA, QUANTIZED, RUNTIMES, STRUCTURES
 
 SHIPPED = sorted((REPOSITORY / "config").glob("*.yaml"))
 
@@ -61,7 +61,7 @@ def test_defaults_build_every_settings_class():
     assert ModelSettings.of(study.models["resnet20"]).name == "resnet20"
     training = TrainingSettings.of(study.training["resnet20"])
     assert training.epochs == 50
-    assert {slug: built(Recipe, recipe).method for slug, recipe in study.recipes.items()} == {m: m for m in METHODS}
+    assert {slug: built(Recipe, recipe).method for slug, recipe in study.recipes.items()} == {m: m for m in QUANTIZED}
     BenchmarkSettings.of(study.benchmark)
     qat = QatSettings.of(study.qat["resnet20"])
     assert qat.training.momentum == training.momentum

@@ -39,12 +39,17 @@ def not_run(reason: str) -> InRuntime:
     return InRuntime(runs=False, agrees=False, reason=reason)
 
 
+def last_line(error: RuntimeError) -> str:
+    """Return what a runtime says in the end."""
+    return str(error).strip().splitlines()[-1]
+
+
 def in_runtime(name: str, path: str | Path, threads: int, hint: str, reference: Reference) -> InRuntime:
     """Score what a further runtime computes from a file."""
     try:
         logits = run_on(shipping(name).load(path, threads, hint), reference.split)
     except RuntimeError as error:
-        return not_run(str(error).strip().splitlines()[-1])
+        return not_run(last_line(error))
     if logits.shape != reference.logits.shape:
         return not_run(f"gives {len(logits)} rows of logits for {len(reference.split)} images")
     if not np.isfinite(logits).all():

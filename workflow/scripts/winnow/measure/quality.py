@@ -20,7 +20,16 @@ from winnow.deploy.runtimes import Network, failures, shipping
 from winnow.errors import WinnowError
 from winnow.measure import metrics
 from winnow.measure.counterpart import check_deviation, compare_with_float, demands
-from winnow.measure.in_runtimes import NOT_FINITE, Reference, held_against, in_runtime, not_run, report, run_on
+from winnow.measure.in_runtimes import (
+    NOT_FINITE,
+    Reference,
+    held_against,
+    in_runtime,
+    last_line,
+    not_run,
+    report,
+    run_on,
+)
 from winnow.measure.layer_noise import layer_sqnr
 from winnow.study.identity import Identity
 from winnow.study.quality import Coverage, Quality, Quantization
@@ -106,29 +115,26 @@ def evaluate(
         quantized_by=origin.recipe,
     )
     test, validation = (data.split(name) for name in ("test", "validation"))
+    computed: list[np.ndarray] | str = ""
     if runs:
-        network = shipping(runs[0]).load(files.path, threads, hint)
-        logits, validated = run_on(network, test), run_on(network, validation)
-        if hint and not (np.isfinite(logits).all() and np.isfinite(validated).all()):
-            failed |= dict.fromkeys(runs, NOT_FINITE)  # of the file in fp32 it would be an error
-            runs = []
-    runtimes = {name: not_run(reason) for name, reason in failed.items()}
-    for name, found in runtimes.items():
-        report(name, found, files.path, run)
-    if not runs:
+        computed = _computed(shipping(runs[0]).load(files.path, threads, hint), (test, validation), run, hint)
+    if isinstance(computed, str):
+        runtimes = {name: not_run(failed.get(name, computed)) for name in SCORED}
+        for name, found in runtimes.items():
+            report(name, found, files.path, run)
         return record(test=None, confusion=(), validation=None, quantization=None, runtimes=runtimes)
-    for computed in (logits, validated):
-        _check_finite(computed, run)
+    logits, validated = computed
     quantization = truth = None
     if identity.precision != FP32:
         quantization, truth = _quantization(
             files, origin.recipe, test, logits, validation, validated, bounds, run=run, threads=threads
         )
     reference = Reference(test, logits, truth)
+    runtimes = {name: not_run(reason) for name, reason in failed.items()}
     runtimes[runs[0]] = held_against(reference, logits)
-    for name in runs[1:]:
-        runtimes[name] = in_runtime(name, files.path, threads, hint, reference)
-        report(name, runtimes[name], files.path, run)
+    runtimes |= {name: in_runtime(name, files.path, threads, hint, reference) for name in runs[1:]}
+    for name, found in runtimes.items():
+        report(name, found, files.path, run)
     scores = metrics.classification(logits, test.labels)
     if not scores.learned:
         as_imported = not origin.training.trained_here and origin.pruning is None
@@ -182,15 +188,26 @@ def _first(split: Samples) -> np.ndarray:
     return split.normalized(0, _LAYER_IMAGES)
 
 
+def _computed(network: Network, splits: Sequence[Samples], run: str, hint: str) -> list[np.ndarray] | str:
+    """Return the logits of each split; in a precision that was asked for by a hint, else in a line why there are none.
+
+    Raises:
+        WinnowError: in the precision of the file they are not finite.
+    """
+    if not hint:
+        return [_logits(network, split, run) for split in splits]
+    try:
+        logits = [run_on(network, split) for split in splits]
+    except RuntimeError as error:
+        return last_line(error)
+    return logits if all(np.isfinite(found).all() for found in logits) else NOT_FINITE
+
+
 def _logits(network: Network, split: Samples, run: str) -> np.ndarray:
     logits = run_on(network, split)
-    _check_finite(logits, run)
-    return logits
-
-
-def _check_finite(logits: np.ndarray, run: str) -> None:
     if not np.isfinite(logits).all():
         raise WinnowError(f"{run}: the exported network {NOT_FINITE}; train it again or differently")
+    return logits
 
 
 def _coverage(
