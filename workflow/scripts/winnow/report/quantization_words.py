@@ -76,7 +76,8 @@ def _against_free(rows: Sequence[pd.Series], configurations: Iterable[Timed]) ->
             if PRECISIONS[row["precision"]].integers
         ]
         yield (
-            f"**Free, for the file is that of fp32**: {fastest} is fastest, before {', '.join(others)} in {timed}. "
+            f"**Free, for the file is that of fp32**: {fastest} is fastest"
+            f"{', before ' if others else ''}{', '.join(others)} in {timed}. "
             f"Against it {'; '.join(integer) or 'nothing was quantized'}."
         )
         return
