@@ -197,7 +197,10 @@ SETTINGS: list[tuple[str, str]] = [
     ("quantization: {min_sqnr_db: .nan}", r"quantization.min_sqnr_db: nan is not of type 'number'"),
     ("quantization: {min_sqnr_db: -.inf}", r"quantization.min_sqnr_db: -inf is not of type 'number'"),
     ("quantization: {min_agreement: 1.1}", r"quantization.min_agreement: 1.1 is greater than the maximum of 1"),
-    ("quantization: {methods: [int4]}", r"quantization.methods.0 is 'int4', expected one of dynamic, ptq, qat"),
+    (
+        "quantization: {methods: [int4]}",
+        r"quantization.methods.0 is 'int4', expected one of bf16, fp16, dynamic, ptq, qat",
+    ),
     ("recommend: {max_accuracy_drop: .nan}", r"recommend.max_accuracy_drop: nan is not of type 'number'"),
     ("recommend: {max_size_mb: .inf}", r"recommend.max_size_mb: inf is not of type 'number'"),
     ("recommend: {max_latency_ms: -1}", r"recommend.max_latency_ms: -1 is less than or equal to the minimum of 0"),

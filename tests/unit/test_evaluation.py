@@ -310,8 +310,8 @@ def colored():
 def test_a_runtime_that_computes_something_else_is_said_and_never_an_error(files, monkeypatch):
     real = load_openvino
 
-    def wrong(path, threads):
-        network = real(path, threads)
+    def wrong(path, threads, hint):
+        network = real(path, threads, hint)
         return lambda images: network(images)[:, ::-1]
 
     monkeypatch.setattr("winnow.deploy.openvino_runtime.load", wrong)
@@ -340,7 +340,7 @@ def test_a_runtime_as_near_to_the_float_network_as_the_first_one_agrees(files, m
     monkeypatch.setattr("winnow.deploy.openvino_runtime.load", lambda *_: lambda x: noisy(strength)(first(x), truth(x)))
     real = load_onnxruntime
     monkeypatch.setattr(
-        "winnow.deploy.onnx_runtime.load", lambda path, threads: truth if path == files["fp32"] else real(path, threads)
+        "winnow.deploy.onnx_runtime.load", lambda path, *more: truth if path == files["fp32"] else real(path, *more)
     )
     found = score(files, "ptq", min_sqnr_db=-99.0, min_agreement=0.0).runtimes["openvino"]
     assert found.difference > found.tolerance.difference

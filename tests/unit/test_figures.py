@@ -37,7 +37,7 @@ from winnow.figures.quantization_bars import quantization_bars
 from winnow.figures.training_curves import training_curves
 from winnow.results.csv_files import read_csv, write_csv
 from winnow.results.not_measured import Missing
-from winnow.study.vocabulary import PRECISIONS
+from winnow.study.vocabulary import PRECISIONS, QUANTIZED
 
 DENSE_FP32 = ("dense", "fp32")
 
@@ -76,14 +76,14 @@ def curves(axes) -> list:
 def test_bars_are_means_over_seeds_of_the_dense_network(results):
     data = quantization_bars_data(results)
     seeds = data.groupby(["metric", "precision"]).size()
-    assert seeds["latency_openvino_b64_t1_ms"].to_dict() == dict.fromkeys(PRECISIONS, 3)
+    assert seeds["latency_openvino_b64_t1_ms"].to_dict() == dict.fromkeys(["fp32", *QUANTIZED], 3)
     assert ("latency_torch_b1_t1_ms", "ptq") not in seeds.index
     figure = quantization_bars(results)
     panels = {panel.get_title(loc="left"): panel for panel in figure.axes if panel.get_visible()}
     assert not any("torch" in title for title in panels)
     for title, column, factor in (("top-1 accuracy (%)", "top1", 100), ("model size (MB)", "size_mb", 1)):
         bars = [bar for container in panels[title].containers for bar in container]
-        for bar, precision in zip(bars, PRECISIONS, strict=True):
+        for bar, precision in zip(bars, ["fp32", *QUANTIZED], strict=True):
             values = factor * rows(results, "dense", precision)[column]
             assert bar.get_width() == pytest.approx(values.mean())
             assert bar.get_hatch() == PRECISIONS[precision].hatch

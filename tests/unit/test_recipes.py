@@ -38,7 +38,7 @@ from winnow.study.artifacts import networks
 from winnow.study.recipe import Recipe
 from winnow.study.recipe_axes import RECIPE_AXES
 from winnow.study.recipes import expand, simulated, slug
-from winnow.study.vocabulary import PRECISIONS
+from winnow.study.vocabulary import PRECISIONS, QUANTIZED
 
 GRID = [
     {"method": "ptq", "observer": ["histogram", "minmax"], "weight_bits": [8, 6, 4], "correction": ["none", "bias"]},
@@ -151,7 +151,10 @@ def test_names_of_different_recipes_differ_and_are_short_enough_for_a_path():
         ),
         ({"method": "dynamic", "weight_bits": 4}, r"recipes.0.weight_bits means nothing to dynamic; .* it: ptq, qat$"),
         ({"observer": "minmax"}, r"key 'quantization.recipes.0.method' is missing"),
-        ({"method": "int4"}, r"quantization.recipes.0.method.* is 'int4', expected one of dynamic, ptq, qat"),
+        (
+            {"method": "int4"},
+            r"quantization.recipes.0.method.* is 'int4', expected one of bf16, fp16, dynamic, ptq, qat",
+        ),
         ({"method": "ptq", "weight_bits": 1}, r"recipes.0.weight_bits.*: 1 is less than the minimum of 2"),
         ({"method": "ptq", "activation_bits": [8, 3]}, r"recipes.0.activation_bits.*: 3 is less than the minimum of 4"),
         ({"method": "ptq", "weight_bits": []}, r"recipes.0.weight_bits: \[\] is empty; give at least one"),
@@ -250,7 +253,7 @@ def test_24_recipes_of_3_strategies_are_a_study_whose_files_are_apart():
     assert len(study.recipes) == 24
     found = list(networks(study.reported()))
     assert len(found) == len({network.folder for network in found}) == (1 + 3) * (1 + 24)
-    assert {network.precision for network in found} == set(PRECISIONS)
+    assert {network.precision for network in found} == {"fp32", *QUANTIZED}
     assert all((network.recipe == "fp32") == (network.precision == "fp32") for network in found)
     trained = [network for network in found if network.recipe.startswith("qat") and network.run == "dense"]
     assert len({network.history for network in trained}) == len(trained) > 4
@@ -333,7 +336,7 @@ def test_results_say_how_each_network_was_quantized_and_compare_it_with_its_like
 def test_figures_of_many_recipes_tell_them_apart_by_method(grid):
     found = tables(*grid)
     recipes = recipes_of(found.results)
-    assert list(by_method(recipes)) == list(PRECISIONS)
+    assert list(by_method(recipes)) == ["fp32", *QUANTIZED]
     with styled():
         bars = quantization_bars(found.results)
         panels = [axes for axes in bars.axes if axes.get_visible()]

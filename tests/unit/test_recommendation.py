@@ -20,7 +20,7 @@ from winnow.quantize.dynamic import quantize_dynamic
 from winnow.report.model_card import dense_beside, reasons, write_all
 from winnow.study.recipe import Recipe
 from winnow.study.recommendation import Recommendations
-from winnow.study.vocabulary import PRECISIONS
+from winnow.study.vocabulary import METHODS, PRECISIONS
 
 DENSE = {"strategy": None, "criterion": None, "scope": None, "structure": None, "ratio": np.nan, "rounds": np.nan}
 DENSE |= {"rewind": None, "shuffle": None, "round": np.nan, "requested_sparsity": 0.0, "achieved_sparsity": 0.0}
@@ -208,7 +208,7 @@ def test_the_lines_of_the_card_run(shipped, tmp_path, monkeypatch):
     exec(fed, names)
     np.testing.assert_allclose(names["images"], np.full((1, 1, 2, 2), (51 / 255 - 0.5) / 0.25), rtol=1e-6)
     monkeypatch.chdir(shipped[0] / "best/shapes/lenet5")
-    assert [len(snippet.splitlines()) for snippet in snippets] == [3, 3]
+    assert [len(snippet.splitlines()) for snippet in snippets] == [3, 4]
     images = np.arange(8, dtype=np.float32).reshape(2, 1, 2, 2)
     for snippet, module in zip(snippets, (onnxruntime, openvino), strict=True):
         names = {"images": images}
@@ -241,7 +241,8 @@ def test_a_damaged_network_is_named(tmp_path):
 
 def test_whatever_wins_can_be_shipped(tmp_path):
     """Every precision, dense and by every strategy."""
-    study = write_study(tmp_path, configuration(seeds=[0]))
+    every = {"methods": list(METHODS), "apply_to": "last"}
+    study = write_study(tmp_path, configuration(seeds=[0], quantization=every))
     results = tables(tmp_path, study).results
     assert set(results["precision"]) == set(PRECISIONS)
     assert set(results["strategy"].dropna()) == set(study["strategies"])
@@ -253,7 +254,8 @@ def test_whatever_wins_can_be_shipped(tmp_path):
         row = results.loc[winner]
         assert tuple(recommendation.chosen[["run", "precision"]]) == (row["run"], row["precision"])
         card = (tmp_path / "best/shapes/lenet5/model_card.md").read_text()
-        assert f"copied from `shapes/lenet5/seed0/{row['run']}/{row['precision']}/model.onnx`" in card
+        file = "fp32" if PRECISIONS[row["precision"]].hint else row["precision"]
+        assert f"copied from `shapes/lenet5/seed0/{row['run']}/{file}/model.onnx`" in card
         assert (tmp_path / "best/shapes/lenet5/labels.txt").read_text().splitlines() == CLASSES
 
 
