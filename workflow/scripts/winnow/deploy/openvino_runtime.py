@@ -20,6 +20,7 @@ from winnow.study.vocabulary import FP32_HINT
 _REASON = 200  # characters
 _CAPABILITIES = {"bf16": "BF16", "f16": "FP16"}
 """What OpenVINO says that a processor has instructions for, by the hint that asks for it."""
+_NUMBERS = ("FP32", *_CAPABILITIES.values(), "INT8")
 _LOADING = """
 import json, sys, numpy, openvino
 try:
@@ -111,7 +112,8 @@ def _lacking(hint: str) -> str | None:
     if _CAPABILITIES[hint] in known:
         return None
     name = _core().get_property("CPU", "FULL_DEVICE_NAME").strip()
-    return f"not measured here: {name} has no {_CAPABILITIES[hint].lower()} (OpenVINO finds {', '.join(sorted(known))})"
+    found = ", ".join(numbers for numbers in _NUMBERS if numbers in known)
+    return f"not measured here: {name} has no {_CAPABILITIES[hint].lower()} (OpenVINO finds {found})"
 
 
 def _openvino_settings(threads: int, hint: str = "") -> dict[str, str | int]:
