@@ -335,7 +335,7 @@ def test_an_interrupt_while_nobody_answers_cancels_and_ends_at_once(tmp_path):
         faults.fails(AWAY, "squeue", "scontrol")
         wait(lambda: "Slurm does not say" in project.output.read_text(), seen=project.output.read_text)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=120) == 1
         wait(lambda: [job["JobState"] for job in jobs(project)] == ["CANCELLED"])
     finally:
         process.kill()

@@ -337,8 +337,8 @@ def test_the_shipped_configurations_are_valid(path):
     jsonschema.validate(given, yaml.safe_load(guide.schema()), jsonschema.Draft202012Validator)
 
 
-def test_there_are_four_shipped_configurations():
-    assert len(SHIPPED) == 4
+def test_all_shipped_configurations_are_tried():
+    assert {path.stem for path in SHIPPED} >= {"config", "demo", "cifar10-images", "cifar10-networks", "cifar10-pruning"}
 
 
 def test_what_is_prepared_of_own_images_depends_on_no_default_elsewhere():
