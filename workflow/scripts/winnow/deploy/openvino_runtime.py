@@ -22,7 +22,7 @@ import json, sys, numpy, openvino
 try:
     network = openvino.Core().compile_model(sys.argv[1], "CPU", json.loads(sys.argv[2]))
     shape = [size.get_length() if size.is_static else 2 for size in network.input(0).partial_shape]
-    network({0: numpy.zeros(shape, numpy.float32)})
+    network({0: numpy.zeros(shape, network.input(0).get_element_type().to_dtype())})
 except RuntimeError as error:
     print(str(error))
     sys.exit(1)

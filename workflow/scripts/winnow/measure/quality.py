@@ -15,6 +15,7 @@ from winnow.data.prepared import Prepared, Samples
 from winnow.deploy.agreement import FLOAT, INT8_RUNTIMES, as_near, compared
 from winnow.deploy.coverage import check_coverage, coverage_record, measure_coverage
 from winnow.deploy.graphs import Graph, read_model
+from winnow.deploy.inputs import read_input
 from winnow.deploy.operations import count_operations
 from winnow.deploy.overflow import saturating_layers
 from winnow.deploy.runtimes import Network, failures, shipping
@@ -90,7 +91,8 @@ def evaluate(
     bounds = demands(bounds, origin.recipe)
     coverage = _coverage(files, data.task.shape, run, identity.precision, bounds, runs)
     network = shipping(SCORED[0]).load(files.path, threads)
-    test, validation = (data.split(name) for name in ("test", "validation"))
+    taken = read_input(files.path)  # the float files beside it are of the same study
+    test, validation = (taken.samples(data.split(name)) for name in ("test", "validation"))
     logits, validated = _logits(network, test, run), _logits(network, validation, run)
     quantization = truth = None
     if identity.precision != FP32:
@@ -163,7 +165,7 @@ def _quantization(
 
 
 def _first(split: Samples) -> np.ndarray:
-    return split.normalized(0, _LAYER_IMAGES)
+    return split.inputs(0, _LAYER_IMAGES)
 
 
 @dataclass(frozen=True)

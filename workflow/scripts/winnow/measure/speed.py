@@ -13,6 +13,7 @@ import numpy as np
 
 from winnow.config.settings import BenchmarkSettings
 from winnow.deploy.graphs import computation
+from winnow.deploy.inputs import Input, read_input
 from winnow.deploy.runtimes import Network, Trained, failures, load_module, shipping
 from winnow.measure.energy import EnergyMeter
 from winnow.measure.machine import clock_mhz, machine
@@ -29,7 +30,7 @@ _PRECISION = 0.02  # width of the median's interval, part of the median, from wh
 
 @dataclass
 class _Timing:
-    """One configuration, and what has been measured of it: `images` are float32 [N, C, H, W]."""
+    """One configuration, and what has been measured of it: `images` are [N, C, H, W]."""
 
     runtime: str
     threads: int
@@ -114,25 +115,24 @@ def benchmark(
 def _configurations(
     path: str | Path, trained: Trained | None, shape: tuple[int, int, int], settings: BenchmarkSettings
 ) -> Iterator[_Timing]:
-    random = np.random.default_rng(0)
+    taken, random = read_input(path), np.random.default_rng(0)
     failed = failures(path, settings.runtimes)
     for name, reason in failed.items():
         log.warning("%s: not timed in %s, which does not load it: %s", path, RUNTIMES[name].label, reason)
     runtimes = [name for name in settings.runtimes if name not in failed and (trained or RUNTIMES[name].ships)]
     for threads in settings.threads:
         for runtime in runtimes:
-            network = _load(runtime, path, trained, threads)
+            network = _load(runtime, path, taken, trained, threads)
             for size in settings.batch_sizes:
-                images = random.standard_normal((size, *shape), dtype=np.float32)
-                yield _Timing(runtime, threads, images, network)
+                yield _Timing(runtime, threads, taken.noise((size, *shape), random), network)
 
 
-def _load(runtime: str, path: str | Path, trained: Trained | None, threads: int) -> Network:
+def _load(runtime: str, path: str | Path, taken: Input, trained: Trained | None, threads: int) -> Network:
     if RUNTIMES[runtime].ships:
         return shipping(runtime).load(path, threads)
     if trained is None:
         raise ValueError(f"{path}: {RUNTIMES[runtime].label} runs the trained module, and none is given")
-    return load_module(runtime, trained, threads)
+    return load_module(runtime, trained, taken.baked_in, threads)
 
 
 def _summary(timing: _Timing, meter: EnergyMeter) -> Timing:
