@@ -1,11 +1,13 @@
 """Normalization at the beginning of a graph, so that a file takes pixels.
 
-A first layer on integers still reads values rounded by the scale of normalized images: each channel is normalized by
-numbers of its own, and runtimes have integer kernels only for inputs with one scale and zero point. OpenVINO makes one
-look-up of normalization and rounding; ONNX Runtime computes the product and the sum.
+A first layer on integers reads normalized values that are rounded again, not the pixels: each channel is normalized by
+numbers of its own, and the runtimes' integer kernels take inputs with one scale and zero point. OpenVINO makes one
+operator of normalization and rounding, from integers to integers; ONNX Runtime computes the product and the sum.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto
@@ -52,7 +54,7 @@ def _nodes(normalization: Normalization, normalized: str) -> list[NodeProto]:
     ]
 
 
-def _node(kind: str, inputs: list[str], output: str, name: str | None = None, **attributes: int) -> NodeProto:
+def _node(kind: str, inputs: list[str], output: str, name: str | None = None, **attributes: Any) -> NodeProto:
     return make_node(kind, inputs, [output], name=name or output, **attributes)
 
 

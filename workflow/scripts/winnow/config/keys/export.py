@@ -9,7 +9,7 @@ from winnow.config.keys.section import Section, key
 
 
 class Export(Section):
-    """What every `model.onnx` is like."""
+    """What exported files are like."""
 
     baked_in: Annotated[bool, Flag()] = key(
         "whether files normalize images themselves: they take `pixels`, uint8 `[N, C, H, W]` in RGB, as resized and "
