@@ -6,7 +6,7 @@ import onnx
 import pandas as pd
 import pytest
 
-from projects import ONE_THREAD, RUN, copy_project
+from projects import ONE_THREAD, RUN
 
 RECIPES = [
     {"method": "ptq", "multiplier": ["exact", "bam-2-2-0"], "circuit_error": ["corrected", "left"]},
@@ -16,8 +16,9 @@ SIMULATED = ["ptq-bam-2-2-0", "ptq-bam-2-2-0-left", "qat-drum-4"]
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    project = copy_project(tmp_path_factory.mktemp("approximate") / "a project")
+def study(tmp_path_factory, finished):
+    """On top of what is the same for all recipes."""
+    project = finished.copy_to(tmp_path_factory.mktemp("approximate") / "a project")
     project.configure(quantization={"recipes": RECIPES}, recommend={"objective": "accuracy"})
     project.run(*ONE_THREAD)
     return project
