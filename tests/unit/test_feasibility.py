@@ -56,6 +56,13 @@ def test_everything_that_is_asked_for_is_tried():
     assert details["unstructured by l1"]["sparsity"] == pytest.approx(0.8, abs=0.01)
 
 
+def test_what_takes_pixels_is_tried_with_them():
+    findings = check("plain", methods=["dynamic", "ptq"], export={"baked_in": True})
+    assert failures(findings) == {}
+    shares = {finding.what: finding.details.get("integer_macs_onnxruntime") for finding in findings}
+    assert [shares[method] for method in ("dynamic", "ptq")] == [1.0] * 2
+
+
 def test_nothing_else_is_tried():
     assert [finding.what for finding in check("plain")] == NEEDED
 

@@ -297,9 +297,17 @@ def test_the_code_of_a_model_card_gives_the_very_input(given, order, value_range
     rule = Normalization(mean, std, value_range, order)
     pixels = decode(file, "it", fitting=own, channels=3).pixels
     metadata = {**rule.facts, "fitting": own.facts}
-    (code,) = [block for block in feeding("images", ["batch", *pixels.shape], metadata) if isinstance(block, Code)]
+    codes = {
+        name: block.text
+        for name, baked_in in (("images", False), ("pixels", True))
+        for block in feeding(name, ["batch", *pixels.shape], metadata, baked_in=baked_in)
+        if isinstance(block, Code)
+    }
     names = {}
-    exec(code.text, names)
+    exec(codes["pixels"], names)
+    assert names["pixels"].dtype == np.uint8
+    assert np.array_equal(names["pixels"], pixels[None])
+    exec(codes["images"], names)
     assert names["images"].dtype == np.float32
     np.testing.assert_allclose(names["images"], rule(pixels[None]), atol=2e-6)
 

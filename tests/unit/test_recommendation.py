@@ -14,6 +14,7 @@ from PIL import Image
 from studies import CLASSES, FED, configuration, tables, write_study
 from winnow.analysis.recommendation import as_record, recommend, with_numbers
 from winnow.config.recommend import RecommendSettings
+from winnow.data.normalization import Normalization
 from winnow.deploy.export import export_onnx
 from winnow.errors import WinnowError
 from winnow.quantize.dynamic import quantize_dynamic
@@ -259,7 +260,7 @@ def test_whatever_wins_can_be_shipped(tmp_path):
         assert (tmp_path / "best/shapes/lenet5/labels.txt").read_text().splitlines() == CLASSES
 
 
-def test_the_file_of_a_library_is_read_as_such(tmp_path):
+def test_the_file_of_a_library_is_read_as_such_and_one_that_takes_pixels(tmp_path, monkeypatch):
     """onnxruntime adds metadata to what it quantizes."""
     study = write_study(tmp_path, configuration(seeds=[0], pruning=None))
     results = tables(tmp_path, study).results
@@ -267,9 +268,26 @@ def test_the_file_of_a_library_is_read_as_such(tmp_path):
     path = tmp_path / "results/made-up/shapes/lenet5/seed0/dense/dynamic/model.onnx"
     layer = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 4))
     metadata = {"classes": CLASSES, **FED}
-    export_onnx(layer, torch.rand(2, 1, 2, 2), tmp_path / "float.onnx", metadata)
+    export_onnx(layer, torch.rand(2, 1, 2, 2), tmp_path / "float.onnx", metadata, Normalization.read(FED))
     quantize_dynamic(tmp_path / "float.onnx", path, Recipe("dynamic"))
     assert {entry.key for entry in onnx.load(path).metadata_props} > metadata.keys()
     recommendations = recommend(results, RecommendSettings.of(study["recommend"] | {"max_accuracy_drop": None}))
     write_all(recommendations, results, tmp_path / "results/made-up", tmp_path / "best")
     assert (tmp_path / "best/shapes/lenet5/labels.txt").read_text().splitlines() == CLASSES
+    folder = tmp_path / "best/shapes/lenet5"
+    card = (folder / "model_card.md").read_text()
+    assert "Input `pixels`: uint8 [batch, 1, 2, 2], 0 to 255. The file normalizes it, not you: pixels scaled to" in card
+    assert "They include the normalization of the images." in card
+    monkeypatch.chdir(folder)
+    Image.fromarray(np.full((8, 4), 51, np.uint8)).save("image.jpg", quality=100)
+    fed, *snippets = [part.partition("```")[0] for part in card.split("```python\n")[1:]]
+    names = {}
+    exec(fed, names)
+    assert names["pixels"].tolist() == [[[[51, 51], [51, 51]]]]
+    labels = []
+    for snippet in snippets:
+        exec(snippet, names)
+        labels.append(names["labels"].tolist())
+    with torch.no_grad():
+        expected = layer(torch.full((1, 1, 2, 2), (51 / 255 - 0.5) / 0.25)).argmax(1).tolist()
+    assert labels == [expected] * 2

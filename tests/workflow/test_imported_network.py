@@ -39,6 +39,7 @@ STUDY = {
     "models": {"plain": NET | {"training": {"epochs": 0}, "trained": {"joules": 5000}}},
     "quantization": {"methods": ["ptq"], "ptq": {"calibration_samples": 32}},
     "pruning": {"ratio": [0.5]},
+    "export": {"baked_in": True},
     "recommend": {"max_accuracy_drop": 50},
 }
 
@@ -81,7 +82,7 @@ def test_an_imported_network_scores_what_the_script_says_image_for_image(importe
     given = torch.stack([trained_elsewhere.PIPELINE(Image.open(path).convert("RGB")) for path in paths])
     torch.testing.assert_close(fed, given, rtol=0, atol=1e-6)
     session = onnxruntime.InferenceSession(folder / "model.onnx")
-    (logits,) = session.run(None, {"images": fed.numpy()})
+    (logits,) = session.run(None, {"pixels": split.images[:].numpy()})
     names = [f"test/{path.parent.name}/{path.name}" for path in paths]
     assert dict(zip(names, [data.classes[k] for k in logits.argmax(1)], strict=True)) == said["predictions"]
     quality = json.loads((folder / "quality.json").read_text())
@@ -89,6 +90,7 @@ def test_an_imported_network_scores_what_the_script_says_image_for_image(importe
     assert 0.5 < said["top1"] < 1
     card = (imported.root / "results/tiny/best/shapes/plain/model_card.md").read_text()
     assert "resized to 36 pixels on the shorter side (bilinear, antialiased); 32 x 24 pixels cut out of the" in card
+    assert "The file normalizes it, not you: pixels scaled to 0..1" in " ".join(card.split())
     assert "mean [0.49, 0.45, 0.43] and std [0.21, 0.22, 0.23]" in " ".join(card.split())
 
 

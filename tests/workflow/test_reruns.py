@@ -51,6 +51,11 @@ def test_a_new_recipe_plans_its_networks_only(study):
     assert study.planned() == {"evaluate": 1, "benchmark": 1} | ALL  # of the fp32 file
 
 
+def test_files_that_take_pixels_are_exported_again_and_nothing_is_trained(study):
+    study.configure(pruning=GRID, export={"baked_in": True}, **SHORT)
+    assert study.planned() == {"export": 2, "calibrate": 1, "evaluate": 3, "benchmark": 3} | ALL
+
+
 def test_24_recipes_of_3_strategies_can_be_planned(study):
     more = [
         {

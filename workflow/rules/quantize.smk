@@ -101,6 +101,7 @@ rule calibrate:
         normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
         recipe=recipe_of,
+        baked_in=STUDY.export["baked_in"],
         source=source_of_recipe("calibrate"),
     script:
         "../scripts/calibrate.py"
@@ -141,6 +142,7 @@ rule train_quantized:
         model=lookup(dpath="{model}", within=STUDY.models),
         qat=qat_of,
         recipe=recipe_of,
+        baked_in=STUDY.export["baked_in"],
         tdp_watts=STUDY.benchmark["tdp_watts"],
         source=source_of_later_training("train_quantized", qat_of, circuit_of),
     script:

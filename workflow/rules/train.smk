@@ -157,6 +157,7 @@ rule export:
     params:
         normalization=normalization_of,
         model=lookup(dpath="{model}", within=STUDY.models),
+        baked_in=STUDY.export["baked_in"],
         source=lambda wildcards: source_digest("export"),
     script:
         "../scripts/export.py"

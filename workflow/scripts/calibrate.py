@@ -20,4 +20,4 @@ with job(snakemake) as run:
     spared = spared_layers(recipe, snakemake.input.spared or None, run)
     quantized = quantize_static(model, calibration_batches(data, recipe.calibration_samples), recipe, spared)
     network = multiplied(quantized, calibration_batches(data, recipe.calibration_samples), recipe)
-    export_approximate(network, data, snakemake.output.onnx, run=run)
+    export_approximate(network, data, snakemake.output.onnx, run=run, baked_in=snakemake.params.baked_in)

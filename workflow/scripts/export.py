@@ -13,6 +13,6 @@ snakemake: Snakemake
 with job(snakemake) as run:
     data = open_dataset(snakemake)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)
-    export_checked(model, data, snakemake.output.onnx, run=run, integer=False)
+    export_checked(model, data, snakemake.output.onnx, run=run, integer=False, baked_in=snakemake.params.baked_in)
     if snakemake.input.masks:
         check_exported_zeros(snakemake.output.onnx, load_masks(snakemake.input.masks), run)

@@ -36,6 +36,7 @@ with job(snakemake) as label:
     record = train(replace(aware.trainee, teacher=teacher), data, settings.training, run)
     aware.check(label)
     warn_of_loss(aware, data, settings, label)
-    export_checked(aware.float_model(), data, results.float, run=label, integer=False)
-    export_approximate(aware.convert(), data, results.onnx, run=label)
+    baked_in = snakemake.params.baked_in
+    export_checked(aware.float_model(), data, results.float, run=label, integer=False, baked_in=baked_in)
+    export_approximate(aware.convert(), data, results.onnx, run=label, baked_in=baked_in)
     record.after(Training.read(files.record)).write(results.record)

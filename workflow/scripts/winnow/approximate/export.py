@@ -13,7 +13,9 @@ from winnow.deploy.export import export_checked
 from winnow.errors import WinnowError
 
 
-def export_approximate(module: GraphModule, data: ImageDataset, path: str | Path, *, run: str) -> None:
+def export_approximate(
+    module: GraphModule, data: ImageDataset, path: str | Path, *, run: str, baked_in: bool = False
+) -> None:
     """Export an int8 network, approximate or not, and check the file; see `export_checked`.
 
     Raises:
@@ -26,4 +28,4 @@ def export_approximate(module: GraphModule, data: ImageDataset, path: str | Path
                 f"{run}: what the multiplier of {layer.source.name} returns {reason}, which no ordinary operator of "
                 "ONNX computes; take exact, bam, drum or roba, or a table that is a sum of few products"
             )
-    export_checked(module, data, path, run=run, integer=True)
+    export_checked(module, data, path, run=run, integer=True, baked_in=baked_in)

@@ -132,7 +132,7 @@ class _Check(Trial):
     def _fp32(self) -> Details:
         path, details = self.export_float(self.model, FP32)
         for count in (1, 3):  # a file may work with the batch size of its example only
-            check_agreement(self.model, example_images(self.few)[:count], path, self.label(FP32), integer=False)
+            check_agreement(self.model, self.few, path, self.label(FP32), integer=False, most=count)
         return details
 
     def _pruned(self, what: str, strategy: StrategySettings, settings: PruningSettings) -> Details:

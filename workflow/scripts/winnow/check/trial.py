@@ -17,7 +17,7 @@ from winnow.config.settings import CheckSettings, TrainingSettings
 from winnow.data.batches import training_batches
 from winnow.data.dataset import ImageDataset
 from winnow.deploy.coverage import check_coverage, measure_coverage
-from winnow.deploy.export import example_images, export_checked, export_onnx
+from winnow.deploy.export import example_images, export_checked, export_onnx, fed_images
 from winnow.deploy.graphs import Graph, read_model
 from winnow.deploy.runnable import check_runs
 from winnow.study.recipe import Recipe
@@ -70,12 +70,14 @@ class Trial:
 
     def export_float(self, model: nn.Module, what: str) -> tuple[Path, Details]:
         """Export a float network, and return its file and in which runtimes it does not run, and why."""
-        export_checked(model, self.few, self.path(what), run=self.label(what), integer=False)
+        baked_in = self.settings.baked_in
+        export_checked(model, self.few, self.path(what), run=self.label(what), integer=False, baked_in=baked_in)
         return self.path(what), self._failures(what)
 
     def export_integer(self, model: GraphModule, what: str) -> Details:
         """Export a quantized network, and return what `integers` does."""
-        export_onnx(model, example_images(self.few), self.path(what), {})
+        baked_in = self.few.normalization if self.settings.baked_in else None
+        export_onnx(model, example_images(self.few), self.path(what), {}, baked_in)
         return self.integers(what)
 
     def integers(self, what: str) -> Details:
@@ -98,7 +100,7 @@ class Trial:
         return details
 
     def _failures(self, what: str) -> Details:
-        images, label = example_images(self.few), self.label(what)
+        images, label = fed_images(self.path(what), self.few), self.label(what)
         failures = check_runs(self.path(what), images, len(self.data.classes), label)
         return {runtime: failures.get(runtime) for runtime in SCORED}
 

@@ -47,6 +47,7 @@ def check_request(study: Study, dataset: str, model: str) -> dict[str, Any]:
         "training": study.training[model] | _ONE_STEP | {"epochs": int(trains)},
         "recipes": recipes,
         "min_integer_macs": study.bounds["min_integer_macs"],
+        "baked_in": study.export["baked_in"],
         "qat": aware | {"training": aware["training"] | _ONE_STEP, **_QAT_STEP} if trained else None,
         "strategies": _strategies(study.strategies) if pruned else [],
         "pruning": study.pruning if pruned else None,

@@ -42,6 +42,7 @@ def expand(config: Configuration) -> Study:
         "recipes": {slug: as_plain(recipe) for slug, recipe in quantization.grid().items()},
         "probed": {slug: as_plain(recipe) for slug, recipe in quantization.probed().items()},
         "apply_to": quantization.apply_to,
+        "export": config.export.model_dump(),
         "bounds": quantization.model_dump(include={"min_integer_macs", "min_sqnr_db", "min_agreement"}),
         "temperatures": _temperatures(config),
         "qat": {name: _qat(qat_of(config, name), training[name]) for name in config.models},

@@ -11,6 +11,7 @@ import yaml
 from annotated_types import MinLen
 from pydantic.fields import FieldInfo
 
+from winnow.config.keys.export import Export
 from winnow.config.keys.kinds import Kind, either
 from winnow.config.keys.measurement import Benchmark, Recommend
 from winnow.config.keys.pruning import Exclusion, Pruning, Retrain
@@ -36,6 +37,7 @@ SECTIONS: dict[str, type[Section]] = {
     "quantization.qat.distill": Distill,
     "pruning": Pruning,
     "pruning.retrain": Retrain,
+    "export": Export,
     "benchmark": Benchmark,
     "recommend": Recommend,
 }

@@ -219,6 +219,7 @@ class CheckSettings(Settings):
     training: TrainingSettings
     recipes: tuple[Recipe, ...]
     min_integer_macs: float
+    baked_in: bool
     qat: QatSettings | None
     strategies: tuple[StrategySettings, ...]
     pruning: PruningSettings | None

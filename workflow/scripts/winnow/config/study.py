@@ -25,6 +25,7 @@ class Study:
         recipes, apply_to: ways of quantizing, by slug, as `Recipe` takes them, and which networks are quantized.
         plain_recipes: by method, the recipe in which nothing was chosen, whether the study asks for it or not.
         probed: likewise, those of which it is measured what each layer loses; they leave none in float.
+        export: what files are like.
         bounds, benchmark, recommend: as their settings classes take them.
         temperatures: by model, of what is learned from the dense network, where a recipe says how much.
         strategies: of pruning, by slug.
@@ -46,6 +47,7 @@ class Study:
     recipes: dict[str, Plain]
     probed: dict[str, Plain]
     apply_to: str
+    export: Plain
     bounds: Plain
     qat: dict[str, Plain]
     temperatures: dict[str, float]
@@ -87,6 +89,7 @@ class Study:
             "strategies": self.strategies,
             "pruned": self.pruned,
             "training": self.training,
+            "export": self.export,
             "benchmark": self.benchmark,
             "recommend": self.recommend,
         }

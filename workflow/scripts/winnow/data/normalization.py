@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -27,6 +29,12 @@ class Normalization:
     std: np.ndarray
     value_range: int = 1
     channel_order: str = "rgb"
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Self:
+        """Return what `facts` were."""
+        mean, std = (np.array(facts[name], np.float32) for name in ("mean", "std"))
+        return cls(mean, std, facts["value_range"], facts["channel_order"])
 
     @property
     def flipped(self) -> bool:

@@ -32,25 +32,27 @@ class Samples:
         rows: uint8 [all, C, H, W], every image that is stored with those of the split.
         places: int64 [N], where in them the images of the split are.
         labels: int64 [N].
+        normalization: makes the input of a network of images; None for one that takes them as they are stored.
     """
 
     rows: FileRows
     places: np.ndarray
     labels: np.ndarray
-    normalization: Normalization
+    normalization: Normalization | None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def normalized(self, start: int, stop: int) -> np.ndarray:
-        """Return the input of the network for some images, in stored order: float32 [N, C, H, W]."""
-        return self.normalization(self.rows.read(self.places[start:stop]))
+    def inputs(self, start: int, stop: int) -> np.ndarray:
+        """Return the input of the network for some images, in stored order: float32 or uint8 [N, C, H, W]."""
+        images = self.rows.read(self.places[start:stop])
+        return images if self.normalization is None else self.normalization(images)
 
     def batches(self, size: int) -> Iterator[np.ndarray]:
-        """Yield normalized float32 [N, C, H, W] in stored order; N is `size`, or less for large images and the last."""
+        """Yield what `inputs` returns in stored order; N is `size`, or less for large images and the last."""
         count = max(1, min(size, _MOST_AT_ONCE // (4 * int(np.prod(self.rows.shape[1:])))))
         for start in range(0, len(self), count):
-            yield self.normalized(start, start + count)
+            yield self.inputs(start, start + count)
 
 
 @dataclass(frozen=True)

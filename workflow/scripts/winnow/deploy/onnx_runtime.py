@@ -14,6 +14,7 @@ import onnx
 import onnxruntime
 from onnx import ModelProto
 
+from winnow.deploy.inputs import read_input
 from winnow.deploy.runtimes import Network
 from winnow.errors import WinnowError
 
@@ -78,7 +79,7 @@ def executed_layers(path: str | Path, shape: Sequence[int], *, optimize: bool = 
         options.enable_profiling = True
         options.profile_file_prefix = f"{folder}/profile"
         session = _session(str(path), options, path)
-        session.run(None, {session.get_inputs()[0].name: np.zeros((1, *shape), np.float32)})
+        session.run(None, {session.get_inputs()[0].name: np.zeros((1, *shape), read_input(path).type)})
         events = json.loads(Path(session.end_profiling()).read_text())
     return [
         Layer(_FUSED.sub("", event["name"].removesuffix("_kernel_time")), operator)
@@ -92,7 +93,7 @@ def intermediate_values(model: ModelProto, names: Sequence[str], images: np.ndar
 
     Args:
         model: outputs are added to it.
-        images: float32 [N, C, H, W]; None for a model without input.
+        images: as the model takes them, [N, C, H, W]; None for one without input.
     """
     outputs = {value.name for value in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names) if name not in outputs)

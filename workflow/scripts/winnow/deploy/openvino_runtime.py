@@ -26,7 +26,7 @@ import json, sys, numpy, openvino
 try:
     network = openvino.Core().compile_model(sys.argv[1], "CPU", json.loads(sys.argv[2]))
     shape = [size.get_length() if size.is_static else 2 for size in network.input(0).partial_shape]
-    network({0: numpy.zeros(shape, numpy.float32)})
+    network({0: numpy.zeros(shape, network.input(0).get_element_type().to_dtype())})
     print(network.get_property("INFERENCE_PRECISION_HINT").get_type_name())
 except RuntimeError as error:
     print(str(error))

@@ -18,6 +18,7 @@ from onnx.helper import get_node_attr_value
 from onnx.numpy_helper import to_array
 
 from winnow.deploy.graphs import Graph, base_name, every_node, is_named, read_model
+from winnow.deploy.inputs import input_of
 from winnow.deploy.onnx_runtime import intermediate_values
 from winnow.errors import WinnowError
 
@@ -148,7 +149,7 @@ def _shapes(model: ModelProto, graph: Graph, nodes: Sequence[NodeProto], shape: 
     constants = {name: tuple(constant.dims) for name, constant in graph.initializers.items()} | {"": ()}
     names = {name for node in nodes for name in (*node.input, node.output[0])} - constants.keys()
     names -= {entry.name for entry in model.graph.input}
-    values = intermediate_values(model, sorted(names), np.zeros((1, *shape), np.float32))
+    values = intermediate_values(model, sorted(names), np.zeros((1, *shape), input_of(model).type))
     images = {entry.name: (1, *shape) for entry in model.graph.input}
     return constants | images | {name: value.shape for name, value in values.items()}
 

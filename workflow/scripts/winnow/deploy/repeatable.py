@@ -55,7 +55,7 @@ def check_repeatable(path: str | Path, images: np.ndarray, run: str, *, integer:
     """Check that an image gets the same logits in every call and beside any other images.
 
     Args:
-        images: float32 [N, C, H, W], N >= 2.
+        images: as the file takes them, [N, C, H, W], N >= 2.
         integer: rounding to integers may carry what kernels for one image and for many differ by in float.
 
     Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from winnow.deploy.runtimes import Network, failures, shipping
 from winnow.errors import WinnowError
@@ -15,11 +14,11 @@ from winnow.study.vocabulary import RUNTIMES, SCORED
 _ADVICE = "write the network for any batch size, in operators that this runtime knows"
 
 
-def check_runs(path: str | Path, images: Tensor, classes: int, label: str) -> dict[str, str]:
+def check_runs(path: str | Path, images: np.ndarray, classes: int, label: str) -> dict[str, str]:
     """Check that a file gives a row of finite logits for each image of a batch, in every runtime that ships.
 
     Args:
-        images: float32 [N, C, H, W].
+        images: as the file takes them, [N, C, H, W].
 
     Returns:
         Why a runtime does not load the file, which every row of the study will say too; by runtime.
@@ -34,10 +33,10 @@ def check_runs(path: str | Path, images: Tensor, classes: int, label: str) -> di
     return failed
 
 
-def _check_runtime(network: Network, runtime: str, images: Tensor, classes: int, label: str) -> None:
+def _check_runtime(network: Network, runtime: str, images: np.ndarray, classes: int, label: str) -> None:
     for count in {len(images), 1, min(3, len(images))}:
         with user_code(label, f"a batch of {count} does not run in {runtime}", _ADVICE):
-            _check_logits(network(images[:count].numpy()), (count, classes), f"{label}: {runtime}")
+            _check_logits(network(images[:count]), (count, classes), f"{label}: {runtime}")
 
 
 def _check_logits(logits: np.ndarray, shape: tuple[int, int], where: str) -> None:

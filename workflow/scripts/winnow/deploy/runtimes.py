@@ -15,11 +15,12 @@ from typing import Protocol, cast
 import numpy as np
 
 from winnow.config.settings import ModelSettings
+from winnow.data.normalization import Normalization
 from winnow.study.task import Task
 from winnow.study.vocabulary import RUNTIMES, SCORED
 
 Network = Callable[[np.ndarray], np.ndarray]
-"""float32 [N, C, H, W] -> float32 logits [N, classes]."""
+"""Images [N, C, H, W] of the type that its file takes (`inputs`) -> float32 logits [N, classes]."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,11 @@ def failures(path: str | Path, names: Iterable[str] = SCORED, hint: str = "") ->
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def load_module(runtime: str, trained: Trained, threads: int) -> Network:
-    """Load a trained module in a runtime that does not ship, for comparison."""
-    network: Network = importlib.import_module(RUNTIMES[runtime].module).load_module(trained, threads)
+def load_module(runtime: str, trained: Trained, baked_in: Normalization | None, threads: int) -> Network:
+    """Load a trained module in a runtime that does not ship, for comparison.
+
+    Args:
+        baked_in: what the exported file does before the network, and is to be done here, too.
+    """
+    network: Network = importlib.import_module(RUNTIMES[runtime].module).load_module(trained, baked_in, threads)
     return network

@@ -51,7 +51,7 @@ def check_deviation(
 
     Args:
         found: what `compare_with_float` returns.
-        images: float32 [N, C, H, W], to look for the layer with.
+        images: as the files take them, [N, C, H, W], to look for the layer with.
 
     Raises:
         WinnowError: the noise or the share of other predictions is beyond its bound; names the first layer from which

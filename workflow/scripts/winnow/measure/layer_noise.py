@@ -34,7 +34,7 @@ def layer_sqnr(source: str | Path, quantized: str | Path, images: np.ndarray) ->
     Args:
         source: model.onnx in float.
         quantized: made from it (dynamic), or from the same network (ptq, qat).
-        images: float32 [N, C, H, W].
+        images: as both files take them, [N, C, H, W].
 
     Returns:
         In the order of the network; the ratio is None for an exact layer.

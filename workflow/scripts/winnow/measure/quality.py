@@ -14,6 +14,7 @@ from winnow.config.settings import BoundsSettings
 from winnow.data.prepared import Prepared, Samples
 from winnow.deploy.coverage import check_coverage, coverage_record, measure_coverage
 from winnow.deploy.graphs import Graph, read_model
+from winnow.deploy.inputs import read_input
 from winnow.deploy.operations import count_operations
 from winnow.deploy.overflow import saturating_layers
 from winnow.deploy.runtimes import Network, failures, shipping
@@ -114,7 +115,8 @@ def evaluate(
         pruning=origin.pruning,
         quantized_by=origin.recipe,
     )
-    test, validation = (data.split(name) for name in ("test", "validation"))
+    taken = read_input(files.path)  # the float files beside it are of the same study
+    test, validation = (taken.samples(data.split(name)) for name in ("test", "validation"))
     computed: list[np.ndarray] | str = ""
     if runs:
         computed = _computed(shipping(runs[0]).load(files.path, threads, hint), (test, validation), run, hint)
@@ -185,7 +187,7 @@ def _quantization(
 
 
 def _first(split: Samples) -> np.ndarray:
-    return split.normalized(0, _LAYER_IMAGES)
+    return split.inputs(0, _LAYER_IMAGES)
 
 
 def _computed(network: Network, splits: Sequence[Samples], run: str, hint: str) -> list[np.ndarray] | str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from winnow.config.settings import BenchmarkSettings
 from winnow.deploy.graphs import computation
+from winnow.deploy.inputs import Input, read_input
 from winnow.deploy.runtimes import Network, Trained, failures, load_module, shipping
 from winnow.measure.energy import EnergyMeter
 from winnow.measure.machine import clock_mhz, machine
@@ -29,7 +30,7 @@ _PRECISION = 0.02  # width of the median's interval, part of the median, from wh
 
 @dataclass
 class _Timing:
-    """One configuration, and what has been measured of it: `images` are float32 [N, C, H, W]."""
+    """One configuration, and what has been measured of it: `images` are [N, C, H, W]."""
 
     runtime: str
     threads: int
@@ -126,21 +127,20 @@ def _configurations(
     runtimes: Sequence[str],
     hint: str,
 ) -> Iterator[_Timing]:
-    random = np.random.default_rng(0)
+    taken, random = read_input(path), np.random.default_rng(0)
     for threads in settings.threads:
         for runtime in runtimes:
-            network = _load(runtime, path, trained, threads, hint)
+            network = _load(runtime, path, taken, trained, threads, hint)
             for size in settings.batch_sizes:
-                images = random.standard_normal((size, *shape), dtype=np.float32)
-                yield _Timing(runtime, threads, images, network)
+                yield _Timing(runtime, threads, taken.noise((size, *shape), random), network)
 
 
-def _load(runtime: str, path: str | Path, trained: Trained | None, threads: int, hint: str) -> Network:
+def _load(runtime: str, path: str | Path, taken: Input, trained: Trained | None, threads: int, hint: str) -> Network:
     if RUNTIMES[runtime].ships:
         return shipping(runtime).load(path, threads, hint)
     if trained is None:
         raise ValueError(f"{path}: {RUNTIMES[runtime].label} runs the trained module, and none is given")
-    return load_module(runtime, trained, threads)
+    return load_module(runtime, trained, taken.baked_in, threads)
 
 
 def _summary(timing: _Timing, meter: EnergyMeter) -> Timing:

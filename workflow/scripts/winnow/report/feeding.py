@@ -13,23 +13,30 @@ METADATA = ("classes", "mean", "std", "value_range", "channel_order", "fitting")
 """What `deploy.export` writes into a file for whoever uses it."""
 
 
-def feeding(name: str, shape: list[Any], metadata: Mapping[str, Any]) -> Iterator[Block]:
+def feeding(name: str, shape: list[Any], metadata: Mapping[str, Any], *, baked_in: bool) -> Iterator[Block]:
     """Say how an image becomes the input of a network.
 
     Args:
         name, shape: of the input, as the file has them.
         metadata: of the file, as values.
+        baked_in: whether the file normalizes images itself.
     """
     fitting, channels = Fitting.read(metadata["fitting"]), shape[1]
-    order = f", channels in the order {metadata['channel_order'].upper()}" if channels == 3 else ""
-    yield Text(
-        f"Input `{name}`: float32 [{', '.join(map(str, shape))}]{order}, pixels scaled to "
-        f"0..{metadata['value_range']}, then normalized by channel: `(pixels - mean) / std` with mean "
-        f"{_numbers(metadata['mean'])} and std "
-        f"{_numbers(metadata['std'])}."
+    size, network_order = f"[{', '.join(map(str, shape))}]", metadata["channel_order"].upper()
+    scaled = (
+        f"pixels scaled to 0..{metadata['value_range']}, then normalized by channel: `(pixels - mean) / std` with mean "
+        f"{_numbers(metadata['mean'])} and std {_numbers(metadata['std'])}."
     )
+    if baked_in:
+        order = ", channels in the order RGB" if channels == 3 else ""
+        turned = f"channels put in the order {network_order}, " if network_order != "RGB" else ""
+        yield Text(f"Input `{name}`: uint8 {size}{order}, 0 to 255. The file normalizes it, not you: {turned}{scaled}")
+    else:
+        order = f", channels in the order {network_order}" if channels == 3 else ""
+        yield Text(f"Input `{name}`: float32 {size}{order}, {scaled}")
     yield Text(f"Images it was scored on: {'; '.join(_in_words(fitting, channels))}. For an image file:")
-    yield Code("\n".join([*_opened(fitting, channels), *_normalized(name, channels, metadata)]))
+    made = _stored(name, channels) if baked_in else _normalized(name, channels, metadata)
+    yield Code("\n".join([*_opened(fitting, channels), *made]))
 
 
 def _in_words(fitting: Fitting, channels: int) -> Iterator[str]:
@@ -82,10 +89,17 @@ def _opened(fitting: Fitting, channels: int) -> Iterator[str]:
         yield f"image = image.crop((left, top, left + {width}, top + {height}))"
 
 
+def _stored(name: str, channels: int) -> Iterator[str]:
+    yield f"{name} = numpy.asarray(image){_as_batch(channels)}"
+
+
+def _as_batch(channels: int) -> str:
+    return ".transpose(2, 0, 1)[None]" if channels == 3 else "[None, None]"
+
+
 def _normalized(name: str, channels: int, metadata: Mapping[str, Any]) -> Iterator[str]:
     mean, std = (f"numpy.float32({_numbers(metadata[key])})[:, None, None]" for key in ("mean", "std"))
-    turned = ".transpose(2, 0, 1)[None]" if channels == 3 else "[None, None]"
-    yield f"pixels = numpy.asarray(image, numpy.float32){turned}"
+    yield f"pixels = numpy.asarray(image, numpy.float32){_as_batch(channels)}"
     if metadata["channel_order"] == "bgr":
         yield "pixels = pixels[:, ::-1]"
     if metadata["value_range"] == 1:

@@ -35,5 +35,5 @@ def loading(row: pd.Series, images: str) -> Iterator[Block]:
         yield Code(
             f'import openvino\nhint = {{"INFERENCE_PRECISION_HINT": "{word.hint or FP32_HINT}"}}\n'
             'network = openvino.Core().compile_model("model.onnx", "CPU", hint)\n'
-            "labels = network(images)[0].argmax(1)"
+            f"labels = network({images})[0].argmax(1)"
         )

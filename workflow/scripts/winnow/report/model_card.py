@@ -14,6 +14,7 @@ import pandas as pd
 
 from winnow.analysis.recommendation import EQUAL, Recommendation, timing_of
 from winnow.config.choices import OBJECTIVES
+from winnow.deploy.inputs import input_of
 from winnow.errors import WinnowError
 from winnow.files import replacing, write_text
 from winnow.report.blocks import Block, Bullets, Heading, Table, Text, to_markdown
@@ -60,13 +61,13 @@ def write_best(recommendation: Recommendation, dense: pd.Series | None, study: P
         _write_page(target / "nothing_to_ship", "Nothing to ship", [Bullets(list(reasons(recommendation)))])
         return
     own = Network(row["dataset"], row["model"], int(row["seed"]), row["run"], row["recipe"], row["precision"])
-    graph, metadata = _read(study / own.file)
+    model, metadata = _read(study / own.file)
     with replacing(target / "model.onnx") as temporary:
         shutil.copyfile(study / own.file, temporary)
     write_text(target / "labels.txt", "\n".join(metadata["classes"]) + "\n")
     title = f"{row['model']} for {row['dataset']}, {row['recipe']}"
     why = list(reasons(recommendation))
-    _write_page(target / "model_card", title, list(_card(row, why, dense, own.file, graph, metadata)))
+    _write_page(target / "model_card", title, list(_card(row, why, dense, own.file, model, metadata)))
 
 
 def _write_page(stem: Path, title: str, blocks: list[Block]) -> None:
@@ -74,7 +75,7 @@ def _write_page(stem: Path, title: str, blocks: list[Block]) -> None:
     write_text(stem.with_suffix(".html"), to_html(title, blocks))
 
 
-def _read(path: Path) -> tuple[onnx.GraphProto, dict[str, Any]]:
+def _read(path: Path) -> tuple[onnx.ModelProto, dict[str, Any]]:
     try:
         model = onnx.load(path)
         entries = {entry.key: entry.value for entry in model.metadata_props}  # some are those of libraries
@@ -83,7 +84,7 @@ def _read(path: Path) -> tuple[onnx.GraphProto, dict[str, Any]]:
         metadata = {key: json.loads(entries[key]) for key in METADATA}
     except Exception as error:  # protobuf's own exception is no ValueError
         raise WinnowError(f"{path}: not a network of this study ({error}); delete it and run again") from error
-    return model.graph, metadata
+    return model, metadata
 
 
 def reasons(recommendation: Recommendation) -> Iterator[str]:
@@ -136,9 +137,10 @@ def _card(
     why: Sequence[str],
     dense: pd.Series | None,
     source: str,
-    graph: onnx.GraphProto,
+    model: onnx.ModelProto,
     metadata: Mapping[str, Any],
 ) -> Iterator[Block]:
+    graph, baked_in = model.graph, input_of(model).baked_in is not None
     shape = [size.dim_value or size.dim_param for size in graph.input[0].type.tensor_type.shape.dim]
     images, logits, classes = graph.input[0].name, graph.output[0].name, metadata["classes"]
     against = f"; the dense fp32 network has {percent(dense['top1'])}." if dense is not None else "."
@@ -165,11 +167,13 @@ def _card(
     if fewer_bits(row.to_frame().T):
         yield Text(FEWER_BITS)
     measured = f"Latency and energy were measured on: {row.get('processor', 'unknown')}."
+    if baked_in:
+        measured += " They include the normalization of the images."
     if row.get("inference_energy_estimated", False):
         measured += " Energy is an estimate, from CPU seconds."
     yield Text(measured)
     yield Heading("How to use it")
-    yield from feeding(images, shape, metadata)
+    yield from feeding(images, shape, metadata, baked_in=baked_in)
     yield Text(f"Output `{logits}`: one logit per class; the largest is the answer.")
     yield from loading(row, images)
 

@@ -156,6 +156,8 @@ def _run(outcome: Outcome) -> Iterator[Block]:
         "latency": f"median in {', '.join(study['benchmark']['runtimes'])}; batch "
         f"{listed(study['benchmark']['batch_sizes'])}; {numbered(threads, 'thread')}",
     }
+    if study["export"]["baked_in"]:
+        lines["input of files"] = "pixels, which they normalize; latency and energy include that"
     if len(results):
         last = results[results["run"] == DENSE]
         lines["processor"] = _values(results, "processor")

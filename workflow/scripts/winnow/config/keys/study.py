@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from winnow.config.catalog import CHANNELS_OF, DOWNLOADS, NETWORKS, SOURCES
 from winnow.config.choices import BACKGROUNDS, CHANNEL_ORDERS, INTERPOLATIONS, SHORTCUTS, STEMS, VALUE_RANGES
 from winnow.config.keys.arguments import PlainValues
+from winnow.config.keys.export import Export
 from winnow.config.keys.images import ClassOrder, Size
 from winnow.config.keys.kinds import Flag, OneOf, Real, Whole
 from winnow.config.keys.measurement import Benchmark, Recommend
@@ -191,5 +192,6 @@ class Configuration(Section):
     training: Training = key("how every network is trained; a model's own `training` keys take precedence", Training())
     quantization: Quantization = key("which quantized forms of every network are made, and how", Quantization())
     pruning: Pruning | None = key("the grid of pruning strategies", None, null="nothing is pruned")
+    export: Export = key("what the files that are scored, timed and shipped are like", Export())
     benchmark: Benchmark = key("how latency and energy of inference are measured", Benchmark())
     recommend: Recommend = key("which network of each data set and model is to be shipped", Recommend())
