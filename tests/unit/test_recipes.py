@@ -58,7 +58,7 @@ VALUES = {
     "keep_float": [0, 1, 12, recipe_axes.AUTO],
     "overflow": list(recipe_axes.OVERFLOWS),
     "distill": [0, 0.5, 1],
-    "multiplier": ["exact", "bam-2-0-5", "drum-4", "roba"],
+    "multiplier": ["exact", "bam-2-0-5", "drum-4", "roba", recipe_axes.AUTO],
     "circuit_error": list(recipe_axes.CIRCUIT_ERRORS),
 }
 CIRCUITS = ("multiplier", "circuit_error")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from winnow.study.vocabulary import QAT
+from winnow.study.recipe_axes import AUTO
+from winnow.study.vocabulary import PRECISIONS, PTQ, QAT
 
 Plain = dict[str, Any]
 """Values of YAML with sorted keys: Snakemake compares parameters by their text, and reruns what they changed for."""
@@ -25,6 +26,7 @@ class Study:
         recipes, apply_to: ways of quantizing, by slug, as `Recipe` takes them, and which networks are quantized.
         plain_recipes: by method, the recipe in which nothing was chosen, whether the study asks for it or not.
         probed: likewise, those of which it is measured what each layer loses; they leave none in float.
+        candidates: circuits that layers choose from where a recipe leaves its multiplier to Winnow.
         bounds, benchmark, recommend: as their settings classes take them.
         temperatures: by model, of what is learned from the dense network, where a recipe says how much.
         strategies: of pruning, by slug.
@@ -45,6 +47,7 @@ class Study:
     plain_recipes: dict[str, Plain]
     recipes: dict[str, Plain]
     probed: dict[str, Plain]
+    candidates: list[str | Plain]
     apply_to: str
     bounds: Plain
     qat: dict[str, Plain]
@@ -66,6 +69,18 @@ class Study:
             return settings
         learned = {"temperature": self.temperatures[model], "weight": weight} if weight else None
         return settings | {"distill": learned}
+
+    def calibrated(self, recipe: Plain) -> Plain:
+        """Return a recipe as it is without training: what it has that `ptq` does not choose is that of plain `ptq`."""
+        if recipe["method"] == PTQ:
+            return recipe
+        axes = PRECISIONS[recipe["method"]].axes
+        return self.plain_recipes[PTQ] | {axis: recipe[axis] for axis in axes if axis in PRECISIONS[PTQ].axes}
+
+    def own_tables(self, recipe: Plain) -> list[str]:
+        """Return the files of the user's own circuits that a recipe multiplies with, or chooses from."""
+        chosen = self.candidates if recipe["multiplier"] == AUTO else [recipe["multiplier"]]
+        return [circuit["table"] for circuit in chosen if not isinstance(circuit, str)]
 
     def unspared(self, recipe: Plain) -> str:
         """Return which of `probed` is the same as a recipe, but for the layers that this one leaves in float."""

@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import onnx
 import torch
@@ -72,14 +73,25 @@ def example_images(data: ImageDataset) -> Tensor:
     return split.normalized(split.take(torch.arange(min(_CHECK_IMAGES, len(split))))).contiguous()
 
 
-def export_checked(model: nn.Module, data: ImageDataset, path: str | Path, *, run: str, integer: bool) -> None:
+def export_checked(
+    model: nn.Module,
+    data: ImageDataset,
+    path: str | Path,
+    *,
+    run: str,
+    integer: bool,
+    facts: Mapping[str, object] = MappingProxyType({}),
+) -> None:
     """Export a network to model.onnx with what its user needs to know, and check it before it gets its name.
+
+    Args:
+        facts: further entries of the file's metadata.
 
     Raises:
         WinnowError: torch cannot export it, or as `check_agreement` and `check_repeatable`; then nothing is written.
     """
     images = example_images(data)
-    metadata = {"classes": data.classes, **data.normalization.facts, "fitting": data.fitting.facts, "run": run}
+    metadata = {"classes": data.classes, **data.normalization.facts, "fitting": data.fitting.facts, "run": run, **facts}
     with replacing(path) as temporary:
         try:
             export_onnx(model, images, temporary, metadata)

@@ -22,6 +22,7 @@ from winnow.errors import WinnowError
 from winnow.measure import metrics
 from winnow.measure.counterpart import check_deviation, compare_with_float, demands
 from winnow.measure.layer_noise import layer_sqnr
+from winnow.measure.multiplied import multiplication_of
 from winnow.study.identity import Identity
 from winnow.study.quality import Coverage, InRuntime, Quality, Quantization, Tolerance
 from winnow.study.recipe import Recipe
@@ -127,6 +128,7 @@ def evaluate(
         training=origin.training,
         pruning=origin.pruning,
         quantized_by=origin.recipe,
+        multiplication=multiplication_of(files.path),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from winnow.study.identity import Identity
+from winnow.study.multiplication import Multiplication
 from winnow.study.recipe import Recipe
 from winnow.study.record import Record
 from winnow.study.saturation import SaturatingLayer
@@ -147,9 +148,10 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Quality(Identity, Record):
-    """quality.json: how good one model.onnx is, and what it came from. Scores are those of the first runtime."""
+    """quality.json: how good one model.onnx is, and what it came from. Scores are those of the first runtime;
+    `multiplication` is None where it multiplies as processors do."""
 
-    schema: ClassVar[int] = 4
+    schema: ClassVar[int] = 5
 
     test: Scores
     confusion: tuple[tuple[int, ...], ...]
@@ -162,6 +164,7 @@ class Quality(Identity, Record):
     training: Training
     pruning: Sparsity | None
     quantized_by: Recipe | None
+    multiplication: Multiplication | None
 
     def __post_init__(self) -> None:
         if set(self.runtimes) != set(SCORED):
