@@ -154,8 +154,8 @@ def test_the_table_has_the_circuit_of_each_layer_and_what_the_network_saves(tmp_
     last = table.shown.iloc[1]
     assert (last["its power (%)"], last["MACs (%)"], last["noise (%)"]) == ("47.1", "75.0", "0.2")
     assert table.notes[1].startswith(
-        "d/m/seed0, ptq-multauto: 60.33 % of the power of the multiplications, each layer weighted by its MACs "
-        f"({EVOAPPROX}); validation accuracy 89.50 %, int8 90.00 %, float 90.00 %, 1 points allowed; 2 assignments"
+        "d/m/seed0, ptq-multauto: 60.32 % of the power of the multiplications, each layer weighted by its MACs "
+        f"({EVOAPPROX}); validation accuracy 89.50 %, int8 90.00 %, float 90.00 %, 1 point allowed; 2 assignments"
     )
     assert max(map(len, table.markdown().splitlines())) <= 120
     nothing = assignment_table(collect_assignments([], tmp_path))
@@ -172,7 +172,8 @@ def network(recipe, multiplier, power, top1, bits=8, **more):
     row |= dict.fromkeys(pruning) | {"requested_sparsity": 0.0, "achieved_sparsity": 0.0}
     simulated = not fp32 and multiplier != "exact"
     row |= {"size_mb": np.nan if simulated else 1.0, "latency_openvino_b1_t1_ms": np.nan if simulated else 2.0}
-    return row | {"openvino_agrees": 1, "learned": 1, "validation_samples": 100} | more
+    row |= dict.fromkeys(("onnxruntime_failure", "openvino_failure")) | {"onnxruntime_agrees": 1, "openvino_agrees": 1}
+    return row | {"openvino_difference": 0.1, "learned": 1, "validation_samples": 100} | more
 
 
 def results(*more):
@@ -205,7 +206,7 @@ def test_for_an_accelerator_the_least_power_within_the_limits_is_chosen():
     (found,) = recommend(results(), settings(target="accelerator", objective="accuracy"))
     assert found.chosen["recipe"] == "fp32"
     (found,) = recommend(results(), settings(max_accuracy_drop=1.0))
-    assert found.chosen["recipe"] in ("ptq", "ptq-w7a7")
+    assert found.chosen["recipe"] == "fp32"  # as fast as all others here
 
 
 def test_the_report_says_what_is_recommended_for_an_accelerator_and_why():

@@ -48,10 +48,11 @@ def _notes(layers: pd.DataFrame) -> Iterator[str]:
         f"{int(first['probed'])} validation images: mean squared difference as a share of their variance."
     )
     for _, row in layers.drop_duplicates(list(_NETWORK)).iterrows():
+        points = 100 * row["limit"]
         yield (
             f"{row['dataset']}/{row['model']}/seed{row['seed']}, {row['recipe']}: {percent(row['power'])} of the power "
             f"of the multiplications, each layer weighted by its MACs ({row['source']}); validation accuracy "
             f"{percent(row['top1'])}, int8 {percent(row['exact_top1'])}, float {percent(row['float_top1'])}, "
-            f"{100 * row['limit']:g} points allowed; {int(row['tried'])} assignments tried. Accumulators and "
-            "memory are not counted."
+            f"{points:g} {'point' if points == 1 else 'points'} allowed; {int(row['tried'])} assignments "
+            "tried. Accumulators and memory are not counted."
         )
