@@ -8,7 +8,7 @@ import re
 import signal
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from subprocess import Popen
 
 import pandas as pd
@@ -154,6 +154,16 @@ def abandon(study: Running) -> None:
     slurm("scancel", study.job)
 
 
+def configured(project: Project, models: dict[str, object], **changes: object) -> None:
+    (project.root / "mine.py").write_text(SLOW)
+    project.configure(
+        models={"lenet5": {"factory": "mine:net"}} | models,
+        training={"epochs": EPOCHS, "warmup_epochs": 1},
+        quantization={"methods": []},
+        **changes,
+    )
+
+
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):
     """Studies on the cluster at once, by what has happened to their training."""
@@ -165,12 +175,15 @@ def studies(tmp_path_factory):
         "tried": try_hard,
         "abandoned": abandon,
     }
+    checked = copy_project(folder / "checked project")  # where a mishap befalls the training, the rest is in place
+    configured(checked, {})
+    checked.run("results/tiny/digits/lenet5/check.json")
     with ThreadPoolExecutor() as threads:
         try:
             for name in (*mishaps, "refused", "unlogged", "undisturbed"):
-                faults = FaultySlurm(copy_project(folder / f"{name} project", SLURM))
-                (faults.project.root / "mine.py").write_text(SLOW)
-                models = {"lenet5": {"factory": "mine:net"}}
+                root, models, changes = folder / f"{name} project", {}, {}
+                project = checked.copy_to(root) if name in mishaps else copy_project(root)
+                faults = FaultySlurm(replace(project, options=SLURM))
                 if name == "tried":
                     models["bad"] = {"factory": "mine:diverging"}
                     faults.fails(f"{NOT_TAKEN}Unable to contact slurm controller (connect failure)", "sbatch")
@@ -179,14 +192,10 @@ def studies(tmp_path_factory):
                 if name == "refused":
                     models |= {f"another{number}": {"factory": "mine:net"} for number in range(2)}
                     faults.fails(f"{NOT_TAKEN}Invalid account or account/partition combination specified", "sbatch")
-                changes = {
-                    "models": models,
-                    "training": {"epochs": EPOCHS, "warmup_epochs": 1},
-                    "quantization": {"methods": []},
-                }
                 if name == "cancelled":
                     changes["pruning"] = PRUNING
-                faults.project.configure(**({} if name == "undisturbed" else changes))
+                if name != "undisturbed":
+                    configured(faults.project, models, **changes)
                 further = ("--default-resources", "slurm_partition=gpu") if name == "orphaned" else ()
                 target = (f"{RUN}/weights.safetensors",) if name in ("limited", "orphaned", "abandoned") else ()
                 started = faults.project.start(*target, *ONE_THREAD, *further)
@@ -248,7 +257,7 @@ def test_a_study_that_meets_all_of_it_ends_with_every_result_but_one(studies):
         assert (study.project.root / RUN / "fp32" / f"{name}.json").exists()
     asked = [job["Comment"] for job in jobs_of(study.project, "train")]
     assert sorted(asked) == ["tiny: train of digits/bad/seed0", *["tiny: train of digits/lenet5/seed0"] * 2]
-    assert len(jobs(study.project)) == 2 + 3 + 1 + 1 + 1  # checks, training runs, export, evaluation, benchmark
+    assert len(jobs(study.project)) == 1 + 3 + 1 + 1 + 1  # check, training runs, export, evaluation, benchmark
     assert study.output.count("Unable to contact slurm controller (connect failure); asking again") <= 2
     assert "Slurm does not say how its 1 jobs are; asking again until it does" in study.output
     assert "Slurm answers again" in study.output

@@ -87,6 +87,10 @@ class PatientExecutor(WatchingExecutor):
                 self.run_job_pre(job)
             self._submit_job(first)
 
+    def additional_general_args(self) -> str:
+        """Run a job where Slurm starts its command: a job step would be one more Snakemake, of seconds for each job."""
+        return ""
+
     def format_job_exec(self, job: Any) -> str:
         jobs = self._shared.get(id(job), [job])
         commands = [super(PatientExecutor, self).format_job_exec(each) for each in jobs]
