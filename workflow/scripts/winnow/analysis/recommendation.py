@@ -17,8 +17,8 @@ from winnow.results.columns import METRICS
 from winnow.results.metric import Metric
 from winnow.results.names import short_names
 from winnow.results.over_seeds import combinations, networks_of
+from winnow.results.simulated import are_simulated
 from winnow.results.timed import Timed
-from winnow.study.multipliers import EXACT
 from winnow.study.recommendation import Choice, Judged, Limit, Recommendations
 from winnow.study.vocabulary import DENSE, FP32
 
@@ -118,7 +118,7 @@ def _judged(
     table = table.copy().assign(name=short_names(table), drop=100 * (base - table["validation_top1"]))
     accuracy = settings.objective == "accuracy"
     table["objective"] = table.get("drop" if accuracy else _cost(settings.objective, settings).name)
-    simulated = table.get("multiplier", pd.Series(EXACT, table.index)).fillna(EXACT) != EXACT
+    simulated = are_simulated(table)
     excess = pd.DataFrame(index=table.index)
     for limit in limits:
         values = pd.to_numeric(table[limit.column]) if limit.column in table else pd.Series(float("nan"), table.index)

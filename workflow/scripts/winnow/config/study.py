@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from winnow.study.recipe_axes import AUTO
+from winnow.study.multipliers import EXACT
+from winnow.study.recipe_axes import AUTO, CORRECTED
 from winnow.study.vocabulary import PRECISIONS, PTQ, QAT
 
 Plain = dict[str, Any]
@@ -83,8 +84,9 @@ class Study:
         return [circuit["table"] for circuit in chosen if not isinstance(circuit, str)]
 
     def unspared(self, recipe: Plain) -> str:
-        """Return which of `probed` is the same as a recipe, but for the layers that this one leaves in float."""
-        base = recipe | {"keep_float": 0}
+        """Return which of `probed` is the same as a recipe, but for the layers that this one leaves in float and for
+        its multiplier; see `Recipe.unspared`."""
+        base = recipe | {"keep_float": 0, "multiplier": EXACT, "circuit_error": CORRECTED}
         return next(slug for slug, probed in self.probed.items() if probed == base)
 
     def reported(self) -> Plain:

@@ -7,6 +7,7 @@ import pandas as pd
 from winnow.analysis.multipliers import better
 from winnow.config.recommend import RecommendSettings
 from winnow.results.numbers import counted, listed, percent
+from winnow.results.simulated import are_simulated
 from winnow.study.multipliers import EXACT
 
 _NAMED = 3  # recipes that a sentence names
@@ -61,7 +62,7 @@ def accelerated_words(row: pd.Series, settings: RecommendSettings) -> str:
 
 def simulation_words(row: pd.Series) -> list[str]:
     """Say what the file of a network, a row of results.csv, says nothing of: none or one sentence."""
-    if row.get("multiplier", EXACT) in (None, EXACT) or pd.isna(row.get("multiplier")):
+    if not are_simulated(row.to_frame().T).any():
         return []
     return [
         f"The file **simulates its multipliers** ({row['multiplier']}) by ordinary operators, exactly: it computes "

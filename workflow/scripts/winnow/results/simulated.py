@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+
 from winnow.results.columns import in_runtime
 from winnow.study.multiplication import Multiplication
 from winnow.study.multiplier_cost import exact_cost
-from winnow.study.multipliers import Cost
+from winnow.study.multipliers import EXACT, Cost
 from winnow.study.recipe import Recipe
 from winnow.study.vocabulary import SCORED
 
@@ -38,6 +40,11 @@ def simulated(row: dict[str, Any], recipe: Recipe | None, found: Multiplication 
     }
     file = dict.fromkeys(_OF_THE_FILE) if recipe and recipe.approximate else {}
     return row | file | figures
+
+
+def are_simulated(table: pd.DataFrame) -> pd.Series:
+    """Return of each row of results.csv whether its multiplier is one that no processor here has."""
+    return table.get("multiplier", pd.Series(EXACT, table.index)).fillna(EXACT) != EXACT
 
 
 def _cost(recipe: Recipe | None, found: Multiplication | None) -> Cost | None:

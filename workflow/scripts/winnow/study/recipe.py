@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from winnow.study.multipliers import EXACT, Multiplier, OwnMultiplier, described
 from winnow.study.recipe_axes import AUTO, CORRECTED, EQUALIZATION, FULL_BITS
@@ -66,6 +66,11 @@ class Recipe:
     def approximate(self) -> bool:
         """Whether its multiplier is one that no processor here has, so that its file simulates it."""
         return self.multiplier != EXACT
+
+    @property
+    def unspared(self) -> Recipe:
+        """Return what is measured to find the layers that stay in float: none does, and all multiply exactly."""
+        return replace(self, keep_float=0, multiplier=EXACT, circuit_error=CORRECTED)
 
     @property
     def assigned(self) -> bool:

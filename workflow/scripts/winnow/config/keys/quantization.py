@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from winnow.config.choices import APPLY_TO
@@ -233,5 +232,5 @@ class Quantization(Section):
         asked = [recipe for recipe in grid if recipe.keep_float]
         if self.sensitivity:
             asked += [recipe for recipe in (*grid, plain(PTQ, self.default)) if recipe.method == PTQ][:1]
-        bases = [replace(recipe, keep_float=0) for recipe in asked]
+        bases = [recipe.unspared for recipe in asked]
         return {slug(base, self.default): base for base in bases}
