@@ -146,12 +146,15 @@ def noise(
     network = approximate(module, lambda _: exact)
     places = {child: name for name, child in network.named_modules() if isinstance(child, ApproximateLayer)}
     reference = torch.cat([network(some) for some in images])
+    measured = {}
     biases = {}  # not the layers: those of all circuits at once would take too much memory
     for layer, codes in layer_by_layer(network, batches):
+        measured[layer.source.name] = {EXACT: 0.0}
         for name, found in circuits.items():
+            if name == EXACT:
+                continue
             trial = approximate_layer(layer.source, found)
             biases[layer, name] = lacking(trial, codes).round() if corrected else 0.0
-    measured: dict[str, dict[str, float]] = {}
     for (layer, name), bias in biases.items():
         trial = approximate_layer(layer.source, circuits[name])
         trial.bias += bias
@@ -159,7 +162,7 @@ def noise(
         logits = torch.cat([network(some) for some in images])
         network.set_submodule(places[layer], layer)
         share = (logits - reference).double().square().mean() / reference.double().var()
-        measured.setdefault(layer.source.name, {})[name] = float(share)
+        measured[layer.source.name][name] = float(share)
     return measured
 
 
