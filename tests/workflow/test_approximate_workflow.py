@@ -15,6 +15,7 @@ from winnow.approximate.circuits import circuit
 from winnow.config.recommend import RecommendSettings
 from winnow.config.resolve import resolve
 from winnow.report.model_card import write_best
+from winnow.results.assignment import read_assignments
 from winnow.results.csv_files import read_csv
 from winnow.study.assignment import Assignment
 from winnow.study.multipliers import multiplier
@@ -73,7 +74,7 @@ def test_each_layer_has_the_circuit_that_was_chosen_for_it(study, table):
     assert {found.name for found in chosen.circuits} == {"exact", "bam-1-1-0", "bam-3-3-0"}
     tried = {entry.step: entry.setting.top1 for entry in chosen.curve}
     assert tried[chosen.chosen] >= chosen.floats.top1 - 0.05
-    shown = pd.read_csv(study.root / RESULTS / "tables/multipliers.csv")
+    shown = read_assignments(study.root / RESULTS / "tables/multipliers.csv")
     assert list(shown["layer"]) == [layer.layer for layer in chosen.layers]
     assert shown["macs"].sum() == pytest.approx(1)
     power = (shown["macs"] * shown["layer_power"]).sum()
