@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from winnow.config.keys.kinds import Kind, Unfit, either
+from winnow.config.keys.kinds import Kind, Real, Unfit, either
+from winnow.config.keys.text import Text
 from winnow.errors import WinnowError
 from winnow.study.multipliers import EXACT, FAMILIES, TABLE, Family, OwnMultiplier, described, multiplier
 from winnow.study.recipe_axes import AUTO
 from winnow.text import told
 
 _OWN = "{table: circuit.npy, power: 0.5, area: 0.6, source: ...}"
-_KEYS = tuple(field.name for field in fields(OwnMultiplier))
+_SHARE = Real(above=0)
+_PARTS: dict[str, Kind] = {
+    "table": Text("a file of NumPy, .npy", r".*[^/]\.npy"),
+    "power": _SHARE,
+    "area": _SHARE,
+    "source": Text(at_most=200),
+}
+_LONGEST_NAME = 60  # characters: it is a part of the name of a folder
 
 
 @dataclass(frozen=True)
@@ -46,27 +54,22 @@ class Circuit(Kind):
         return found.name
 
     def _own(self, value: Mapping[str, Any]) -> OwnMultiplier:
-        if unknown := [str(key) for key in value if key not in _KEYS]:
+        if unknown := [str(key) for key in value if key not in _PARTS]:
             raise Unfit(f": {told(unknown[0])} says nothing of a circuit; write {_OWN}")
-        table = value.get("table")
-        if not isinstance(table, str) or not table.endswith(".npy"):
-            raise Unfit(f": table is {told(table)}, expected a file of NumPy, .npy; write {_OWN}")
-        try:
-            known = {key: None if value.get(key) is None else float(value[key]) for key in ("power", "area")}
-        except (TypeError, ValueError):
-            raise Unfit(
-                f": power and area are {told([value.get(key) for key in ('power', 'area')])}, expected numbers"
-            ) from None
-        source = None if value.get("source") is None else str(value["source"])
-        own = OwnMultiplier(table, **known, source=source)
+        if "table" not in value:
+            raise Unfit(f": it has no table; write {_OWN}")
+        given = {key: _part(key, entry) for key, entry in value.items() if key == "table" or entry is not None}
+        own = OwnMultiplier(**given)
         if own.name == TABLE:
-            raise Unfit(f": {told(table)} has no letter or digit to be named by; rename the file")
+            raise Unfit(f": {told(own.table)} has no letter or digit to be named by; rename the file")
+        if len(own.name) > _LONGEST_NAME:
+            raise Unfit(f": {told(own.table)} has too long a name, {own.name!r} would be that of a folder; shorten it")
         try:
             found = described(own)
         except WinnowError as error:
             raise Unfit(f": {error}") from None
         if self.candidate and found.cost is None:
-            raise Unfit(f": {table} has no power, so that no layer can save it; write {_OWN}")
+            raise Unfit(f": {own.table} has no power, so that no layer can save it; write {_OWN}")
         return own
 
     def in_words(self) -> str:
@@ -81,13 +84,12 @@ class Circuit(Kind):
     def as_schema(self) -> dict[str, Any]:
         patterns = [family.name + "-[0-9]+" * len(family.parameters) for family in self._known()]
         names = [*([] if self.candidate else [AUTO]), *patterns]
-        number = {"type": ["number", "null"], "exclusiveMinimum": 0}
-        kinds = {"table": {"type": "string", "pattern": r"\.npy$"}, "power": number, "area": number}
+        parts = {key: either(kind.as_schema(), {"type": "null"}) for key, kind in _PARTS.items()}
         own = {
             "type": "object",
             "additionalProperties": False,
-            "required": ["table", *(["power", "area", "source"] if self.candidate else [])],
-            "properties": kinds | {"source": {"type": ["string", "null"]}},
+            "required": [*_PARTS] if self.candidate else ["table"],
+            "properties": parts | {"table": _PARTS["table"].as_schema()},
         }
         return either({"type": "string", "pattern": f"^({'|'.join(names)})$"}, own)
 
@@ -97,6 +99,15 @@ class Circuit(Kind):
 
     def _forms(self) -> str:
         return ", ".join(family.form for family in self._known())
+
+
+def _part(key: str, value: Any) -> Any:
+    """Return a part of what describes a circuit; numbers as they are computed with."""
+    try:
+        checked = _PARTS[key].check(_PARTS[key].read(value))
+    except Unfit as error:
+        raise Unfit(f".{key}{error}") from None
+    return float(checked) if _PARTS[key] is _SHARE else checked
 
 
 def _words(family: Family) -> str:
