@@ -28,8 +28,8 @@ points of standard error; int8 132 ms and 60.9 %; retrained: 2 epochs through th
     mitchell                 9.48        56.7       58.5
 
 With `--drop 2 --rounds 0` (same day and machine, the network trained again: 58.4 % of 1,000 validation images in
-float, 58.3 % as int8) `auto` came to 71.8 % of the power at 56.5 % of them, and 57.0 % of the test images: 2 layers exact,
-3 bam-1-0-4, 14 bam-1-1-0, 1 bam-2-2-0; found in 161 s, 9 assignments tried.
+float, 58.3 % as int8) `auto` came to 71.8 % of the power at 56.5 % of them, and 57.0 % of the test images: 2 layers
+exact, 3 bam-1-0-4, 14 bam-1-1-0, 1 bam-2-2-0; found in 161 s, 9 assignments tried.
 
 Trains a resnet20 for a few epochs on part of CIFAR-10 (class folders or an archive of them), quantizes it with
 calibration images, and times and scores it with every circuit: with the mean error of each channel left in and taken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 
 # before torch is loaded: threads of several processes on the same cores wait for each other most of the time
@@ -24,17 +25,29 @@ from samples import REPOSITORY, colored_squares
 from winnow.data.dataset import ImageDataset
 
 TESTS = REPOSITORY / "tests"
-# whole studies first, the cluster's before all: who begins them last is left alone with them
-_ORDER = ("slurm", "faults", "workflow", "unit")
+# whole studies first, the cluster's before all, and then whole networks: who begins them last is left alone with them
+_ORDER = ("slurm", "faults", "workflow", "unit/test_networks", "unit/test_builtin_networks", "unit")
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: _ORDER.index(item.path.relative_to(TESTS).parts[0]))
+    items.sort(key=_place)
+
+
+def _place(item) -> int:
+    path = item.path.relative_to(TESTS).as_posix()
+    return next(place for place, beginning in enumerate(_ORDER) if path.startswith(beginning))
 
 
 def pytest_xdist_auto_num_workers():
     """One more than there are cores: what runs on the cluster mostly waits."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _rare_collections():
+    """Exports make garbage by the million objects, beside as many that stay: looking at all of them takes a sixth."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)

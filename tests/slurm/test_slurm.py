@@ -259,7 +259,7 @@ def test_a_study_that_meets_all_of_it_ends_with_every_result_but_one(studies):
     assert sorted(asked) == ["tiny: train of digits/bad/seed0", *["tiny: train of digits/lenet5/seed0"] * 2]
     assert len(jobs(study.project)) == 1 + 3 + 1 + 1 + 1  # check, training runs, export, evaluation, benchmark
     assert study.output.count("Unable to contact slurm controller (connect failure); asking again") <= 2
-    assert "Slurm does not say how its 1 jobs are; asking again until it does" in study.output
+    assert re.search(r"Slurm does not say how its \d jobs are; asking again until it does", study.output)
     assert "Slurm answers again" in study.output
     assert "a broken fan" in study.output
     summary = study.output[study.output.index("1 failed, with all that needs them:") :]
@@ -335,7 +335,7 @@ def test_an_interrupt_while_nobody_answers_cancels_and_ends_at_once(tmp_path):
         faults.fails(AWAY, "squeue", "scontrol")
         wait(lambda: "Slurm does not say" in project.output.read_text(), seen=project.output.read_text)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=120) == 1
         wait(lambda: [job["JobState"] for job in jobs(project)] == ["CANCELLED"])
     finally:
         process.kill()

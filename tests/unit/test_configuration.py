@@ -337,8 +337,11 @@ def test_the_shipped_configurations_are_valid(path):
     jsonschema.validate(given, yaml.safe_load(guide.schema()), jsonschema.Draft202012Validator)
 
 
-def test_there_are_four_shipped_configurations():
-    assert len(SHIPPED) == 4
+STUDIES = ("images", "networks", "pruning")
+
+
+def test_all_shipped_configurations_are_tried():
+    assert {path.stem for path in SHIPPED} >= {"config", "demo", *(f"cifar10-{name}" for name in STUDIES)}
 
 
 def test_what_is_prepared_of_own_images_depends_on_no_default_elsewhere():

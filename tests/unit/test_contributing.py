@@ -63,7 +63,7 @@ def run(root: Path, *arguments: str) -> str:
 def test_the_new_criterion_scores_prunes_and_keeps_the_contracts_of_the_house(project):
     tests = [name for _, name, _ in BLOCK.findall(TEXT) if name.startswith("tests/")]
     assert tests
-    contracts = [f"tests/unit/test_{name}.py" for name in ("packages", "configuration", "provenance")]
+    contracts = [f"tests/unit/test_{name}.py" for name in ("packages", "configuration")]
     run(project, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", *tests, *contracts)
 
 

@@ -88,7 +88,7 @@ def test_dynamic_and_static_quantization_cover_every_layer(name, data, tmp_path)
     assert (coverage.macs, coverage.layers) == (1, NETWORKS[name])
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "lenet_300_100", "lenet5"])  # all forms of layers
 def test_aware_training_covers_every_layer(name, data, tmp_path):
     aware = AwareTraining(settled(name, data), example_images(data), qat_settings(), Recipe("qat"))
     model = aware.trainee.model

@@ -71,6 +71,8 @@ def test_a_training_that_learns_nothing_says_so(tmp_path, squares, caplog, image
     assert "a: has learned nothing: it is no better on" in caplog.text
     run(tmp_path, squares, training_settings(epochs=20, lr=0.02), name="b")
     assert "b: has learned nothing" not in caplog.text
+    run(tmp_path, squares.few(train=8, validation=2, test=2), training_settings(epochs=1, batch_size=4), name="few")
+    assert "few: has learned nothing" not in caplog.text
 
 
 def test_the_same_seed_gives_the_same_bits(tmp_path, squares):

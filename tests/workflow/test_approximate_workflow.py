@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from projects import ONE_THREAD, RUN, copy_project
+from projects import ONE_THREAD, RUN
 from winnow.analysis.recommendation import recommend
 from winnow.approximate.circuits import circuit
 from winnow.config.recommend import RecommendSettings
@@ -34,8 +34,9 @@ RESULTS = "results/tiny"
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    project = copy_project(tmp_path_factory.mktemp("approximate") / "a project")
+def study(tmp_path_factory, finished):
+    """On top of what is the same for all recipes."""
+    project = finished.copy_to(tmp_path_factory.mktemp("approximate") / "a project")
     table = project.root / OWN["table"]
     table.parent.mkdir()
     np.save(table, circuit(multiplier("bam-2-2-0")).table.astype(np.int16))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,7 +67,7 @@ def source_digest(script: str, *modules: str, words: tuple[Word, ...] = ()) -> s
         words: of the vocabulary, that this job uses: their facts count, not how they are called and look.
     """
     names = [script, *modules]
-    if missing := [name for name in names if not list(_found(name, (_SCRIPTS,)))]:
+    if missing := [name for name in names if not _found(name, (_SCRIPTS,))]:
         raise ValueError(f"no module {missing[0]} in {_SCRIPTS}")
     code = _digest(names, (_SCRIPTS,))
     known = repr([(type(word).__name__, facts(word)) for word in words])
@@ -87,7 +86,7 @@ def user_digest(import_path: str) -> str:
     """
     roots = (Path.cwd(), *map(Path, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))))
     name = import_path.partition(":")[0]
-    return _digest([name], roots, beside=True) if list(_found(name, roots)) else ""
+    return _digest([name], roots, beside=True) if _found(name, roots) else ""
 
 
 def _digest(names: list[str], roots: tuple[Path, ...], *, beside: bool = False) -> str:
@@ -107,21 +106,20 @@ def _digest(names: list[str], roots: tuple[Path, ...], *, beside: bool = False) 
     return content.hexdigest()[:16]
 
 
-def _found(name: str, roots: tuple[Path, ...]) -> Iterator[_Module]:
-    """Yield a module and the packages around it, as far as they are files below the first root that has it."""
+@cache
+def _found(name: str, roots: tuple[Path, ...]) -> tuple[_Module, ...]:
+    """Return a module and the packages around it, as far as they are files below the first root that has it."""
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
-        return
+        return ()
     for root in roots:
         path = root.joinpath(*parts)
         module = next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
         if module:
-            yield _Module(root, name, module)
-            for depth in range(1, len(parts)):
-                around = root.joinpath(*parts[:depth], "__init__.py")
-                if around.is_file():
-                    yield _Module(root, ".".join(parts[:depth]), around)
-            return
+            packages = [(depth, root.joinpath(*parts[:depth], "__init__.py")) for depth in range(1, len(parts))]
+            around = [_Module(root, ".".join(parts[:depth]), file) for depth, file in packages if file.is_file()]
+            return (_Module(root, name, module), *around)
+    return ()
 
 
 @cache

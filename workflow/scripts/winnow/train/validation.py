@@ -31,9 +31,13 @@ def score(model: nn.Module, split: Split, device: torch.device, precision: str) 
 
 
 def warn_of_nothing_learned(label: str, accuracy: float, split: Split) -> None:
-    """Log that a trained network is no better than one that always answers the most frequent class, if it is not."""
+    """Log that a trained network is no better than one that always answers the most frequent class, if it is not.
+
+    Nothing is said on so few images, as a check has, that right answers to all of them would prove nothing.
+    """
     most_frequent = split.labels.bincount().max().item() / len(split)
-    if not learned(accuracy, most_frequent, len(split)):
+    enough = learned(1.0, most_frequent, len(split))
+    if enough and not learned(accuracy, most_frequent, len(split)):
         log.warning(
             "%s: has learned nothing: it is no better on %d validation images than always answering the most frequent "
             "class (%.2f %%); look at the labels and images, and at the learning rate",
