@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from snakemake import common, jobs, rules
 from snakemake.resources import Resource
 from snakemake.sourcecache import LocalSourceFile, SourceCache
 
@@ -50,3 +51,20 @@ def test_resources_keep_the_signature_they_had(tmp_path):
     assert str(inspect.signature(Resource.evaluate)) == usual
     resource = Resource("mem_mb", lambda _, attempt: 1000 * attempt)
     assert resource.evaluate({}, attempt=2, input=[], rulename="train").value == 2000
+
+
+def test_parameters_of_functions_are_looked_up_once(tmp_path):
+    """Fails when a new Snakemake asks for them in another way, and planning is slow again."""
+
+    def usual(wildcards, output):
+        return wildcards, output
+
+    for _ in range(2):  # a second preparation is not a second layer
+        speed_up(SourceCache(tmp_path))
+    parameters = rules.get_function_params
+    assert parameters is jobs.get_function_params is common.get_function_params
+    assert parameters(usual) == inspect.signature(usual).parameters
+    before = parameters.cache_info().hits
+    assert common.get_input_function_aux_params(usual, {"output": 1, "threads": 2}) == {"output": 1}
+    assert parameters.cache_info().hits == before + 1
+    assert not hasattr(parameters.__wrapped__, "__wrapped__")

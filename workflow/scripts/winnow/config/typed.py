@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -30,12 +31,17 @@ class Settings:
 
 def built(kind: type[T], values: Mapping[str, Any]) -> T:
     """Build a frozen dataclass from a plain mapping, nested ones included; see `Settings.of`."""
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if names != set(values):
         wrong = ", ".join(sorted(names ^ set(values)))
         raise WinnowError(f"{kind.__name__}: missing or unknown settings: {wrong}")
     return kind(**{name: _convert(values[name], hints[name], f"{kind.__name__}.{name}") for name in names})
+
+
+@functools.cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:

@@ -10,8 +10,11 @@ import functools
 import gc
 import inspect
 
+from snakemake import common, jobs, rules
 from snakemake.resources import Resource
 from snakemake.sourcecache import SourceCache
+
+_FUNCTIONS = 1000  # more than a workflow has
 
 
 def speed_up(sources: SourceCache) -> None:
@@ -22,6 +25,10 @@ def speed_up(sources: SourceCache) -> None:
     atexit.register(gc.freeze)
     # asked for several times for every resource of a job; making it anew is slow
     Resource.evaluate.__signature__ = inspect.signature(Resource.evaluate)
+    # The parameters of the same few functions, looked at ten times for every job.
+    parameters = functools.lru_cache(_FUNCTIONS)(inspect.unwrap(common.get_function_params))
+    for home in (common, jobs, rules):
+        home.get_function_params = parameters
     # The same few scripts, looked up three times for every job. Not a public name: without it, planning is slower.
     if entry := getattr(sources, "_cache_entry", None):
         sources._cache_entry = functools.cache(entry)
