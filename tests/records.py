@@ -97,6 +97,7 @@ def quality(top1: float = 0.9, **changes: Any) -> Quality:
         ),
         "training": training(),
         "pruning": None,
+        "multiplication": None,
     }
     return Quality(**(values | changes))
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from samples import Network, colored_squares, model_settings, train_in, training_settings
-from winnow.approximate.assignment import assign, noise, saving_steps, with_assignment
+from winnow.approximate.assignment import assign, noise, saving_steps
 from winnow.approximate.aware import ApproximateTraining
 from winnow.approximate.circuit import OPERANDS, Circuit, of_terms
 from winnow.approximate.circuit_error import circuit_error
@@ -20,20 +20,25 @@ from winnow.approximate.correction import correct
 from winnow.approximate.export import export_approximate
 from winnow.approximate.geometry import Geometry
 from winnow.approximate.layers import IntegerLayer, integer_layers
+from winnow.approximate.multipliers import Multipliers, multiplication
 from winnow.approximate.network import approximate, layer_by_layer
 from winnow.approximate.operands import network_pairs, operands
 from winnow.approximate.products import ApproximateLayer, approximate_layer
+from winnow.approximate.static import multiplied
 from winnow.config.settings import QatSettings
 from winnow.deploy.export import export_checked
 from winnow.deploy.onnx_runtime import load as load_onnxruntime
 from winnow.deploy.operations import count_operations
 from winnow.errors import Interrupted, WinnowError
 from winnow.measure.layer_noise import layer_sqnr
+from winnow.measure.multiplied import multiplication_of
 from winnow.models.build import build_model
 from winnow.prune.masks import Masks
-from winnow.quantize.static import calibration_batches, quantize_static
-from winnow.study.multiplier_cost import network_cost
-from winnow.study.multipliers import multiplier
+from winnow.quantize.sensitivity import Scorer
+from winnow.quantize.static import calibration_batches, quantize_static, validation_batches
+from winnow.study.assignment import Assignment
+from winnow.study.multiplier_cost import exact_cost
+from winnow.study.multipliers import OwnMultiplier, described, multiplier
 from winnow.study.recipe import Recipe
 
 MINMAX = Recipe("ptq", observer="minmax")
@@ -271,7 +276,8 @@ def test_correction_changes_nothing_where_nothing_is_wrong(int8, batches):
 def test_the_exported_file_computes_the_same_numbers(int8, resnet, data, batches, tmp_path):
     network = approximate(int8, everywhere("bam-2-0-5"))
     correct(network, batches)
-    export_approximate(network, data, tmp_path / "model.onnx", run="net")
+    whole = Multipliers(lambda _: multiplier("bam-2-0-5"))
+    export_approximate(network, data, tmp_path / "model.onnx", run="net", multipliers=whole)
     found = load_onnxruntime(tmp_path / "model.onnx", threads=1)(batches[0].contiguous().numpy())
     # the sums are the same; residual additions, in float, round to the neighbour now and then, as in every file
     assert distance(torch.from_numpy(found), logits(network, batches[0])) < 0.02
@@ -285,6 +291,17 @@ def test_the_exported_file_computes_the_same_numbers(int8, resnet, data, batches
     assert {node.op_type for node in model.graph.node} >= {"Gather", "Conv"}
     weights = {constant.name: to_array(constant) for constant in model.graph.initializer}
     assert all(np.array_equal(weights[f"{name}.weight"].round(), weights[f"{name}.weight"]) for name in layers)
+    told = multiplication_of(tmp_path / "model.onnx")
+    assert [layer.layer for layer in told.layers] == layers
+    assert told.cost.power == pytest.approx(multiplier("bam-2-0-5").cost.power)
+    assert multiplication_of(tmp_path / "fp32.onnx") is None
+    counted = operands(network, list(calibration_batches(data, min(256, len(data.train_index)))))
+    expected = circuit_error(CIRCUITS["bam-2-0-5"], network_pairs(counted))
+    assert told.error.worst == expected.worst
+    for name in ("mean", "mean_relative", "bias"):
+        assert getattr(told.error, name) == pytest.approx(getattr(expected, name))
+    whole_table = circuit_error(CIRCUITS["bam-2-0-5"])
+    assert told.error.mean < whole_table.mean / 2  # most activations and weights are small
 
 
 def three_layers(m, x):
@@ -298,7 +315,7 @@ def test_an_exported_network_without_residuals_is_equal_in_every_integer(name, d
     model = settled(Network(three_layers, **layers, c=nn.Linear(8, 10)), data)
     images = torch.cat(list(calibration_batches(data, 32)))
     network = approximate(quantize_static(model, [images], MINMAX), everywhere(name))
-    export_approximate(network, data, tmp_path / "model.onnx", run="net")
+    export_approximate(network, data, tmp_path / "model.onnx", run="net", multipliers=None)
     found = load_onnxruntime(tmp_path / "model.onnx", threads=1)(images.contiguous().numpy())
     expected = logits(network, images).numpy()
     assert np.isclose(found, expected, rtol=1e-5, atol=1e-6).mean() > 0.95
@@ -309,11 +326,13 @@ def test_what_onnx_cannot_compute_is_refused_in_a_line(int8, data, tmp_path):
     message = (
         r"^net: what the multiplier of features.0 returns is looked up in a table, .*; take exact, bam, drum or roba"
     )
+    network = approximate(int8, everywhere("mitchell"))
     with pytest.raises(WinnowError, match=message):
-        export_approximate(approximate(int8, everywhere("mitchell")), data, tmp_path / "model.onnx", run="net")
+        export_approximate(network, data, tmp_path / "model.onnx", run="net", multipliers=None)
     big = of_terms([OPERANDS * 3001], [OPERANDS * 2999])
+    network = approximate(int8, lambda _: big)
     with pytest.raises(WinnowError, match="adds up to more than float32 holds"):
-        export_approximate(approximate(int8, lambda _: big), data, tmp_path / "model.onnx", run="net")
+        export_approximate(network, data, tmp_path / "model.onnx", run="net", multipliers=None)
     assert not list(tmp_path.iterdir())
 
 
@@ -409,7 +428,7 @@ def test_power_is_saved_first_where_it_disturbs_least():
         "large": {"exact": 0.0, "bam-1-1-0": 0.01, "bam-2-2-0": 0.90},  # 292 or 529
     }
     steps = list(saving_steps(noise, {"small": 100, "large": 1000}, known))
-    named = [tuple(step[layer].name for layer in ("small", "large")) for step in steps]
+    named = [tuple(step[layer] for layer in ("small", "large")) for step in steps]
     assert named == [
         ("exact", "exact"),
         ("exact", "bam-1-1-0"),
@@ -422,7 +441,7 @@ def test_power_is_saved_first_where_it_disturbs_least():
 def test_a_step_that_disturbs_nothing_comes_first():
     known = {found.name: found for found in (multiplier("exact"), CHEAP[0])}
     noise = {"a": {"exact": 0.0, "bam-1-1-0": 1e-3}, "b": {"exact": 0.1, "bam-1-1-0": 0.05}}
-    steps = [(step["a"].name, step["b"].name) for step in saving_steps(noise, {"a": 10**6, "b": 1}, known)]
+    steps = [(step["a"], step["b"]) for step in saving_steps(noise, {"a": 10**6, "b": 1}, known)]
     assert steps == [("exact", "exact"), ("exact", "bam-1-1-0"), ("bam-1-1-0", "bam-1-1-0")]
 
 
@@ -432,37 +451,78 @@ def test_circuits_of_unknown_power_cannot_be_assigned():
         list(saving_steps({"a": {"exact": 0.0}}, {"a": 1}, known))
 
 
-def test_the_cheapest_accepted_assignment_is_found():
-    data = colored_squares(80, 4)
-    model, images = small(data), [batch.contiguous() for batch in calibration_batches(data, 48)]
-    module = quantize_static(model, images, MINMAX)
-    reference = torch.cat([logits(module, batch) for batch in images])
-    asked = []
+@pytest.fixture(scope="module")
+def bearing():
+    """A small network, calibration and validation batches, and its int8 form; labels are what it answers in float."""
+    data = colored_squares(120, 4)
+    model = small(data).eval()
+    images = [batch.contiguous() for batch in calibration_batches(data, 48)]
+    validation = [(batch, logits(model, batch).argmax(1)) for batch, _ in validation_batches(data)]
+    return model, images, validation, quantize_static(model, images, MINMAX)
 
-    def off(network):
-        asked.append(distance(torch.cat([logits(network, batch) for batch in images]), reference))
-        return asked[-1]
 
-    found = assign(module, images, CHEAP, lambda network: off(network) < 0.1)
-    assert len(asked) <= 5  # of up to ten steps
-    assert off(with_assignment(module, images, found)) < 0.1
-    assert "exact" not in {chosen.name for chosen in found.values()} or max(asked) > 0.1
-    everything = assign(module, images, CHEAP, lambda _: True)
-    assert {chosen.name for chosen in everything.values()} == {"bam-3-3-0"}
-    nothing = assign(module, images, CHEAP, lambda _: False)
-    assert {chosen.name for chosen in nothing.values()} == {"exact"}
-    macs = {layer.layer: layer.macs for layer in operands(with_assignment(module, images, nothing), images)}
-    powers = [network_cost(macs, chosen).power for chosen in (nothing, found, everything)]
-    assert powers == sorted(powers, reverse=True)
-    assert powers[0] == 1
-    assert powers[2] == pytest.approx(0.296)
+def assigned(bearing, limit, recipe=MINMAX, candidates=None):
+    model, images, validation, module = bearing
+    scorer = Scorer(model, validation)
+    return assign(module, images, validation, scorer, candidates or CHEAP, recipe, limit, "run")
+
+
+def test_the_cheapest_assignment_within_the_limit_is_found(bearing, tmp_path):
+    model, images, validation, module = bearing
+    found = assigned(bearing, 0.1)
+    curve = {tried.step: tried for tried in found.curve}
+    assert [layer.layer for layer in found.layers] == ["a", "b", "head"]
+    assert sum(layer.macs for layer in found.layers) == pytest.approx(1)
+    assert found.floats.top1 == 1
+    assert curve[0].power == 1
+    assert len(curve) <= 6  # of ten steps
+    assert 0 < found.chosen < 9
+    assert curve[found.chosen].setting.top1 >= 0.9 > curve[found.chosen + 1].setting.top1
+    assert [tried.power for tried in found.curve] == sorted((tried.power for tried in found.curve), reverse=True)
+    shipped = multiplied(module, images, MINMAX, Multipliers.assigned(found.by_layer))
+    assert Scorer(model, validation).score(shipped) == curve[found.chosen].setting
+    told = multiplication(shipped, images, Multipliers.assigned(found.by_layer))
+    assert {layer.layer: layer.multiplier for layer in told.layers} == {
+        layer.layer: layer.multiplier for layer in found.layers
+    }
+    assert told.cost.power == pytest.approx(found.cost.power) == pytest.approx(curve[found.chosen].power)
+    found.write(tmp_path / "multipliers.json")
+    assert Assignment.read(tmp_path / "multipliers.json") == found
+    recipe = replace(MINMAX, multiplier="auto")
+    read = Multipliers.by(recipe, tmp_path / "multipliers.json")
+    assert read.multiplier("b") == found.by_layer["b"]
+    with pytest.raises(WinnowError, match="layer c was given no multiplier, only a, b, head were"):
+        read.multiplier("c")
+    assert assigned(bearing, 0.1) == found
+
+
+def test_the_ends_of_the_search_cost_two_networks(bearing):
+    everything, nothing = assigned(bearing, 1.0), assigned(bearing, -0.1)
+    assert {layer.multiplier for layer in everything.layers} == {"bam-3-3-0"}
+    assert everything.cost.power == pytest.approx(0.296)
+    assert len(everything.curve) == 2
+    assert {layer.multiplier for layer in nothing.layers} == {"exact"}
+    assert (nothing.cost.power, nothing.chosen, len(nothing.curve)) == (1.0, 0, 1)
+
+
+def test_what_costs_more_than_exact_multipliers_of_fewer_bits_is_given_to_no_layer(bearing):
+    few = replace(MINMAX, weight_bits=4, activation_bits=4)
+    found = assigned(bearing, 1.0, few, CHEAP[:2])
+    assert {layer.multiplier for layer in found.layers} == {"exact"}
+    assert found.cost.power == pytest.approx(exact_cost(4, 4).power)
+    own = described(OwnMultiplier("Half price.npy", 0.5, 0.6, "a guess"))
+    assert own.name == "table-half-price"
+    with pytest.raises(WinnowError, match="drum-4: its power is not known"):
+        assigned(bearing, 1.0, candidates=[multiplier("drum-4")])
 
 
 def test_what_a_circuit_does_to_the_logits_is_measured_in_one_layer_alone():
     data = colored_squares(80, 4)
     model, images = small(data), [batch.contiguous() for batch in calibration_batches(data, 48)]
     module = quantize_static(model, images, MINMAX)
-    measured = noise(module, images, [multiplier("exact"), *CHEAP])
+    measured = noise(module, images, images, [multiplier("exact"), *CHEAP])
+    left = noise(module, images, images, [multiplier("exact"), CHEAP[2]], corrected=False)
+    assert left["b"]["bam-3-3-0"] > measured["b"]["bam-3-3-0"]
     assert sorted(measured) == ["a", "b", "head"]
     assert all(by_circuit["exact"] == 0 for by_circuit in measured.values())
     network = approximate(module, lambda name: circuit(multiplier("bam-3-3-0" if name == "b" else "exact")))

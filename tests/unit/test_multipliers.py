@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from winnow.approximate.circuit import OPERANDS, Circuit
-from winnow.approximate.circuit_error import CircuitError, circuit_error
+from winnow.approximate.circuit_error import circuit_error
 from winnow.approximate.circuits import circuit
 from winnow.approximate.factorize import MOST_TERMS, factorized
 from winnow.errors import WinnowError
+from winnow.study.multiplication import CircuitError
 from winnow.study.multiplier_cost import MODEL, exact_cost, modelled_share, network_cost
 from winnow.study.multipliers import EVOAPPROX, FAMILIES, PUBLISHED, Cost, multiplier, user_multiplier
 

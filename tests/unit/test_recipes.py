@@ -58,7 +58,7 @@ VALUES = {
     "keep_float": [0, 1, 12, recipe_axes.AUTO],
     "overflow": list(recipe_axes.OVERFLOWS),
     "distill": [0, 0.5, 1],
-    "multiplier": ["exact", "bam-2-0-5", "drum-4", "roba"],
+    "multiplier": ["exact", "bam-2-0-5", "drum-4", "roba", recipe_axes.AUTO],
     "circuit_error": list(recipe_axes.CIRCUIT_ERRORS),
 }
 CIRCUITS = ("multiplier", "circuit_error")
@@ -202,6 +202,10 @@ def test_what_leaves_layers_in_float_is_measured_once_without():
         f"{base}{keep}": base for base in ("ptq", "ptq-w4") for keep in ("", "-keep1", "-keep2", "-keepauto")
     }
     assert list(asked(recipes=[{"method": "ptq", "observer": "minmax", "keep_float": 1}]).probed) == ["ptq-minmax"]
+    circuits = {"method": "ptq", "keep_float": 1, "multiplier": ["bam-2-2-0", "auto"], "circuit_error": "left"}
+    study = asked(recipes=[circuits])
+    assert list(study.probed) == ["ptq"]
+    assert [study.unspared(recipe) for recipe in study.recipes.values()] == ["ptq", "ptq"]
     assert list(asked().probed) == []
     assert list(asked(sensitivity=True).probed) == list(asked(methods=["qat"], sensitivity=True).probed) == ["ptq"]
     minmax = {"method": "ptq", "observer": "minmax"}

@@ -36,7 +36,7 @@ def network(precision, validation, size, latency, seed=0, run="dense", test=0.5)
 
 def asked(**limits):
     values = dict.fromkeys(("max_accuracy_drop", "max_size_mb", "max_latency_ms", "max_energy_mj"))
-    place = {"runtime": "openvino", "batch_size": 1, "threads": 1, "objective": "size"}
+    place = {"runtime": "openvino", "batch_size": 1, "threads": 1, "objective": "size", "target": "processor"}
     return RecommendSettings.of(values | place | limits)
 
 

@@ -12,6 +12,7 @@ WITHOUT_TORCH = {
     *("benchmark", "check_configfiles", "collect", "evaluate", "live", "make_check_table", "make_figures"),
     *(
         "make_overview",
+        "make_multiplier_table",
         "make_pruning_table",
         "make_quantization_table",
         "make_sensitivity_table",
@@ -22,7 +23,7 @@ WITHOUT_TORCH = {
     "ship",
 }
 WITH_TORCH = {"export", "import_network", "prepare_dataset", "prune", "retrain", "train", "tune", "check_network"}
-WITH_TORCHAO = {"calibrate", "choose_float", "measure_sensitivity", "train_quantized"}
+WITH_TORCHAO = {"calibrate", "choose_float", "choose_multipliers", "measure_sensitivity", "train_quantized"}
 MEASURING = {"benchmark", "evaluate", "quantize_dynamic"}
 TABLES = {"pandas", "matplotlib", "seaborn", "plotly"}
 

@@ -45,11 +45,11 @@ def test_a_damaged_file_is_named(tmp_path):
     with pytest.raises(WinnowError, match=r"quality.json: not readable as JSON .*delete it"):
         collect([path], [], {})
     path.write_text("{}")
-    with pytest.raises(WinnowError, match=r"quality.json: has schema None, not 4; delete it"):
+    with pytest.raises(WinnowError, match=r"quality.json: has schema None, not 5; delete it"):
         collect([path], [], {})
     content = json.loads(quality(tmp_path).read_text())
     path.write_text(json.dumps(content | {"schema": "2", "dataset": 1}))
-    with pytest.raises(WinnowError, match=r"quality.json: has schema '2', not 4; delete it"):
+    with pytest.raises(WinnowError, match=r"quality.json: has schema '2', not 5; delete it"):
         collect([path], [], {})
     path.write_text("[]")
     with pytest.raises(WinnowError, match=r"quality.json: Input should be an object; delete it"):

@@ -27,8 +27,9 @@ from winnow.files import content_digest
 from winnow.study.grid import uses_training
 from winnow.study.artifacts import networks
 from winnow.study.recipe_axes import AUTO
-from winnow.study.multipliers import EXACT, FAMILIES, multiplier
-from winnow.study.recipes import precisions, simulated
+from winnow.study.multipliers import EXACT, FAMILIES, TABLE
+from winnow.study.multipliers import family_of as family_of_multiplier
+from winnow.study.recipes import left_to_winnow, precisions, simulated
 from winnow.study.vocabulary import FP32, IMPORTED, INITIAL, PRECISIONS, PTQ
 from winnow.study.vocabulary import RUNTIMES, SCORED, STRUCTURES, criterion
 from winnow.planning.failures import Failures, give_up_what_is_refused
@@ -74,6 +75,7 @@ ALL_NETWORKS = list(networks(REPORTED))
 # a file by the plain recipe of a method can be made whether the study asks for it or not
 RECIPES = STUDY.plain_recipes | STUDY.probed | STUDY.recipes
 SIMULATED = simulated(STUDY.recipes)
+ASSIGNED = left_to_winnow(STUDY.recipes)
 NETWORKS = [[dataset, model] for dataset in STUDY.datasets for model in STUDY.models]
 CHECKS = [f"{RESULTS}/{dataset}/{model}/check.json" for dataset, model in NETWORKS]
 RUN = f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/{{run}}"
@@ -121,6 +123,7 @@ localrules:
     collect,
     make_quantization_table,
     make_sensitivity_table,
+    make_multiplier_table,
     make_pruning_table,
     make_figures,
     recommend,
@@ -155,7 +158,7 @@ def figures():
     return [
         (*pair, figure)
         for pair in pairs
-        for figure in figures_of(*pair, STUDY.pruned, probed=bool(STUDY.probed))
+        for figure in figures_of(*pair, STUDY.pruned, probed=bool(STUDY.probed), simulated=bool(SIMULATED))
     ]
 
 
@@ -211,6 +214,21 @@ def chosen_float(wildcards):
     return f"{RUN}/{{recipe}}/mixed.json" if keep == AUTO else sensitivity_of(wildcards) if keep else []
 
 
+def chosen_multipliers(wildcards):
+    """What says with which circuit each layer multiplies, where that is left to Winnow."""
+    return f"{RUN}/{{recipe}}/multipliers.json" if recipe_of(wildcards)["multiplier"] == AUTO else []
+
+
+def own_tables(wildcards):
+    """The user's own circuits that a recipe multiplies with."""
+    return STUDY.own_tables(recipe_of(wildcards))
+
+
+def content_of_tables(wildcards):
+    """What they hold: another one is noticed even if it is older."""
+    return "".join(map(content_of, own_tables(wildcards)))
+
+
 def sensitivity_of(wildcards):
     return f"{RUN}/{STUDY.unspared(recipe_of(wildcards))}/sensitivity.json"
 
@@ -225,6 +243,12 @@ def mixed_precisions():
     """How many layers of the dense networks stay in float, where that is left to Winnow."""
     left = {slug for slug, recipe in STUDY.recipes.items() if recipe["keep_float"] == AUTO}
     return [f"{RESULTS}/{n.folder}/mixed.json" for n in ALL_NETWORKS if n.run == "dense" and n.recipe in left]
+
+
+def assignments():
+    """With which circuit each layer of the dense networks multiplies, where that is left to Winnow."""
+    own = [network for network in ALL_NETWORKS if network.run == "dense" and network.recipe in ASSIGNED]
+    return [f"{RESULTS}/{network.folder}/multipliers.json" for network in own]
 
 
 def recipes_by(rule):
@@ -401,9 +425,13 @@ def source_of_recipe(script):
 
 
 def circuit_of(wildcards):
-    """The module of the multiplier of a recipe, if it is not the exact one."""
-    name = recipe_of(wildcards)["multiplier"]
-    return [] if name == EXACT else [FAMILIES[multiplier(name).family].module, FAMILIES[EXACT].module]
+    """The modules of the multipliers of a recipe, if they are not the exact one."""
+    chosen = recipe_of(wildcards)["multiplier"]
+    if chosen == EXACT:
+        return []
+    named = [EXACT, *(STUDY.candidates if chosen == AUTO else [chosen])]
+    families = [family_of_multiplier(name) if isinstance(name, str) else FAMILIES[TABLE] for name in named]
+    return sorted({family.module for family in families})
 
 
 def source_of_later_training(script, settings, further=lambda wildcards: ()):

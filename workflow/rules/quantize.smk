@@ -78,11 +78,45 @@ rule choose_float:
         "../scripts/choose_float.py"
 
 
+rule choose_multipliers:
+    input:
+        data=rules.prepare_dataset.output.data,
+        weights=f"{RUN}/weights.safetensors",
+        spared=chosen_float,
+        tables=own_tables,
+    output:
+        multipliers=f"{RUN}/{{recipe}}/multipliers.json",
+    log:
+        f"{LOGS}/choose_multipliers/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
+    benchmark:
+        f"{LOGS}/choose_multipliers/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
+    wildcard_constraints:
+        recipe=among(slug for slug, recipe in RECIPES.items() if recipe["multiplier"] == AUTO),
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(240),
+    params:
+        normalization=normalization_of,
+        model=lookup(dpath="{model}", within=STUDY.models),
+        recipe=lambda wildcards: STUDY.calibrated(recipe_of(wildcards)),
+        candidates=STUDY.candidates,
+        circuits=content_of_tables,
+        max_accuracy_drop=STUDY.recommend["max_accuracy_drop"],
+        source=source_of_recipe("choose_multipliers"),
+    script:
+        "../scripts/choose_multipliers.py"
+
+
 rule calibrate:
     input:
         data=rules.prepare_dataset.output.data,
         weights=f"{RUN}/weights.safetensors",
         spared=chosen_float,
+        multipliers=chosen_multipliers,
+        tables=own_tables,
     output:
         onnx=f"{RUN}/{{recipe}}/model.onnx",
     log:
@@ -102,6 +136,7 @@ rule calibrate:
         model=lookup(dpath="{model}", within=STUDY.models),
         recipe=recipe_of,
         baked_in=STUDY.export["baked_in"],
+        circuits=content_of_tables,
         source=source_of_recipe("calibrate"),
     script:
         "../scripts/calibrate.py"
@@ -116,6 +151,8 @@ rule train_quantized:
         masks=masks_of,
         imported=imported,
         teacher=teacher_of(qat_of),
+        multipliers=chosen_multipliers,
+        tables=own_tables,
     output:
         onnx=f"{RUN}/{{recipe}}/model.onnx",
         float=f"{RUN}/{{recipe}}/float.onnx",
@@ -143,6 +180,7 @@ rule train_quantized:
         qat=qat_of,
         recipe=recipe_of,
         baked_in=STUDY.export["baked_in"],
+        circuits=content_of_tables,
         tdp_watts=STUDY.benchmark["tdp_watts"],
         source=source_of_later_training("train_quantized", qat_of, circuit_of),
     script:

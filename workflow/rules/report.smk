@@ -77,6 +77,28 @@ rule make_sensitivity_table:
         "../scripts/make_sensitivity_table.py"
 
 
+rule make_multiplier_table:
+    input:
+        multipliers=assignments(),
+    output:
+        csv=f"{RESULTS}/tables/multipliers.csv",
+        markdown=f"{RESULTS}/tables/multipliers.md",
+    log:
+        f"{LOGS}/make_multiplier_table.log",
+    benchmark:
+        f"{LOGS}/make_multiplier_table.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(15),
+    params:
+        source=lambda wildcards: source_digest("make_multiplier_table"),
+    script:
+        "../scripts/make_multiplier_table.py"
+
+
 rule make_check_table:
     input:
         checks=CHECKS,
@@ -179,6 +201,7 @@ rule make_figures:
     params:
         networks=NETWORKS,
         pruned=STUDY.pruned,
+        simulated=bool(SIMULATED),
         recommend=STUDY.recommend,
         source=lambda wildcards: source_of_report("make_figures"),
     script:
@@ -228,6 +251,7 @@ rule make_overview:
             if STUDY.probed
             else []
         ),
+        assigned=rules.make_multiplier_table.output.csv if ASSIGNED else [],
         sources=source_paths(*PAGE, *INTERACTIVE),
         captions=captions(),
     output:

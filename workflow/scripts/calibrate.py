@@ -3,6 +3,7 @@
 from adapter import Snakemake, job
 from dataset_adapter import open_dataset
 from winnow.approximate.export import export_approximate
+from winnow.approximate.multipliers import Multipliers
 from winnow.approximate.static import multiplied
 from winnow.config.settings import ModelSettings
 from winnow.config.typed import built
@@ -19,5 +20,13 @@ with job(snakemake) as run:
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)
     spared = spared_layers(recipe, snakemake.input.spared or None, run)
     quantized = quantize_static(model, calibration_batches(data, recipe.calibration_samples), recipe, spared)
-    network = multiplied(quantized, calibration_batches(data, recipe.calibration_samples), recipe)
-    export_approximate(network, data, snakemake.output.onnx, run=run, baked_in=snakemake.params.baked_in)
+    multipliers = Multipliers.by(recipe, snakemake.input.multipliers or None)
+    network = multiplied(quantized, calibration_batches(data, recipe.calibration_samples), recipe, multipliers)
+    export_approximate(
+        network,
+        data,
+        snakemake.output.onnx,
+        run=run,
+        multipliers=multipliers,
+        baked_in=snakemake.params.baked_in,
+    )

@@ -20,5 +20,13 @@ with job(snakemake):
     settings = RecommendSettings.of(parameters.recommend)
     shipped = Recommendations.read(files.recommendation).shipped
     folder = Path(snakemake.output.undrawn).parent
-    undrawn = draw_figures(tables, parameters.networks, parameters.pruned, settings, shipped, folder)
+    undrawn = draw_figures(
+        tables,
+        parameters.networks,
+        parameters.pruned,
+        settings,
+        shipped,
+        folder,
+        simulated=parameters.simulated,
+    )
     write_json(snakemake.output.undrawn, undrawn)

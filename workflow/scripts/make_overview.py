@@ -10,6 +10,7 @@ from winnow.config.recommend import RecommendSettings
 from winnow.files import read_json
 from winnow.report.page import write_parts, write_report
 from winnow.report.start_page import Outcome
+from winnow.results.assignment import read_assignments
 from winnow.results.csv_files import read_csv
 from winnow.results.sensitivity import read_layers
 from winnow.study.check import Check
@@ -26,7 +27,8 @@ with job(snakemake):
     lacking = absent(study, Path(files.page).parent)
     checks = [Check.read(path) for path in snakemake.input.checks]
     layers = tuple(map(read_layers, snakemake.input.layers))
-    outcome = Outcome(study, results, chosen, lacking, read_json(snakemake.input.undrawn), checks, layers)
+    assigned = read_assignments(snakemake.input.assigned) if snakemake.input.assigned else None
+    outcome = Outcome(study, results, chosen, lacking, read_json(snakemake.input.undrawn), checks, layers, assigned)
     write_report(outcome, Path(snakemake.input.undrawn).parent, Path(files.page))
     write_parts(outcome, Path(files.description), Path(files.tables), Path(files.checklist))
     ranking_table(results).write(files.ranking_csv, files.ranking)

@@ -7,6 +7,7 @@ from dataset_adapter import open_dataset
 from training_adapter import training_job
 from winnow.approximate.aware import aware_training
 from winnow.approximate.export import export_approximate
+from winnow.approximate.multipliers import Multipliers
 from winnow.check.feasibility import ensure_checked
 from winnow.config.settings import CheckSettings, ModelSettings, QatSettings
 from winnow.config.typed import built
@@ -30,13 +31,16 @@ with job(snakemake) as label:
     network = ModelSettings.of(snakemake.params.model)
     masks = load_masks(files.masks) if files.masks else None
     model = load_model(network, data.task, files.weights)
-    aware = aware_training(model, example_images(data), settings, built(Recipe, snakemake.params.recipe), masks)
+    recipe = built(Recipe, snakemake.params.recipe)
+    multipliers = Multipliers.by(recipe, files.multipliers or None)
+    aware = aware_training(model, example_images(data), settings, recipe, masks, multipliers)
     teacher = teacher_of(settings.distill, network, data.task, files.teacher)
-    run = training_job(snakemake, label, [files.data, files.weights, *filter(None, (files.masks, files.teacher))])
+    optional = filter(None, (files.masks, files.teacher, files.multipliers, *files.tables))
+    run = training_job(snakemake, label, [files.data, files.weights, *optional])
     record = train(replace(aware.trainee, teacher=teacher), data, settings.training, run)
     aware.check(label)
     warn_of_loss(aware, data, settings, label)
     baked_in = snakemake.params.baked_in
     export_checked(aware.float_model(), data, results.float, run=label, integer=False, baked_in=baked_in)
-    export_approximate(aware.convert(), data, results.onnx, run=label, baked_in=baked_in)
+    export_approximate(aware.convert(), data, results.onnx, run=label, multipliers=multipliers, baked_in=baked_in)
     record.after(Training.read(files.record)).write(results.record)

@@ -15,9 +15,10 @@ from winnow.results.numbers import plain, three_digits
 from winnow.results.over_seeds import combinations
 from winnow.results.timed import Timed, timed_configurations
 from winnow.results.timed_columns import TIMED
-from winnow.study.multipliers import EXACT, multiplier
+from winnow.study.multipliers import EXACT, family_of
 from winnow.study.pruning_axes import REWINDS, SCOPES, SHUFFLES, rewinding
 from winnow.study.recipe_axes import (
+    AUTO,
     CIRCUIT_ERRORS,
     CORRECTIONS,
     GRANULARITIES,
@@ -51,7 +52,7 @@ _TEXT: dict[
     "correction": ([*CORRECTIONS], CORRECTIONS.__getitem__),
     "rounding": ([*ROUNDINGS], ROUNDINGS.__getitem__),
     "overflow": ([*OVERFLOWS], OVERFLOWS.__getitem__),
-    "multiplier": ([EXACT], multiplier),
+    "multiplier": ([EXACT, AUTO], lambda name: name == AUTO or family_of(name)),
     "circuit_error": ([*CIRCUIT_ERRORS], CIRCUIT_ERRORS.__getitem__),
     **dict.fromkeys(("calibration_samples", "weight_bits", "activation_bits", "keep_float", "distill"), ([], str)),
 }

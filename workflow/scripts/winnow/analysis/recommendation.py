@@ -17,8 +17,8 @@ from winnow.results.columns import METRICS
 from winnow.results.metric import Metric
 from winnow.results.names import short_names
 from winnow.results.over_seeds import combinations, networks_of
+from winnow.results.simulated import are_simulated
 from winnow.results.timed import Timed
-from winnow.study.multipliers import EXACT
 from winnow.study.recommendation import Choice, Judged, Limit, Recommendations
 from winnow.study.vocabulary import DENSE, FP32
 
@@ -58,7 +58,8 @@ def timing_of(settings: RecommendSettings) -> Timed:
 
 
 def _cost(kind: str, settings: RecommendSettings) -> Metric:
-    return METRICS["size_mb"] if kind == "size" else timing_of(settings).metric(kind)
+    whole = {"size": METRICS["size_mb"], "multiplier_power": METRICS["multiplier_power"]}
+    return whole[kind] if kind in whole else timing_of(settings).metric(kind)
 
 
 def recommend(results: pd.DataFrame, settings: RecommendSettings) -> list[Recommendation]:
@@ -117,16 +118,20 @@ def _judged(
     table = table.copy().assign(name=short_names(table), drop=100 * (base - table["validation_top1"]))
     accuracy = settings.objective == "accuracy"
     table["objective"] = table.get("drop" if accuracy else _cost(settings.objective, settings).name)
+    simulated = are_simulated(table)
     excess = pd.DataFrame(index=table.index)
     for limit in limits:
         values = pd.to_numeric(table[limit.column]) if limit.column in table else pd.Series(float("nan"), table.index)
+        if settings.accelerated and limit.column != "drop":  # of a simulation neither time nor file says anything
+            values = values.where(~simulated, 0.0)
         table[f"within {limit.key}"] = values <= limit.largest + _SLACK
         scale = limit.largest if limit.column != "drop" else max(limit.largest, 1.0)
         excess[limit.key] = ((values - limit.largest) / scale).clip(lower=0)
     table["excess"] = excess.max(axis=1, skipna=False) if limits else 0.0
     agrees = table.get(f"{settings.runtime}_agrees", pd.Series(1, table.index)) == 1  # a mean over seeds is 1 if all do
+    agrees |= simulated & settings.accelerated  # what runs there is no runtime of here
     within = table[[f"within {limit.key}" for limit in limits]].all(axis=1)
-    runs = table.get("multiplier", pd.Series(EXACT, table.index)).fillna(EXACT) == EXACT  # no processor has another
+    runs = ~simulated | settings.accelerated  # no processor has another multiplier
     return table.assign(agrees=agrees, admissible=within & table["objective"].notna() & agrees & runs)
 
 

@@ -2,104 +2,179 @@
 
 What one layer's circuit does to the logits is measured alone, mean error taken out, and taken to add up over layers as
 independent noise does. Then power is saved where it disturbs least for each unit: step by step from exact multipliers
-everywhere to the cheapest everywhere. Along this one way the last network that is accepted is found by bisection.
+everywhere to the cheapest everywhere. Along this one way the last network that is accurate enough is found by
+bisection; each that is tried is really computed.
 Source: layers of one network differ in what they bear: Mrazek et al. 2019, Trommer et al. 2022.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
 from winnow.approximate.circuits import circuit
-from winnow.approximate.correction import correct, corrected_layer
+from winnow.approximate.correction import lacking
+from winnow.approximate.multipliers import Multipliers, exact_multiplier
 from winnow.approximate.network import approximate, layer_by_layer
 from winnow.approximate.operands import operands
-from winnow.approximate.products import ApproximateLayer
+from winnow.approximate.products import ApproximateLayer, approximate_layer
+from winnow.approximate.static import CORRECTED_ON, multiplied
 from winnow.errors import WinnowError
-from winnow.study.multipliers import EXACT, Multiplier, multiplier
+from winnow.quantize.sensitivity import Labelled, Scorer
+from winnow.study.assignment import AssignedLayer, Assignment, TriedAssignment
+from winnow.study.multiplier_cost import network_cost
+from winnow.study.multipliers import EXACT, Cost, Multiplier
+from winnow.study.recipe import Recipe
+from winnow.study.recipe_axes import CORRECTED
+from winnow.study.sensitivity import Setting
 
+log = logging.getLogger(__name__)
 Noise = Mapping[str, Mapping[str, float]]
 """By layer and circuit: mean squared difference of the logits, as a share of their variance."""
-Assignment = Mapping[str, Multiplier]
-"""The circuit of each layer."""
+_PROBED = 4  # batches of validation images on which layers are measured one by one
 
 
 def assign(
     module: GraphModule,
     batches: Sequence[Tensor],
+    validation: Labelled,
+    scorer: Scorer,
     candidates: Sequence[Multiplier],
-    accepts: Callable[[GraphModule], bool],
-) -> dict[str, Multiplier]:
-    """Return the assignment of least power whose network is accepted, if need be exact multipliers everywhere.
+    recipe: Recipe,
+    limit: float,
+    run: str,
+) -> Assignment:
+    """Find the assignment of least power whose network loses no more accuracy than it may.
+
+    That more power saved is no better is assumed. Where int8 with exact multipliers loses too much already, they stay.
 
     Args:
-        module: int8, as `lowering.lowered` returns it.
+        module: int8, as `quantize_static` returns it.
         batches: calibration images, normalized float32 [N, C, H, W].
+        scorer: of the float network on the validation images.
         candidates: circuits whose power is known; the exact multiplier is always one.
-        accepts: whether a corrected network is good enough, by images that it is not scored on in the end.
+        recipe: whether mean errors are corrected, and how many bits an exact multiplier has.
+        limit: how much top-1 accuracy may be lost on the validation images, a share.
+        run: begins messages.
 
     Raises:
-        WinnowError: the power of a candidate is not known.
+        WinnowError: the power of a candidate is not known, or no layer is on integers.
     """
-    known = {found.name: found for found in (multiplier(EXACT), *candidates)}
-    macs = {
-        layer.layer: layer.macs for layer in operands(approximate(module, lambda _: circuit(known[EXACT])), batches)
-    }
-    steps = list(saving_steps(noise(module, batches, list(known.values())), macs, known))
-    accepted, refused = 0, len(steps)
+    known = {found.name: found for found in (exact_multiplier(recipe), *candidates)}
+    batches = batches[:CORRECTED_ON]
+    exact = circuit(known[EXACT])
+    macs = {layer.layer: layer.macs for layer in operands(approximate(module, lambda _: exact), batches[:1])}
+    if not macs:
+        raise WinnowError(
+            f"{run}: no layer computes on integers, so none can be given a multiplier; leave the recipe out"
+        )
+    images = [some for some, _ in islice(validation, _PROBED)]
+    measured = noise(module, batches, images, list(known.values()), corrected=recipe.circuit_error == CORRECTED)
+    steps = list(saving_steps(measured, macs, known))
+    costs = [_cost(macs, {layer: known[name] for layer, name in step.items()}) for step in steps]
+    tried: dict[int, Setting] = {}
+
+    def good(step: int) -> bool:
+        if step not in tried:
+            multipliers = Multipliers.assigned({layer: known[name] for layer, name in steps[step].items()})
+            tried[step] = scorer.score(multiplied(module, batches, recipe, multipliers))
+        found = tried[step].top1
+        log.info("%s: at %.1f %% of the power, top-1 is %.2f %%", run, 100 * costs[step].power, 100 * found)
+        return found >= scorer.floats.top1 - limit
+
+    chosen = _last_good(len(steps), good)
+    return Assignment(
+        limit=limit,
+        samples=scorer.samples,
+        probed=sum(map(len, images)),
+        floats=scorer.floats,
+        circuits=tuple(known.values()),
+        layers=tuple(
+            AssignedLayer(layer, name, macs[layer] / sum(macs.values()), dict(measured[layer]))
+            for layer, name in steps[chosen].items()
+        ),
+        cost=costs[chosen],
+        chosen=chosen,
+        curve=tuple(TriedAssignment(step, costs[step].power, tried[step]) for step in sorted(tried)),
+    )
+
+
+def _last_good(count: int, good: Callable[[int], bool]) -> int:
+    """Return the last of numbers 0..count-1 that is good, by bisection; 0 if none is."""
+    accepted, refused = 0, count
+    if not good(0):
+        return 0
+    middle = count - 1  # it may be that all is borne
     while refused - accepted > 1:
-        middle = (accepted + refused) // 2
-        if accepts(with_assignment(module, batches, steps[middle])):
+        if good(middle):
             accepted = middle
         else:
             refused = middle
-    return steps[accepted]
+        middle = (accepted + refused) // 2
+    return accepted
 
 
-def with_assignment(module: GraphModule, batches: Sequence[Tensor], assignment: Assignment) -> GraphModule:
-    """Return the corrected network of an assignment."""
-    circuits = {found.name: circuit(found) for found in assignment.values()}
-    network = approximate(module, lambda layer: circuits[assignment[layer].name])
-    correct(network, batches)
-    return network
+def _cost(macs: Mapping[str, int], multipliers: Mapping[str, Multiplier]) -> Cost:
+    cost = network_cost(macs, multipliers)
+    assert cost is not None  # saving_steps has refused what has none
+    return cost
 
 
 @torch.no_grad()
-def noise(module: GraphModule, batches: Sequence[Tensor], candidates: Sequence[Multiplier]) -> Noise:
-    """Measure what each circuit in each layer does to the logits, all other layers exact."""
-    exact = circuit(multiplier(EXACT))
+def noise(
+    module: GraphModule,
+    batches: Sequence[Tensor],
+    images: Sequence[Tensor],
+    candidates: Sequence[Multiplier],
+    *,
+    corrected: bool = True,
+) -> Noise:
+    """Measure what each circuit in each layer does to the logits, all other layers exact.
+
+    Args:
+        batches: calibration images, which mean errors are corrected on.
+        images: what the logits are of, likewise float32 [N, C, H, W].
+        corrected: whether mean errors are.
+    """
+    circuits = {found.name: circuit(found) for found in candidates}
+    exact = circuits[EXACT]
     network = approximate(module, lambda _: exact)
     places = {child: name for name, child in network.named_modules() if isinstance(child, ApproximateLayer)}
-    circuits = {found.name: circuit(found) for found in candidates}
-    reference = torch.cat([network(images) for images in batches])
-    trials = [
-        (places[layer], name, corrected_layer(layer.source, found, codes))
-        for layer, codes in layer_by_layer(network, batches)
-        for name, found in circuits.items()
-    ]
-    measured: dict[str, dict[str, float]] = {}
-    for place, name, trial in trials:
-        original = network.get_submodule(place)
-        network.set_submodule(place, trial)
-        logits = torch.cat([network(images) for images in batches])
-        network.set_submodule(place, original)
+    reference = torch.cat([network(some) for some in images])
+    measured = {}
+    biases = {}  # not the layers: those of all circuits at once would take too much memory
+    for layer, codes in layer_by_layer(network, batches):
+        measured[layer.source.name] = {EXACT: 0.0}
+        for name, found in circuits.items():
+            if name == EXACT:
+                continue
+            trial = approximate_layer(layer.source, found)
+            biases[layer, name] = lacking(trial, codes).round() if corrected else 0.0
+    for (layer, name), bias in biases.items():
+        trial = approximate_layer(layer.source, circuits[name])
+        trial.bias += bias
+        network.set_submodule(places[layer], trial)
+        logits = torch.cat([network(some) for some in images])
+        network.set_submodule(places[layer], layer)
         share = (logits - reference).double().square().mean() / reference.double().var()
-        measured.setdefault(trial.source.name, {})[name] = float(share)
+        measured[layer.source.name][name] = float(share)
     return measured
 
 
-def saving_steps(
-    noise: Noise, macs: Mapping[str, int], known: Mapping[str, Multiplier]
-) -> Iterator[dict[str, Multiplier]]:
+def saving_steps(noise: Noise, macs: Mapping[str, int], known: Mapping[str, Multiplier]) -> Iterator[dict[str, str]]:
     """Yield assignments of ever less power, each from the one before by the step that saves most for its noise.
 
     Args:
         macs: multiply-accumulates of each layer.
         known: circuits by name, the exact one among them.
+
+    Yields:
+        The name of the circuit of each layer.
 
     Raises:
         WinnowError: the power of one is not known.
@@ -107,7 +182,7 @@ def saving_steps(
     power = {name: _power(found) for name, found in known.items()}
     current = dict.fromkeys(noise, EXACT)
     while True:
-        yield {layer: known[name] for layer, name in current.items()}
+        yield dict(current)
         worth = {
             (layer, name): macs[layer] * (power[current[layer]] - power[name]) / max(added, 1e-12)
             for layer, by_circuit in noise.items()

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from winnow.approximate.circuit import Circuit
-from winnow.approximate.circuits import circuit
 from winnow.approximate.geometry import Geometry
 from winnow.approximate.layers import IntegerLayer, integer_layers
+from winnow.approximate.multipliers import Multipliers
 from winnow.approximate.network import approximate
 from winnow.approximate.products import approximate_layer
 from winnow.capture.fx_graphs import node_argument
@@ -26,20 +26,23 @@ from winnow.quantize.aware import AwareTraining
 from winnow.quantize.int8 import Layer
 from winnow.quantize.levels import UINT8
 from winnow.quantize.ranges import WeightQuantizer
-from winnow.study.multipliers import multiplier
 from winnow.study.recipe import Recipe
 
 _PREFIX = "multiply_"
 
 
 def aware_training(
-    model: nn.Module, example: Tensor, settings: QatSettings, recipe: Recipe, masks: Masks | None
+    model: nn.Module,
+    example: Tensor,
+    settings: QatSettings,
+    recipe: Recipe,
+    masks: Masks | None,
+    multipliers: Multipliers | None,
 ) -> AwareTraining:
-    """Return the training of a recipe, through its multiplier if that is not the exact one; see `AwareTraining`."""
-    if not recipe.approximate:
+    """Return the training of a recipe, through its multipliers if they are not exact (None); see `AwareTraining`."""
+    if multipliers is None:
         return AwareTraining(model, example, settings, recipe, masks)
-    found = circuit(multiplier(recipe.multiplier))
-    return ApproximateTraining(model, example, settings, recipe, lambda _: found, masks)
+    return ApproximateTraining(model, example, settings, recipe, multipliers.circuit, masks)
 
 
 class ApproximateTraining(AwareTraining):

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from winnow.approximate.circuit import OPERANDS, Circuit
-
-
-@dataclass(frozen=True)
-class CircuitError:
-    """Differences between the products of a circuit and the exact ones.
-
-    Attributes:
-        mean: mean absolute difference.
-        mean_relative: mean of the absolute difference as a share of the exact product, over pairs where that is not 0.
-        worst: the largest absolute difference.
-        bias: mean difference; what it adds up to over a sum is taken out by correction.
-    """
-
-    mean: float
-    mean_relative: float
-    worst: int
-    bias: float
+from winnow.study.multiplication import CircuitError
 
 
 def circuit_error(circuit: Circuit, pairs: np.ndarray | None = None) -> CircuitError:
@@ -33,15 +17,25 @@ def circuit_error(circuit: Circuit, pairs: np.ndarray | None = None) -> CircuitE
         pairs: [256, 256], how often each pair of activation and weight is multiplied (`operands.Operands`); None to
             count every pair once, as the literature does.
     """
-    share = np.full((256, 256), 1.0) if pairs is None else pairs.astype(np.float64)
-    share = share / share.sum()
+    return common_error([(circuit, np.full((256, 256), 1.0) if pairs is None else pairs)])
+
+
+def common_error(parts: Sequence[tuple[Circuit, np.ndarray]]) -> CircuitError:
+    """Return how wrong several circuits are together, each as often as its own pairs are multiplied.
+
+    Args:
+        parts: circuits with their pairs, as `circuit_error` takes them.
+    """
     exact = np.multiply.outer(OPERANDS, OPERANDS)
-    difference = circuit.table - exact
-    size, countable = np.abs(difference), exact != 0
-    relative = (size / np.maximum(np.abs(exact), 1) * share)[countable].sum()
-    return CircuitError(
-        mean=float((size * share).sum()),
-        mean_relative=float(relative / share[countable].sum()) if share[countable].any() else 0.0,
-        worst=int(size[share > 0].max()),
-        bias=float((difference * share).sum()),
-    )
+    sizes, countable = np.maximum(np.abs(exact), 1), exact != 0
+    total = float(sum(pairs.sum() for _, pairs in parts))
+    counted = float(sum(pairs[countable].sum() for _, pairs in parts))
+    mean = relative = bias = 0.0
+    worst = 0
+    for circuit, pairs in parts:
+        share, difference = pairs / total, circuit.table - exact
+        mean += float((np.abs(difference) * share).sum())
+        bias += float((difference * share).sum())
+        relative += float((np.abs(difference) / sizes * share)[countable].sum())
+        worst = max(worst, int(np.abs(difference)[share > 0].max()))
+    return CircuitError(mean=mean, mean_relative=relative * total / counted if counted else 0.0, worst=worst, bias=bias)

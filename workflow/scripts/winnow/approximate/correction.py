@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.fx import GraphModule
 
-from winnow.approximate.circuit import Circuit
 from winnow.approximate.circuits import circuit
-from winnow.approximate.layers import IntegerLayer
 from winnow.approximate.network import layer_by_layer
 from winnow.approximate.products import ApproximateLayer, approximate_layer
 from winnow.study.multipliers import EXACT, multiplier
@@ -29,23 +27,15 @@ def correct(module: GraphModule, batches: Sequence[Tensor]) -> None:
             scored on.
     """
     for layer, codes in layer_by_layer(module, batches):
-        layer.bias += _lacking(layer, codes).round()
+        layer.bias += lacking(layer, codes).round()
 
 
-def corrected_layer(source: IntegerLayer, made: Circuit, codes: Sequence[Tensor]) -> ApproximateLayer:
-    """Return a layer with a circuit whose bias makes up for the mean error on what it reads.
+def lacking(layer: ApproximateLayer, codes: Sequence[Tensor]) -> Tensor:
+    """Return the mean difference of the exact sums from those of a layer, float64 [out].
 
     Args:
-        made: the circuit.
-        codes: uint8 [N, in, ...] of some batches; of a linear [rows, in].
+        codes: what it reads of some batches, uint8 [N, in, ...]; of a linear [rows, in].
     """
-    layer = approximate_layer(source, made)
-    layer.bias += _lacking(layer, codes).round()
-    return layer
-
-
-def _lacking(layer: ApproximateLayer, codes: Sequence[Tensor]) -> Tensor:
-    """Return the mean difference of the exact sums from those of a layer, float64 [out]."""
     reference = approximate_layer(layer.source, circuit(multiplier(EXACT))).to(layer.bias.device)
     total, count = layer.bias.new_zeros(len(layer.bias)), 0
     for some in codes:

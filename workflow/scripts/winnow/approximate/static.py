@@ -8,27 +8,29 @@ from itertools import islice
 from torch import Tensor
 from torch.fx import GraphModule
 
-from winnow.approximate.circuits import circuit
 from winnow.approximate.correction import correct
+from winnow.approximate.multipliers import Multipliers
 from winnow.approximate.network import approximate
-from winnow.study.multipliers import multiplier
 from winnow.study.recipe import Recipe
 from winnow.study.recipe_axes import CORRECTED
 
-_BATCHES = 4  # of calibration: a mean over so many images and places is one number for each channel
+CORRECTED_ON = 4
+"""Batches of calibration images that mean errors are measured on: a mean over so many images and places is one number
+for each channel."""
 
 
-def multiplied(module: GraphModule, batches: Iterable[Tensor], recipe: Recipe) -> GraphModule:
-    """Return an int8 network with the multiplier of its recipe; with the exact one, the network as it is.
+def multiplied(
+    module: GraphModule, batches: Iterable[Tensor], recipe: Recipe, multipliers: Multipliers | None
+) -> GraphModule:
+    """Return an int8 network with multipliers, None for the network as it is, whose mean errors are treated by recipe.
 
     Args:
         module: as `quantize_static` returns it.
         batches: calibration images, normalized float32 [N, C, H, W].
     """
-    if not recipe.approximate:
+    if multipliers is None:
         return module
-    found = circuit(multiplier(recipe.multiplier))
-    network = approximate(module, lambda _: found)
+    network = approximate(module, multipliers.circuit)
     if recipe.circuit_error == CORRECTED:
-        correct(network, list(islice(batches, _BATCHES)))
+        correct(network, list(islice(batches, CORRECTED_ON)))
     return network

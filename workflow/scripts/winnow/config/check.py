@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from winnow.config.catalog import NETWORKS, SOURCES
 from winnow.config.check_images import image_conflicts
-from winnow.config.check_recipes import recipe_conflicts, wanted_images
+from winnow.config.check_recipes import multiplier_conflicts, recipe_conflicts, wanted_images
 from winnow.config.check_size import size_conflicts
 from winnow.config.check_weights import weights_conflicts
+from winnow.config.choices import ACCELERATED, ACCELERATOR
 from winnow.config.images import size_of
 from winnow.config.keys.pruning import Pruning
 from winnow.config.keys.quantization import Qat
@@ -42,6 +43,7 @@ def _conflicts(config: Configuration) -> Iterator[str]:
     yield from _duplicates("seeds", config.seeds)
     yield from _duplicates("quantization.methods", config.quantization.forms)
     yield from recipe_conflicts(config.quantization)
+    yield from multiplier_conflicts(config.quantization)
     trained = any(recipe.method == QAT for recipe in config.quantization.grid().values())
     for key in LOOKED_UP.values():
         yield from _duplicates(f"benchmark.{key}", getattr(config.benchmark, key))
@@ -219,6 +221,13 @@ def _recommend_conflicts(config: Configuration) -> Iterator[str]:
     recommend = recommend_of(config)
     limited = [key for key in ("max_latency_ms", "max_energy_mj") if getattr(recommend, key) is not None]
     limited += [f"objective: {recommend.objective}"] if recommend.objective in ("latency", "energy") else []
+    if recommend.target == ACCELERATOR and recommend.objective not in ACCELERATED:
+        yield (
+            f"recommend.objective: {recommend.objective} is not known of what runs on an {ACCELERATOR}; choose one of "
+            f"{', '.join(ACCELERATED)}, or leave it out"
+        )
+    if recommend.target != ACCELERATOR and recommend.objective == ACCELERATED[0]:
+        yield f"recommend.objective: {recommend.objective} means nothing here; set recommend.target: {ACCELERATOR}"
     shippable = set(SHIPPED_IN) & set(config.benchmark.runtimes)
     for key, listed in LOOKED_UP.items():
         if key == "runtime" and not shippable and not limited:

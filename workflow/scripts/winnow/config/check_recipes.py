@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from winnow.config.keys.quantization import Quantization
+from winnow.study.multipliers import OwnMultiplier
+from winnow.study.recipe_axes import AUTO
 from winnow.study.recipes import unused
 from winnow.study.vocabulary import PRECISIONS, PTQ
 
@@ -24,10 +26,29 @@ def recipe_conflicts(quantization: Quantization) -> Iterator[str]:
             yield f"{key}.{axis} means nothing to {methods}; remove it, or add to method one that has it: {users}"
 
 
+def multiplier_conflicts(quantization: Quantization) -> Iterator[str]:
+    """Yield circuits of the user's own that share a name, and candidates that no recipe chooses from."""
+    listed = [value for entry in quantization.recipes for value in entry.multiplier or ()]
+    listed += quantization.multipliers
+    named: dict[str, OwnMultiplier] = {}
+    for own in dict.fromkeys(value for value in listed if isinstance(value, OwnMultiplier)):
+        first = named.setdefault(own.name, own)
+        if first != own:
+            yield (
+                f"quantization: the circuits of {first.table} and {own.table} are both {own.name} in the names of "
+                "files; rename one, or say the same of both"
+            )
+    for value in _twice(quantization.multipliers):
+        yield f"quantization.multipliers lists {value!r} more than once; list each value once"
+    if "multipliers" in quantization.model_fields_set and AUTO not in listed:
+        yield f"quantization.multipliers has no effect without a recipe with multiplier: {AUTO}; remove it, or add one"
+
+
 def wanted_images(quantization: Quantization) -> dict[str, int]:
     """Return the most training images that a recipe calibrates on, by the key that asks for them."""
-    used = [recipe.axes["calibration_samples"] for recipe in quantization.grid().values() if recipe.method == PTQ]
-    default = quantization.ptq.calibration_samples
+    grid, default = quantization.grid().values(), quantization.ptq.calibration_samples
+    used = [recipe.axes["calibration_samples"] for recipe in grid if recipe.method == PTQ]
+    used += [default for recipe in grid if recipe.assigned]
     wanted = {"quantization.ptq.calibration_samples": default} if default in used else {}
     for number, entry in enumerate(quantization.recipes):
         if PTQ in entry.method and entry.calibration_samples:

@@ -11,7 +11,16 @@ OBJECTIVES = Words(
     Choice("size", "the smallest file"),
     Choice("latency", "the lowest latency"),
     Choice("energy", "the lowest energy"),
+    Choice("multiplier_power", "the lowest power of the multiplications"),
 )
+TARGETS = Words(
+    "target",
+    Choice("processor", "processors of the kind that networks are timed on"),
+    Choice("accelerator", "one with the multipliers of the recipes"),
+)
+ACCELERATOR = "accelerator"
+ACCELERATED = ("multiplier_power", "accuracy")
+"""Objectives that are known of what runs on an accelerator."""
 APPLY_TO = Words(
     "choice of apply_to",
     Choice("dense", "those not pruned"),

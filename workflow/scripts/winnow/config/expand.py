@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from winnow.config.catalog import NETWORKS, TORCHVISION
@@ -41,6 +42,7 @@ def expand(config: Configuration) -> Study:
         "plain_recipes": {method: as_plain(plain(method, quantization.default)) for method in METHODS},
         "recipes": {slug: as_plain(recipe) for slug, recipe in quantization.grid().items()},
         "probed": {slug: as_plain(recipe) for slug, recipe in quantization.probed().items()},
+        "candidates": [named if isinstance(named, str) else asdict(named) for named in quantization.multipliers],
         "apply_to": quantization.apply_to,
         "export": config.export.model_dump(),
         "bounds": quantization.model_dump(include={"min_integer_macs", "min_sqnr_db", "min_agreement"}),

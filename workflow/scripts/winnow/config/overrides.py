@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from winnow.config.choices import ACCELERATOR
 from winnow.config.keys.measurement import Recommend
 from winnow.config.keys.quantization import Qat
 from winnow.config.keys.section import Section
@@ -43,12 +44,13 @@ def rewind_epochs(config: Configuration) -> list[int]:
 def recommend_of(config: Configuration) -> Recommend:
     """Return the section in which what is left open is what is timed first."""
     benchmark = config.benchmark
+    accelerated = config.recommend.target == ACCELERATOR
     timed = [runtime for runtime in SHIPPED_IN if runtime in benchmark.runtimes]
     first = {
         "runtime": (timed or SHIPPED_IN)[0],
         "batch_size": benchmark.batch_sizes[0],
         "threads": benchmark.threads[0],
-        "objective": "latency" if timed else "size",
+        "objective": "multiplier_power" if accelerated else "latency" if timed else "size",
     }
     left_open = {key: value for key, value in first.items() if getattr(config.recommend, key) is None}
     return config.recommend.model_copy(update=left_open)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from winnow.config.choices import ACCELERATOR
 from winnow.config.typed import Settings
 
 
@@ -19,3 +20,9 @@ class RecommendSettings(Settings):
     batch_size: int
     threads: int
     objective: str
+    target: str
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether it is to run on an accelerator, which has multipliers that no processor here has."""
+        return self.target == ACCELERATOR

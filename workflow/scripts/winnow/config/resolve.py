@@ -48,8 +48,17 @@ def _absent(study: Study) -> Iterator[str]:
             path = Path(settings["weights"])
             if settings["weights"].startswith(TORCHVISION):
                 continue
-            if problem := _problem(path, "the file") or ("" if path.is_file() else "is no file; correct it"):
+            if problem := _file_problem(path):
                 yield f"models.{name}.{settings['entry']}: {path} {problem}"
+    tables = {Path(table): slug for slug, recipe in study.recipes.items() for table in study.own_tables(recipe)}
+    for table, slug in tables.items():
+        if problem := _file_problem(table):
+            yield f"quantization: the circuit of {slug}: {table} {problem}"
+
+
+def _file_problem(path: Path) -> str:
+    """Return why a path leads to no file; "" if it does."""
+    return _problem(path, "the file") or ("" if path.is_file() else "is no file; correct it")
 
 
 def _problem(path: Path, what: str) -> str:

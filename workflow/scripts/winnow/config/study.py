@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from winnow.study.vocabulary import QAT
+from winnow.study.multipliers import EXACT
+from winnow.study.recipe_axes import AUTO, CORRECTED
+from winnow.study.vocabulary import PRECISIONS, PTQ, QAT
 
 Plain = dict[str, Any]
 """Values of YAML with sorted keys: Snakemake compares parameters by their text, and reruns what they changed for."""
@@ -26,6 +28,7 @@ class Study:
         plain_recipes: by method, the recipe in which nothing was chosen, whether the study asks for it or not.
         probed: likewise, those of which it is measured what each layer loses; they leave none in float.
         export: what files are like.
+        candidates: circuits that layers choose from where a recipe leaves its multiplier to Winnow.
         bounds, benchmark, recommend: as their settings classes take them.
         temperatures: by model, of what is learned from the dense network, where a recipe says how much.
         strategies: of pruning, by slug.
@@ -46,6 +49,7 @@ class Study:
     plain_recipes: dict[str, Plain]
     recipes: dict[str, Plain]
     probed: dict[str, Plain]
+    candidates: list[str | Plain]
     apply_to: str
     export: Plain
     bounds: Plain
@@ -69,9 +73,22 @@ class Study:
         learned = {"temperature": self.temperatures[model], "weight": weight} if weight else None
         return settings | {"distill": learned}
 
+    def calibrated(self, recipe: Plain) -> Plain:
+        """Return a recipe as it is without training: what it has that `ptq` does not choose is that of plain `ptq`."""
+        if recipe["method"] == PTQ:
+            return recipe
+        axes = PRECISIONS[recipe["method"]].axes
+        return self.plain_recipes[PTQ] | {axis: recipe[axis] for axis in axes if axis in PRECISIONS[PTQ].axes}
+
+    def own_tables(self, recipe: Plain) -> list[str]:
+        """Return the files of the user's own circuits that a recipe multiplies with, or chooses from."""
+        chosen = self.candidates if recipe["multiplier"] == AUTO else [recipe["multiplier"]]
+        return [circuit["table"] for circuit in chosen if not isinstance(circuit, str)]
+
     def unspared(self, recipe: Plain) -> str:
-        """Return which of `probed` is the same as a recipe, but for the layers that this one leaves in float."""
-        base = recipe | {"keep_float": 0}
+        """Return which of `probed` is the same as a recipe, but for the layers that this one leaves in float and for
+        its multiplier; see `Recipe.unspared`."""
+        base = recipe | {"keep_float": 0, "multiplier": EXACT, "circuit_error": CORRECTED}
         return next(slug for slug, probed in self.probed.items() if probed == base)
 
     def reported(self) -> Plain:

@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -98,17 +99,25 @@ def _examples(count: int) -> Tensor:
 
 
 def export_checked(
-    model: nn.Module, data: ImageDataset, path: str | Path, *, run: str, integer: bool, baked_in: bool = False
+    model: nn.Module,
+    data: ImageDataset,
+    path: str | Path,
+    *,
+    run: str,
+    integer: bool,
+    baked_in: bool = False,
+    facts: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
     """Export a network to model.onnx with what its user needs to know, and check it before it gets its name.
 
     Args:
         baked_in: whether the file normalizes images itself.
+        facts: further entries of the file's metadata.
 
     Raises:
         WinnowError: torch cannot export it, or as `check_agreement` and `check_repeatable`; then nothing is written.
     """
-    metadata = {"classes": data.classes, **data.normalization.facts, "fitting": data.fitting.facts, "run": run}
+    metadata = {"classes": data.classes, **data.normalization.facts, "fitting": data.fitting.facts, "run": run, **facts}
     with replacing(path) as temporary:
         try:
             export_onnx(model, example_images(data), temporary, metadata, data.normalization if baked_in else None)

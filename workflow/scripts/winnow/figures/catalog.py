@@ -19,6 +19,7 @@ class FigureEntry:
     Attributes:
         pruned: only networks that are pruned in the study have it.
         probed: only studies have it in which it is measured what each layer loses.
+        simulated: only studies have it with approximate multipliers.
     """
 
     name: str
@@ -26,6 +27,7 @@ class FigureEntry:
     section: str
     pruned: bool = False
     probed: bool = False
+    simulated: bool = False
 
     @property
     def caption(self) -> str:
@@ -42,6 +44,7 @@ FIGURES = (
     FigureEntry("quantization_bars", "What each quantization costs and buys", QUANTIZATION),
     FigureEntry("layer_sqnr", "Quantization noise layer by layer", QUANTIZATION),
     FigureEntry("layer_sensitivity", "Which layers quantization hurts", QUANTIZATION, probed=True),
+    FigureEntry("multiplier_power", "Accuracy against the power of multipliers", QUANTIZATION, simulated=True),
     FigureEntry("confusion_difference", "Where int8 answers differently", QUANTIZATION),
     FigureEntry("accuracy_sparsity", "Accuracy against sparsity", PRUNING, pruned=True),
     FigureEntry("one_shot_iterative", "One-shot against iterative pruning", PRUNING, pruned=True),
@@ -52,15 +55,20 @@ FIGURES = (
 )
 
 
-def figures_of(dataset: str, model: str, pruned: Collection[list[str]], *, probed: bool) -> list[FigureEntry]:
+def figures_of(
+    dataset: str, model: str, pruned: Collection[list[str]], *, probed: bool, simulated: bool
+) -> list[FigureEntry]:
     """Return the figures of one network.
 
     Args:
         pruned: the [dataset, model] pairs that the study prunes.
         probed: whether it is measured what each layer loses.
+        simulated: whether some recipe has an approximate multiplier.
     """
     return [
         figure
         for figure in FIGURES
-        if (not figure.pruned or [dataset, model] in pruned) and (probed or not figure.probed)
+        if (not figure.pruned or [dataset, model] in pruned)
+        and (probed or not figure.probed)
+        and (simulated or not figure.simulated)
     ]

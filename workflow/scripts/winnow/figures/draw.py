@@ -17,6 +17,7 @@ from winnow.figures.confusion_difference import confusion_difference
 from winnow.figures.layer_sensitivity import layer_sensitivity
 from winnow.figures.layer_sparsity import layer_sparsity
 from winnow.figures.layer_sqnr import layer_sqnr
+from winnow.figures.multiplier_power import multiplier_power
 from winnow.figures.parallel import parallel_static
 from winnow.figures.pareto import pareto
 from winnow.figures.quantization_bars import quantization_bars
@@ -76,6 +77,7 @@ _DRAW: Mapping[str, Callable[[Drawing], Figure]] = {
     "quantization_bars": lambda drawing: quantization_bars(drawing.tables.results),
     "layer_sqnr": lambda drawing: layer_sqnr(drawing.tables.layers),
     "layer_sensitivity": lambda drawing: layer_sensitivity(drawing.measured),
+    "multiplier_power": lambda drawing: multiplier_power(drawing.tables.results),
     "confusion_difference": lambda drawing: confusion_difference(drawing.tables.confusion),
     "accuracy_sparsity": lambda drawing: accuracy_sparsity(drawing.tables.results),
     "one_shot_iterative": lambda drawing: one_shot_iterative(drawing.tables.results),
@@ -93,6 +95,8 @@ def draw_figures(
     settings: RecommendSettings,
     shipped: Mapping[tuple[str, str], tuple[str, str]],
     folder: Path,
+    *,
+    simulated: bool = False,
 ) -> dict[str, str]:
     """Write every figure of every network, `folder/<dataset>/<model>/<name>` as .svg and .png.
 
@@ -101,6 +105,7 @@ def draw_figures(
     Args:
         networks, pruned: [dataset, model] pairs: all, and those that the study prunes.
         shipped: (run, recipe) of what is recommended, by (dataset, model).
+        simulated: whether some recipe has an approximate multiplier.
 
     Returns:
         What is missing, by `<dataset>/<model>/<name>`.
@@ -109,7 +114,8 @@ def draw_figures(
     with style.styled():
         for dataset, model in networks:
             drawing = Drawing(tables.of(dataset, model), settings, shipped.get((dataset, model)))
-            for entry in figures_of(dataset, model, pruned, probed=tables.sensitivity is not None):
+            probed = tables.sensitivity is not None
+            for entry in figures_of(dataset, model, pruned, probed=probed, simulated=simulated):
                 name = f"{dataset}/{model}/{entry.name}"
                 try:
                     figure = _DRAW[entry.name](drawing)

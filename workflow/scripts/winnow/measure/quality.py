@@ -32,6 +32,7 @@ from winnow.measure.in_runtimes import (
     run_on,
 )
 from winnow.measure.layer_noise import layer_sqnr
+from winnow.measure.multiplied import multiplication_of
 from winnow.study.identity import Identity
 from winnow.study.quality import Coverage, Quality, Quantization
 from winnow.study.recipe import Recipe
@@ -151,6 +152,7 @@ def evaluate(
         validation=metrics.classification(validated, validation.labels),
         quantization=quantization,
         runtimes={name: runtimes[name] for name in SCORED},
+        multiplication=multiplication_of(files.path),
     )
 
 

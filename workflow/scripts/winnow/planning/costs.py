@@ -29,6 +29,7 @@ ASSUMED_SECONDS = {
     "calibrate": 20,
     "measure_sensitivity": 60,
     "choose_float": 60,
+    "choose_multipliers": 180,
     "evaluate": 20,
     "benchmark": 10,  # and what it is configured to measure
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from winnow.results.numbers import counted, listed
+from winnow.results.simulated import are_simulated
 from winnow.results.timed import timed_configurations
 from winnow.study.vocabulary import DENSE, FP32, criterion
 
@@ -44,7 +45,8 @@ def _items(results: pd.DataFrame) -> Iterator[Item]:
         f"{fewest} for each network: {listed([f'{p:g} %' for p in points])}" if points else "nothing was pruned",
     )
     timed = [t for t in timed_configurations(results) if results[t.column("speedup")].notna().any()]
-    size = results["size_mb"].notna().all() and results["parameters"].notna().all() and len(results) > 0
+    real = results[~are_simulated(results)]
+    size = real["size_mb"].notna().all() and real["parameters"].notna().all() and len(real) > 0
     theory = len(results) > 0 and results["theoretical_speedup"].notna().all()
     yield Item(
         "compression ratio and speedup, both, and the measured beside the theoretical one",

@@ -9,7 +9,7 @@ import pandas as pd
 from winnow.analysis.pruning import accuracy_sparsity_data, dense_accuracy, speedup_data
 from winnow.analysis.recommendation import Recommendation, timing_of
 from winnow.config.recommend import RecommendSettings
-from winnow.report.multiplier_words import multiplier_words
+from winnow.report.multiplier_words import accelerated_words, multiplier_words
 from winnow.report.quantization_words import quantization_words, ratio_words
 from winnow.results.not_measured import Missing
 from winnow.results.numbers import percent, spread, times
@@ -54,13 +54,17 @@ def ship_text(recommendation: Recommendation, dense: pd.Series | None, *, live: 
     timed = timing_of(recommendation.settings)
     column = timed.column("latency")
     fast = column in row and pd.notna(row[column])
+    power = accelerated_words(row, recommendation.settings)
+    if pd.isna(row["size_mb"]):  # of a file that simulates nothing is known
+        against = "" if dense is None else f" ({DENSE} {FP32}: {percent(dense['top1'])})"
+        return f"{text}{against}{power}."
     if dense is None:
-        return f"{text}; {row['size_mb']:.3g} MB{f', {row[column]:.3g} ms ({timed})' if fast else ''}."
+        return f"{text}; {row['size_mb']:.3g} MB{f', {row[column]:.3g} ms ({timed})' if fast else ''}{power}."
     text += f" ({DENSE} {FP32}: {percent(dense['top1'])}), **{row['size_mb']:.3g} MB** "
     text += ratio_words(dense["size_mb"] / row["size_mb"], "smaller", "larger")
     if fast:
         text += f", **{row[column]:.3g} ms** {ratio_words(dense[column] / row[column], 'faster', 'slower')} in {timed}"
-    return text + "."
+    return f"{text}{power}."
 
 
 def findings(results: pd.DataFrame, settings: RecommendSettings) -> list[str]:

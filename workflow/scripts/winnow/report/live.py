@@ -13,13 +13,14 @@ from winnow.errors import WinnowError
 from winnow.figures.draw import Tables, draw_figures
 from winnow.report.page import write_report
 from winnow.report.start_page import Outcome
+from winnow.results.assignment import collect_assignments
 from winnow.results.collect import collect, trained_elsewhere
 from winnow.results.csv_files import write_csv
 from winnow.results.sensitivity import collect_mixed, collect_sensitivity
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 from winnow.study.artifacts import Network, networks
 from winnow.study.check import Check
-from winnow.study.recipes import precisions
+from winnow.study.recipes import left_to_winnow, precisions, simulated
 from winnow.study.status import absent, failures
 
 
@@ -55,9 +56,20 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
         if study["probed"]
     ]
     tables = replace(tables, sensitivity=layers[0]) if layers else tables
-    undrawn = draw_figures(tables, begun, study["pruned"], settings, shipped, target / "figures")
+    undrawn = draw_figures(
+        tables,
+        begun,
+        study["pruned"],
+        settings,
+        shipped,
+        target / "figures",
+        simulated=bool(simulated(study["recipes"])),
+    )
     checks = [Check.read(path) for pair in pairs if (path := folder.joinpath(*pair, "check.json")).exists()]
-    outcome = Outcome(study, tables.results, chosen, lacking, undrawn, checks, layers, live=True)
+    assigned = None
+    if left_to_winnow(study["recipes"]):
+        assigned = collect_assignments(sorted(folder.glob("*/*/seed*/dense/*/multipliers.json")), folder)
+    outcome = Outcome(study, tables.results, chosen, lacking, undrawn, checks, layers, assigned, live=True)
     write_report(outcome, target / "figures", target / "overview.html")
     return target / "overview.html"
 

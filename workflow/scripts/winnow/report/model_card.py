@@ -21,6 +21,7 @@ from winnow.report.blocks import Block, Bullets, Heading, Table, Text, to_markdo
 from winnow.report.feeding import METADATA, feeding
 from winnow.report.html import to_html
 from winnow.report.loading import loading
+from winnow.report.multiplier_words import simulation_words
 from winnow.results.columns import METRICS
 from winnow.results.numbers import counted, percent, plain, times
 from winnow.results.recipe_words import FEWER_BITS, fewer_bits, recipe_words
@@ -102,6 +103,8 @@ def reasons(recommendation: Recommendation) -> Iterator[str]:
         yield f"{recommendation.disagreeing} of {count} {elsewhere_words(settings.runtime)}, and are excluded too."
     if recommendation.chosen is not None:
         best = OBJECTIVES[settings.objective].meaning
+        if settings.accelerated and recommendation.limits[1:]:
+            yield "Of networks with approximate multipliers no size, latency or energy is known, and none was asked."
         where = f" ({timing_of(settings)})" if settings.objective in TIMED else ""
         yield (
             f"{admissible} of {count} are within all limits. This one has {best}{where}; of those equal to "
@@ -164,14 +167,16 @@ def _card(
     yield Table(_metrics(row, dense))
     yield from map(Text, [*disagreements(row), *float_words(row)])
     yield from map(Text, saturation_words(row.to_frame().T))
+    yield from map(Text, simulation_words(row))
     if fewer_bits(row.to_frame().T):
         yield Text(FEWER_BITS)
-    measured = f"Latency and energy were measured on: {row.get('processor', 'unknown')}."
-    if baked_in:
-        measured += " They include the normalization of the images."
-    if row.get("inference_energy_estimated", False):
-        measured += " Energy is an estimate, from CPU seconds."
-    yield Text(measured)
+    if pd.notna(processor := row.get("processor", "unknown")):
+        measured = f"Latency and energy were measured on: {processor}."
+        if baked_in:
+            measured += " They include the normalization of the images."
+        if row.get("inference_energy_estimated", False):
+            measured += " Energy is an estimate, from CPU seconds."
+        yield Text(measured)
     yield Heading("How to use it")
     yield from feeding(images, shape, metadata, baked_in=baked_in)
     yield Text(f"Output `{logits}`: one logit per class; the largest is the answer.")

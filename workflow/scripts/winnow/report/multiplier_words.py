@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from winnow.analysis.multipliers import better
+from winnow.config.recommend import RecommendSettings
 from winnow.results.numbers import counted, listed, percent
+from winnow.results.simulated import are_simulated
 from winnow.study.multipliers import EXACT
 
 _NAMED = 3  # recipes that a sentence names
@@ -33,20 +36,35 @@ def multiplier_words(means: pd.DataFrame) -> list[str]:
             f"{text} Whether exact multipliers of fewer bits do as well, recipes with `weight_bits` and "
             "`activation_bits` would tell."
         ]
-    beaten = {row["recipe"]: better for _, row in circuits.iterrows() if (better := _better(row, fewer))}
+    beaten = {row["recipe"]: other for _, row in circuits.iterrows() if (other := better(row, fewer))}
     if not beaten:
         return [f"{text} No exact multiplier of fewer bits is as accurate for as little power."]
-    named = [f"`{name}` by `{better}`" for name, better in beaten.items()][:_NAMED]
+    named = [f"`{name}` by `{other}`" for name, other in beaten.items()][:_NAMED]
     others = " and others" if len(beaten) > _NAMED else ""
+    dominated = " **Plain low bits dominate.**" if len(beaten) == len(circuits) else ""
     return [
-        f"{text} Of {counted(len(circuits), 'circuit')}, {len(beaten)} {'is' if len(beaten) == 1 else 'are'} no "
-        f"better than exact multipliers of fewer bits, which are as accurate for no more power: "
+        f"{text}{dominated} Of {counted(len(circuits), 'circuit')}, {len(beaten)} "
+        f"{'is' if len(beaten) == 1 else 'are'} no better than exact multipliers of fewer bits, which are as accurate "
+        "for no more power: "
         f"{listed(named)}{others}."
     ]
 
 
-def _better(circuit: pd.Series, fewer: pd.DataFrame) -> str | None:
-    """Return the most accurate exact recipe of fewer bits that needs no more power and is no less accurate."""
-    within = fewer["multiplier_power"] <= circuit["multiplier_power"]
-    found = fewer[within & (fewer["top1"] >= circuit["top1"])].sort_values("top1", ascending=False)
-    return None if found.empty else str(found.iloc[0]["recipe"])
+def accelerated_words(row: pd.Series, settings: RecommendSettings) -> str:
+    """Say what the multiplications of a network to ship cost, as the end of a sentence; nothing for a processor."""
+    if not settings.accelerated:
+        return ""
+    return (
+        f", **{percent(row['multiplier_power'])} of the power** of exact 8 x 8 multipliers at 45 nm, without "
+        "accumulators and memory"
+    )
+
+
+def simulation_words(row: pd.Series) -> list[str]:
+    """Say what the file of a network, a row of results.csv, says nothing of: none or one sentence."""
+    if not are_simulated(row.to_frame().T).any():
+        return []
+    return [
+        f"The file **simulates its multipliers** ({row['multiplier']}) by ordinary operators, exactly: it computes "
+        "what an accelerator with such circuits would. Its size, time and energy on a processor say nothing of it."
+    ]

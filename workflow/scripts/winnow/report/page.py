@@ -13,6 +13,7 @@ from winnow.analysis.ranking import ranking_table
 from winnow.figures.catalog import figures_of
 from winnow.figures.interactive import parallel_plot
 from winnow.files import write_text
+from winnow.report.assignment_table import assignment_table
 from winnow.report.blocks import Block, Heading, Image, ParallelCoordinates, Table, Text, to_rst
 from winnow.report.checklist import checklist
 from winnow.report.html import to_html
@@ -23,6 +24,7 @@ from winnow.report.start_page import Outcome, start_page
 from winnow.results.not_measured import Missing
 from winnow.results.numbers import counted
 from winnow.results.over_seeds import networks_of
+from winnow.study.recipes import simulated
 
 _FOLDED = 24  # rows from which on a table is folded away
 
@@ -59,7 +61,9 @@ def _figures(outcome: Outcome, folder: Path) -> Iterator[Block]:
     for dataset, model in networks_of(outcome.results):
         yield Heading(f"Figures: {dataset} / {model}")
         section = None
-        for entry in figures_of(dataset, model, outcome.study["pruned"], probed=bool(outcome.study["probed"])):
+        study = outcome.study
+        asked = {"probed": bool(study["probed"]), "simulated": bool(simulated(study["recipes"]))}
+        for entry in figures_of(dataset, model, study["pruned"], **asked):
             name = f"{dataset}/{model}/{entry.name}"
             if name in outcome.undrawn:
                 continue
@@ -89,6 +93,7 @@ def _tables(outcome: Outcome) -> Iterator[Block]:
     yield Text("The same tables are in `tables/` as CSV and Markdown; every number is in `results.csv`.", "soft")
     made = [make(outcome.results) for make in (quantization_table, pruning_table, ranking_table, published_table)]
     made[1:1] = [make(layers) for make, layers in zip((sensitivity_table, mixed_table), outcome.layers, strict=False)]
+    made[1:1] = [] if outcome.assignments is None else [assignment_table(outcome.assignments)]
     for table in made:
         if table.shown.empty:
             continue

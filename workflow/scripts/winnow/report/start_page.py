@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from winnow.analysis.recommendation import Recommendation, timing_of
-from winnow.config.choices import OBJECTIVES
+from winnow.config.choices import OBJECTIVES, TARGETS
 from winnow.config.recommend import RecommendSettings
 from winnow.report.blocks import Block, Bullets, Heading, Table, Text
 from winnow.report.findings import findings, ship_text
@@ -41,6 +41,7 @@ class Outcome:
         undrawn: figures that could not be drawn, by `<dataset>/<model>/<name>`, with the reason.
         checks: check.json of the networks that have been checked.
         layers: what quantizing each layer costs, and how many stay in float; empty where neither was asked for.
+        assignments: which layer multiplies with which circuit; None where no recipe leaves that to Winnow.
         live: whether the study may still be running.
     """
 
@@ -51,6 +52,7 @@ class Outcome:
     undrawn: Mapping[str, str] = field(default_factory=dict)
     checks: Sequence[Check] = ()
     layers: Sequence[pd.DataFrame] = ()
+    assignments: pd.DataFrame | None = None
     live: bool = False
 
     @property
@@ -88,8 +90,8 @@ def _ship(outcome: Outcome) -> Iterator[Block]:
     asked = listed(limits) if limits else "no limits"
     yield Text(
         f"Asked for (`recommend` in the configuration): {asked}; among what is left, "
-        f"{OBJECTIVES[settings.objective].meaning}. Latency and energy are those in {timing_of(settings)}. The choice "
-        "is made on validation images; the test accuracies below played no part in it.",
+        f"{OBJECTIVES[settings.objective].meaning}. {_target(settings)}The choice is made on validation images; the "
+        "test accuracies below played no part in it.",
         "soft",
     )
     if not outcome.recommendations:
@@ -103,6 +105,17 @@ def _ship(outcome: Outcome) -> Iterator[Block]:
         yield Bullets(list(reasons(recommendation)))
         yield Table(_candidates(recommendation, outcome.results))
         yield Text("Means over n seeds. Loss is that of validation accuracy against dense fp32.", "soft")
+
+
+def _target(settings: RecommendSettings) -> str:
+    """Say what a network is to run on, and where what a limit refers to was measured."""
+    measured = f"Latency and energy are those in {timing_of(settings)}"
+    if not settings.accelerated:
+        return f"{measured}. "
+    return (
+        f"It is to run on an accelerator, {TARGETS[settings.target].meaning}. {measured}, and asked of no network "
+        "whose multipliers are simulated. "
+    )
 
 
 def _candidates(recommendation: Recommendation, results: pd.DataFrame) -> pd.DataFrame:
@@ -124,6 +137,9 @@ def _candidates(recommendation: Recommendation, results: pd.DataFrame) -> pd.Dat
         cells = {"network": f"{mark}{entry['name']}", "validation": percent(entry["validation_top1"])}
         cells |= {"loss (points)": f"{entry['drop']:.2f}", "test": percent(entry["top1"])}
         cells[METRICS["size_mb"].heading(short=True)] = METRICS["size_mb"].text(entry["size_mb"])
+        if recommendation.settings.accelerated:
+            power = METRICS["multiplier_power"]
+            cells[power.heading(short=True)] = power.text(entry["multiplier_power"])
         for metric in (TIMED["latency"], TIMED["energy"]):
             value = entry.get(timed.column(metric.name))
             heading = metric.heading(short=True, estimated=estimated(results, metric))

@@ -47,7 +47,7 @@ def collect(
     Raises:
         WinnowError: a file is damaged or lacks a value.
     """
-    left = pd.DataFrame([simulated(_quality(path, trained)) for path in quality])
+    left = pd.DataFrame([_quality(path, trained) for path in quality])
     right = pd.DataFrame([_speed(path) for path in speed])
     table = left.merge(right, on=list(KEYS), how="left", validate="one_to_one") if len(right) else left
     return _compared(_agreeing(table)).sort_values(list(KEYS), ignore_index=True)
@@ -89,7 +89,7 @@ def _quality(path: str | Path, trained: Mapping[str, TrainedSettings]) -> dict[s
     coverage, training = record.coverage, record.training.whole(stated.seconds, stated.joules)
     difference = record.quantization
     deviation = difference.validation if difference else None
-    return (
+    row = (
         _identity(record)
         | _pruning(record.pruning)
         | _recipe(record.quantized_by)
@@ -128,6 +128,7 @@ def _quality(path: str | Path, trained: Mapping[str, TrainedSettings]) -> dict[s
             "training_precision": training.precision,
         }
     )
+    return simulated(row, record.quantized_by, record.multiplication)
 
 
 def _runtimes(record: Quality) -> dict[str, Any]:

@@ -110,6 +110,13 @@ METRICS = Words(
         DOWN,
         decimals=1,
     ),
+    share(
+        "multiplier_error",
+        "multiplier error",
+        "mean relative error of the products, by how often the network multiplies each pair of operands on training "
+        "images",
+        DOWN,
+    ),
     Metric("saturating_layers", "saturating layers", "", "layers that can saturate without VNNI", DOWN, decimals=0),
     share("integer_parameters", "integer parameters", "parameters stored as integers", UP, decimals=1),
     *(

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from winnow.results.numbers import counted, plain
-from winnow.study.multipliers import FAMILIES, multiplier
+from winnow.study.multipliers import family_of
 from winnow.study.recipe import Recipe
 from winnow.study.recipe_axes import (
     AUTO,
@@ -41,7 +41,11 @@ _SAID: Mapping[str, Callable[[str], str]] = {
     ),
     "distill": lambda value: f"{100 * float(value):g} % of the loss from the answers of the dense network",
     "overflow": lambda value: OVERFLOWS[value].meaning,
-    "multiplier": lambda value: f"multiplied by {FAMILIES[multiplier(value).family].meaning} ({value})",
+    "multiplier": lambda value: (
+        "each layer multiplied by the cheapest circuit that the limit allows"
+        if value == AUTO
+        else f"multiplied by {family_of(value).meaning} ({value})"
+    ),
     "circuit_error": lambda value: CIRCUIT_ERRORS[value].meaning,
 }
 

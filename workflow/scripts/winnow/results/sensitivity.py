@@ -60,7 +60,7 @@ def collect_mixed(paths: Iterable[str | Path], folder: str | Path) -> pd.DataFra
                 "chosen": tried.in_float == len(record.spared),
                 "spared": "; ".join(record.spared[: tried.in_float]),
             }
-            rows.append(_keys(path, folder) | whole | own)
+            rows.append(network_keys(path, folder) | whole | own)
     return pd.DataFrame(rows, columns=MIXED_COLUMNS)
 
 
@@ -74,7 +74,7 @@ def read_layers(path: str | Path) -> pd.DataFrame:
 def _rows(paths: Iterable[str | Path], folder: str | Path) -> Iterator[dict[str, Any]]:
     for path in paths:
         record = Sensitivity.read(path)
-        keys = _keys(path, folder) | {"samples": record.samples}
+        keys = network_keys(path, folder) | {"samples": record.samples}
         whole = {
             f"{name}_{metric}": getattr(setting, metric)
             for name, setting in (("float", record.floats), ("quantized", record.quantized))
@@ -88,7 +88,8 @@ def _rows(paths: Iterable[str | Path], folder: str | Path) -> Iterator[dict[str,
             yield keys | whole | own
 
 
-def _keys(path: str | Path, folder: str | Path) -> dict[str, Any]:
+def network_keys(path: str | Path, folder: str | Path) -> dict[str, Any]:
+    """Return which network and recipe a file is of, by where it lies in results/<study>."""
     dataset, model, seed, *run, recipe = Path(path).relative_to(folder).parent.parts
     keys = {"dataset": dataset, "model": model, "seed": int(seed.removeprefix("seed"))}
     return keys | {"run": "/".join(run), "recipe": recipe}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from winnow.errors import WinnowError
 from winnow.study.words import Words
@@ -116,7 +117,7 @@ class Multiplier:
     """One circuit.
 
     Attributes:
-        name: `exact`, `bam-1-1-0`, `drum-4`, ...; of a user's table the name of its file.
+        name: `exact`, `bam-1-1-0`, `drum-4`, ...; of a user's table `table-` and the name of its file.
         family: of `FAMILIES`.
         parameters: numbers in the order of the family.
         cost: None where nobody has published one.
@@ -128,6 +129,49 @@ class Multiplier:
     parameters: tuple[int, ...]
     cost: Cost | None
     table: str | None = None
+
+
+@dataclass(frozen=True)
+class OwnMultiplier:
+    """A circuit of the user's own, as the configuration describes it.
+
+    Attributes:
+        table: .npy file, see `winnow.approximate.table`.
+        power, area: relative to the exact 8 x 8 multiplier; None where they are not known.
+        source: where these figures are from.
+    """
+
+    table: str
+    power: float | None = None
+    area: float | None = None
+    source: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return what it is called in tables and in names of files: `table-` and the name of its file."""
+        words = "".join(sign if sign.isalnum() and sign.isascii() else " " for sign in Path(self.table).stem.lower())
+        return "-".join([TABLE, *words.split()])
+
+
+def family_of(name: str) -> Family:
+    """Return the family of a circuit by the name that tables have.
+
+    Raises:
+        WinnowError: there is none.
+    """
+    return FAMILIES[name.split("-")[0]]
+
+
+def described(chosen: OwnMultiplier | str) -> Multiplier:
+    """Return the circuit that a recipe names or describes.
+
+    Raises:
+        WinnowError: there is none of this name, or what is said of it is incomplete.
+    """
+    if isinstance(chosen, str):
+        return multiplier(chosen)
+    cost = {key: value for key in ("power", "area", "source") if (value := getattr(chosen, key)) is not None}
+    return user_multiplier(chosen.name, chosen.table, cost)
 
 
 def multiplier(name: str) -> Multiplier:

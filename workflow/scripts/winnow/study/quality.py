@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from winnow.study.identity import Identity
+from winnow.study.multiplication import Multiplication
 from winnow.study.recipe import Recipe
 from winnow.study.record import Record
 from winnow.study.saturation import SaturatingLayer
@@ -150,10 +151,11 @@ class Quality(Identity, Record):
     """quality.json: how good one model.onnx is, and what it came from.
 
     Scores are those of the first runtime that computes it in its precision. Where none did, as on a processor without
-    bf16, there are none: `runtimes` says why.
+    bf16, there are none: `runtimes` says why. `multiplication` is
+    None where it multiplies as processors do.
     """
 
-    schema: ClassVar[int] = 4
+    schema: ClassVar[int] = 5
 
     test: Scores | None
     confusion: tuple[tuple[int, ...], ...]
@@ -166,6 +168,7 @@ class Quality(Identity, Record):
     training: Training
     pruning: Sparsity | None
     quantized_by: Recipe | None
+    multiplication: Multiplication | None
 
     def __post_init__(self) -> None:
         if set(self.runtimes) != set(SCORED):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from winnow.study.multipliers import EXACT
-from winnow.study.recipe_axes import CORRECTED, EQUALIZATION, FULL_BITS
+from winnow.study.multipliers import EXACT, Multiplier, OwnMultiplier, described
+from winnow.study.recipe_axes import AUTO, CORRECTED, EQUALIZATION, FULL_BITS
 from winnow.study.vocabulary import PRECISIONS
 
 
@@ -25,7 +25,8 @@ class Recipe:
         keep_float: number of layers left in float, those that hurt most; `auto` for as few as the limit allows.
         overflow: `safe` keeps sums of two products within 16 bits, for processors without VNNI; else `fast`.
         distill: weight of the dense network's answers in the loss of a training run; 0 for the labels alone.
-        multiplier: that integers are multiplied with, by its name; see `multipliers`.
+        multiplier: that integers are multiplied with, by its name (see `multipliers`) or as the user describes it;
+            `auto` gives each layer its own, as cheap as the limit allows.
         circuit_error: what is done about the mean error of that: `corrected` or left.
     """
 
@@ -40,14 +41,16 @@ class Recipe:
     keep_float: int | str = 0
     overflow: str = "fast"
     distill: float = 0.0
-    multiplier: str = EXACT
+    multiplier: OwnMultiplier | str = EXACT
     circuit_error: str = CORRECTED
 
     @property
     def axes(self) -> dict[str, float | str]:
-        """Return the axes that decide what comes of it, with their values; an exact multiplier has no error."""
+        """Return the axes that decide what comes of it, with their values, of a user's circuit its name; an exact
+        multiplier has no error."""
         used = (axis for axis in PRECISIONS[self.method].axes if self.approximate or axis != "circuit_error")
-        return {axis: getattr(self, axis) for axis in used}
+        values = {axis: getattr(self, axis) for axis in used}
+        return {axis: value.name if isinstance(value, OwnMultiplier) else value for axis, value in values.items()}
 
     @property
     def rescales_layers(self) -> bool:
@@ -63,3 +66,22 @@ class Recipe:
     def approximate(self) -> bool:
         """Whether its multiplier is one that no processor here has, so that its file simulates it."""
         return self.multiplier != EXACT
+
+    @property
+    def unspared(self) -> Recipe:
+        """Return what is measured to find the layers that stay in float: none does, and all multiply exactly."""
+        return replace(self, keep_float=0, multiplier=EXACT, circuit_error=CORRECTED)
+
+    @property
+    def assigned(self) -> bool:
+        """Whether each layer has a multiplier of its own, chosen for the network."""
+        return self.multiplier == AUTO
+
+    @property
+    def circuit(self) -> Multiplier:
+        """Return the one multiplier of all layers.
+
+        Raises:
+            WinnowError: each layer has its own.
+        """
+        return described(self.multiplier)

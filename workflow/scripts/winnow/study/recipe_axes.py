@@ -42,6 +42,9 @@ OVERFLOWS = Words(
     Choice("fast", "8-bit weights, right on processors with VNNI"),
     Choice("safe", "7-bit weights where two products could exceed 16 bits, right on every processor"),
 )
+CANDIDATES = ("bam-1-0-4", "bam-1-1-0", "bam-2-2-0", "bam-3-3-0")
+"""Circuits of published power that layers choose from where the multiplier is left to Winnow and no others are
+named: of those that save as much each is the most accurate."""
 CORRECTED = "corrected"
 CIRCUIT_ERRORS = Words(
     "treatment of a circuit's error",

@@ -13,7 +13,7 @@ from typing import Any
 
 from winnow.study.multipliers import EXACT
 from winnow.study.recipe import Recipe
-from winnow.study.recipe_axes import RECIPE_AXES
+from winnow.study.recipe_axes import AUTO, RECIPE_AXES
 from winnow.study.vocabulary import FP32, PRECISIONS
 
 Entry = Mapping[str, Sequence[Any]]
@@ -25,6 +25,7 @@ _WRITTEN: Mapping[str, Callable[[Any], str]] = {
     "weights": lambda value: str(value).removeprefix("per_"),
     "keep_float": "keep{}".format,
     "distill": "distill{:.12g}".format,
+    "multiplier": lambda value: f"mult{value}" if value == AUTO else str(value),
 }
 """How a value stands in a slug where it alone does not say which axis it is of."""
 _TOGETHER = ("weight_bits", "activation_bits")
@@ -91,6 +92,15 @@ def simulated(recipes: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
     return frozenset(slug for slug, recipe in recipes.items() if recipe["multiplier"] != EXACT)
 
 
+def left_to_winnow(recipes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the recipes that give each layer a multiplier of its own.
+
+    Args:
+        recipes: of a resolved study, by slug.
+    """
+    return [slug for slug, recipe in recipes.items() if recipe["multiplier"] == AUTO]
+
+
 def as_plain(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as plain values with sorted keys, as parameters of rules are."""
     return dict(sorted(asdict(replace(recipe, distill=float(recipe.distill))).items()))
@@ -103,4 +113,4 @@ def _combinations(entry: Entry, default: Recipe) -> Iterator[Recipe]:
 
 def _own(recipe: Recipe) -> Recipe:
     """Return a recipe in which axes that its method does not use are as if nothing had been said."""
-    return Recipe(recipe.method, **recipe.axes)  # type: ignore[arg-type]
+    return Recipe(recipe.method, **{axis: getattr(recipe, axis) for axis in recipe.axes})

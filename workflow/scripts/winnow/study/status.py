@@ -26,7 +26,11 @@ _WRITES = {
     "retrain": "weights.safetensors",
 }
 _WRITES |= {"export": f"{FP32}/model.onnx", "evaluate": "quality.json", "benchmark": "speed.json"}
-_WRITES |= {"measure_sensitivity": "sensitivity.json", "choose_float": "mixed.json"}
+_WRITES |= {
+    "measure_sensitivity": "sensitivity.json",
+    "choose_float": "mixed.json",
+    "choose_multipliers": "multipliers.json",
+}
 _WRITES |= {precision.rule: "model.onnx" for precision in PRECISIONS.values() if precision.integers}
 
 

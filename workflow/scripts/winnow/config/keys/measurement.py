@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from winnow.config.choices import OBJECTIVES
+from winnow.config.choices import OBJECTIVES, TARGETS
 from winnow.config.keys.kinds import OneOf, Real, Whole
 from winnow.config.keys.section import Section, key
 from winnow.study.vocabulary import RUNTIMES, SCORED
@@ -69,6 +69,12 @@ class Recommend(Section):
     objective: Annotated[str | None, OneOf(OBJECTIVES)] = key(
         "what is best within the limits",
         None,
-        null="`latency`, or `size` where no such runtime is timed",
+        null="`latency`, or `size` where no such runtime is timed; `multiplier_power` for an accelerator",
         example="energy",
+    )
+    target: Annotated[str, OneOf(TARGETS)] = key(
+        "what the network is to run on; for an accelerator networks with approximate multipliers may be shipped, of "
+        "which no limit of latency, energy or size is asked",
+        "processor",
+        example="accelerator",
     )

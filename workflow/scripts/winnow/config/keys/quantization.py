@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from winnow.config.choices import APPLY_TO
 from winnow.config.keys.kinds import Flag, OneOf, Real, Whole
-from winnow.config.keys.multipliers import NamedMultiplier
+from winnow.config.keys.multipliers import Circuit
 from winnow.config.keys.section import OneOrMore, Section, key
 from winnow.config.keys.training import Arithmetic, Distill, Epochs, Milestones, Rate, Schedule, Warmup
+from winnow.study.multipliers import OwnMultiplier
 from winnow.study.recipe import Recipe
 from winnow.study.recipe_axes import (
     AUTO,
+    CANDIDATES,
     CIRCUIT_ERRORS,
     CORRECTIONS,
     FULL_BITS,
@@ -40,7 +41,8 @@ KeepFloat = Annotated[
     ),
 ]
 Overflow = Annotated[str, OneOf(OVERFLOWS)]
-Multiplier = Annotated[str, NamedMultiplier()]
+Multiplier = Annotated[OwnMultiplier | str, Circuit()]
+Candidate = Annotated[OwnMultiplier | str, Circuit(candidate=True)]
 CircuitError = Annotated[str, OneOf(CIRCUIT_ERRORS)]
 DistillWeight = Annotated[float, Real(at_least=0, at_most=1)]
 
@@ -111,11 +113,11 @@ class Entry(Section):
 
     multiplier: Annotated[tuple[Multiplier, ...] | None, OneOrMore] = key(
         "circuit that multiplies the integers of convolutions and linears, simulated exactly; no processor here has "
-        "any but the exact one, so that latency, energy and size of such networks stay empty and none is shipped; "
-        "`ptq` and `qat`",
+        "any but the exact one, so that latency, energy and size of such networks stay empty, and one is shipped only "
+        "with `recommend.target: accelerator`; `ptq` and `qat`",
         None,
         null="`exact`",
-        example=["exact", "bam-2-2-0"],
+        example=["exact", "bam-2-2-0", "auto"],
         at_least_one=True,
     )
     circuit_error: Annotated[tuple[CircuitError, ...] | None, OneOrMore] = key(
@@ -179,6 +181,12 @@ class Quantization(Section):
         False,
         example=True,
     )
+    multipliers: tuple[Candidate, ...] = key(
+        "circuits, beside the exact one, that layers are given by `multiplier: auto`",
+        CANDIDATES,
+        example=["bam-1-1-0", "bam-3-0-0"],
+        at_least_one=True,
+    )
     apply_to: Annotated[str, OneOf(APPLY_TO)] = key("which networks are quantized", "dense", example="last")
     min_integer_macs: Annotated[float, Real(at_least=0, at_most=1)] = key(
         "least share of the multiply-accumulates of a quantized network that must run on integers, in ONNX Runtime "
@@ -225,5 +233,5 @@ class Quantization(Section):
         asked = [recipe for recipe in grid if recipe.keep_float]
         if self.sensitivity:
             asked += [recipe for recipe in (*grid, plain(PTQ, self.default)) if recipe.method == PTQ][:1]
-        bases = [replace(recipe, keep_float=0) for recipe in asked]
+        bases = [recipe.unspared for recipe in asked]
         return {slug(base, self.default): base for base in bases}
