@@ -115,6 +115,7 @@ def evaluate(
         training=origin.training,
         pruning=origin.pruning,
         quantized_by=origin.recipe,
+        multiplication=multiplication_of(files.path),
     )
     taken = read_input(files.path)  # the float files beside it are of the same study
     test, validation = (taken.samples(data.split(name)) for name in ("test", "validation"))
@@ -152,7 +153,6 @@ def evaluate(
         validation=metrics.classification(validated, validation.labels),
         quantization=quantization,
         runtimes={name: runtimes[name] for name in SCORED},
-        multiplication=multiplication_of(files.path),
     )
 
 

@@ -151,8 +151,7 @@ class Quality(Identity, Record):
     """quality.json: how good one model.onnx is, and what it came from.
 
     Scores are those of the first runtime that computes it in its precision. Where none did, as on a processor without
-    bf16, there are none: `runtimes` says why. `multiplication` is
-    None where it multiplies as processors do.
+    bf16, there are none: `runtimes` says why. `multiplication` is None where it multiplies as processors do.
     """
 
     schema: ClassVar[int] = 5
