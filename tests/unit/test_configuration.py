@@ -338,7 +338,7 @@ def test_the_shipped_configurations_are_valid(path):
     jsonschema.validate(given, yaml.safe_load(guide.schema()), jsonschema.Draft202012Validator)
 
 
-STUDIES = ("images", "networks", "pruning")
+STUDIES = ("images", "pruning")
 
 
 def test_all_shipped_configurations_are_tried():
