@@ -79,8 +79,9 @@ from winnow.data.prepare import prepare
 from winnow.measure.machine import machine
 from winnow.models.build import build_model, load_model
 from winnow.models.weights import save_weights
+from winnow.quantize.images import calibration_batches, validation_batches
 from winnow.quantize.sensitivity import Scorer
-from winnow.quantize.static import calibration_batches, quantize_static, validation_batches
+from winnow.quantize.static import quantize_static
 from winnow.study.assignment import Assignment
 from winnow.study.multipliers import PUBLISHED, multiplier
 from winnow.study.recipe import Recipe

@@ -33,7 +33,7 @@ from winnow.deploy.openvino_runtime import load as load_openvino
 from winnow.deploy.runtimes import Network
 from winnow.measure import metrics
 from winnow.measure.machine import machine
-from winnow.quantize.static import calibration_batches
+from winnow.quantize.images import calibration_batches
 
 
 def nncf_quantized(source: Path, data: ImageDataset, samples: int, target: Path) -> None:

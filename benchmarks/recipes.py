@@ -33,9 +33,10 @@ from winnow.deploy.overflow import saturating_layers
 from winnow.measure import metrics
 from winnow.measure.machine import machine
 from winnow.models.build import build_model, load_model
+from winnow.quantize.images import calibration_batches
 from winnow.quantize.mixed import spare_layers
 from winnow.quantize.sensitivity import measure_sensitivity
-from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.quantize.static import quantize_static
 from winnow.rng import generator
 from winnow.study.recipe import Recipe
 

@@ -89,7 +89,7 @@ class FaultySlurm:
 
 _FAULTY = """#!/bin/bash
 echo >> '{folder}/{name}.calls'
-[ -e '{folder}/{name}.fails' ] && {{ cat '{folder}/{name}.fails' >&2; exit 1; }}
+words=$(cat '{folder}/{name}.fails' 2> /dev/null) && {{ echo "$words" >&2; exit 1; }}
 [ {name} = sbatch ] && [ -e '{folder}/no-logs' ] && set -- "$@" --output=/no/such/folder/%j.log
 exec {command} "$@"
 """

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from winnow.data.dataset import ImageDataset
 from winnow.deploy.export import export_checked
-from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.quantize.images import calibration_batches
+from winnow.quantize.static import quantize_static
 from winnow.study.recipe import Recipe
 
 

@@ -22,7 +22,8 @@ from winnow.deploy.export import export_checked
 from winnow.errors import WinnowError
 from winnow.measure.quality import Files, Origin, evaluate
 from winnow.models.build import build_model
-from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.quantize.images import calibration_batches
+from winnow.quantize.static import quantize_static
 from winnow.study.identity import Identity
 from winnow.study.recipe import Recipe
 from winnow.train.loop import Trainee

@@ -34,8 +34,9 @@ from winnow.measure.layer_noise import layer_sqnr
 from winnow.measure.multiplied import multiplication_of
 from winnow.models.build import build_model
 from winnow.prune.masks import Masks
+from winnow.quantize.images import calibration_batches, validation_batches
 from winnow.quantize.sensitivity import Scorer
-from winnow.quantize.static import calibration_batches, quantize_static, validation_batches
+from winnow.quantize.static import quantize_static
 from winnow.study.assignment import Assignment
 from winnow.study.multiplier_cost import exact_cost
 from winnow.study.multipliers import OwnMultiplier, described, multiplier

@@ -28,7 +28,8 @@ from winnow.measure.speed import benchmark
 from winnow.models.build import build_model
 from winnow.models.weights import save_weights
 from winnow.quantize.dynamic import quantize_dynamic
-from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.quantize.images import calibration_batches
+from winnow.quantize.static import quantize_static
 from winnow.study.identity import Identity
 from winnow.study.recipe import Recipe
 from winnow.study.vocabulary import SCORED

@@ -17,7 +17,8 @@ from winnow.models.narrowing import replay
 from winnow.prune.channel_groups import channel_groups
 from winnow.prune.channels import remove_channels
 from winnow.prune.layers import weights_of
-from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.quantize.images import calibration_batches
+from winnow.quantize.static import quantize_static
 from winnow.study.recipe import Recipe
 from winnow.train.loop import Trainee
 

@@ -25,7 +25,8 @@ from winnow.prune.masks import Masks
 from winnow.quantize.aware import AwareTraining
 from winnow.quantize.diagnosis import warn_of_loss
 from winnow.quantize.dynamic import quantize_dynamic
-from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.quantize.images import calibration_batches
+from winnow.quantize.static import quantize_static
 from winnow.study.recipe import Recipe
 from winnow.train.loop import Trainee
 

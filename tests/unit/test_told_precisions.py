@@ -95,7 +95,7 @@ def test_the_fp32_file_is_scored_in_the_precision_by_the_runtime_that_has_it(mad
     assert (own.runs, own.agrees, own.difference) == (True, True, 0.0)
     assert found.test == own.scores
     load = openvino_runtime.load
-    images = read_prepared(made[1], normalization_settings(mean=[0.5], std=[0.25])).split("test").normalized(0, 50)
+    images = read_prepared(made[1], normalization_settings(mean=[0.5], std=[0.25])).split("test").inputs(0, 50)
     told, full = (load(made[0], 1, hint)(images).copy() for hint in (PRECISIONS[precision].hint, ""))
     assert 0 < np.abs(told - full).mean() < 0.02 * full.std()
     assert found.quantization.error == pytest.approx(np.abs(told - full).mean(), rel=0.02)

@@ -8,8 +8,9 @@ from winnow.approximate.static import multiplied
 from winnow.config.settings import ModelSettings
 from winnow.config.typed import built
 from winnow.models.build import load_model
+from winnow.quantize.images import calibration_batches
 from winnow.quantize.spared import spared_layers
-from winnow.quantize.static import calibration_batches, quantize_static
+from winnow.quantize.static import quantize_static
 from winnow.study.recipe import Recipe
 
 snakemake: Snakemake

@@ -6,9 +6,10 @@ from winnow.approximate.assignment import assign
 from winnow.config.settings import ModelSettings
 from winnow.config.typed import built
 from winnow.models.build import load_model
+from winnow.quantize.images import calibration_batches, validation_batches
 from winnow.quantize.sensitivity import Scorer
 from winnow.quantize.spared import spared_layers
-from winnow.quantize.static import calibration_batches, quantize_static, validation_batches
+from winnow.quantize.static import quantize_static
 from winnow.study.multipliers import OwnMultiplier, described
 from winnow.study.recipe import Recipe
 

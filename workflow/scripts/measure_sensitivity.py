@@ -5,8 +5,8 @@ from dataset_adapter import open_dataset
 from winnow.config.settings import ModelSettings
 from winnow.config.typed import built
 from winnow.models.build import load_model
+from winnow.quantize.images import calibration_batches, validation_batches
 from winnow.quantize.sensitivity import measure_sensitivity
-from winnow.quantize.static import calibration_batches, validation_batches
 from winnow.study.recipe import Recipe
 
 snakemake: Snakemake

@@ -13,7 +13,7 @@ from winnow.approximate.products import ApproximateLayer
 from winnow.data.dataset import ImageDataset
 from winnow.deploy.export import export_checked
 from winnow.errors import WinnowError
-from winnow.quantize.static import calibration_batches
+from winnow.quantize.images import calibration_batches
 from winnow.study.multiplication import MULTIPLICATION
 
 _IMAGES = 256  # of the training split, on which operands are counted

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from winnow.check.trial import Details, Trial
-from winnow.quantize.static import calibration_batches, check_calibration, quantize_static
+from winnow.quantize.images import calibration_batches, check_calibration
+from winnow.quantize.static import quantize_static
 from winnow.study.recipe import Recipe
 from winnow.study.vocabulary import PTQ
 

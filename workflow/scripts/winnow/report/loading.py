@@ -21,7 +21,7 @@ def loading(row: pd.Series, images: str) -> Iterator[Block]:
         yield Code(
             "import onnxruntime\n"
             'session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])\n'
-            f'labels = session.run(None, {{"{images}": images}})[0].argmax(1)'
+            f'labels = session.run(None, {{"{images}": {images}}})[0].argmax(1)'
         )
     if row.get("openvino_agrees", 1) == 1:
         word = PRECISIONS[row["precision"]]
