@@ -11,8 +11,8 @@ The first is like photographs, the second makes 20 GB in minutes. The network is
 8,600 images a second read from the memory of the system, 3,000 from the disk.
 
 The second, 2026-11-28, n = 1, the same versions on an otherwise idle machine: 140,000 tiny images prepared at 1,073 a
-second to 19.8 GB; memory 526 MB with the libraries loaded, 643 MB after preparing, 1,074 MB after training; 11,700 images
-a second read from the memory of the system, 3,600 from the disk, 1,170 trained a second with one layer.
+second to 19.8 GB; memory 526 MB with the libraries loaded, 643 MB after preparing, 1,074 MB after training; 11,700
+images a second read from the memory of the system, 3,600 from the disk, 1,170 trained a second with one layer.
 """
 
 from __future__ import annotations
