@@ -143,3 +143,8 @@ def test_a_job_ends_with_what_started_it(tmp_path):
     parent.wait()
     assert select.select([handle], [], [], 60)[0]
     assert last_line(tmp_path) == f"snakemake (process {parent.pid}) has ended, and so does this job"
+
+
+def test_nothing_is_collected_while_a_job_imports_and_what_it_makes_itself_is(tmp_path):
+    process = started(tmp_path, "print(gc.isenabled(), gc.get_freeze_count() > 0)", "import gc; print(gc.isenabled())")
+    assert process.communicate()[0].decode().splitlines() == ["False", "True True"]

@@ -124,6 +124,11 @@ def test_it_was_tried_with_this_plugin_which_still_needs_it(executor):
     assert check(executor, "21", kind=plugin.Executor) == []  # the plugin forgets a job that it could not ask for
 
 
+def test_a_job_is_no_job_step_of_another_snakemake(executor):
+    assert "slurm-jobstep" in plugin.Executor.additional_general_args(executor)
+    assert executor.additional_general_args() == ""
+
+
 def test_with_another_plugin_it_stands_back_and_says_so(monkeypatch):
     entry = executor_module.ExecutorPluginRegistry().get_plugin("slurm")
     monkeypatch.setattr(entry, "executor", plugin.Executor)
