@@ -241,14 +241,18 @@ def sensitivities():
 
 def mixed_precisions():
     """How many layers of the dense networks stay in float, where that is left to Winnow."""
-    left = {slug for slug, recipe in STUDY.recipes.items() if recipe["keep_float"] == AUTO}
-    return [f"{RESULTS}/{n.folder}/mixed.json" for n in ALL_NETWORKS if n.run == "dense" and n.recipe in left]
+    return of_dense("mixed.json", [slug for slug, recipe in STUDY.recipes.items() if recipe["keep_float"] == AUTO])
 
 
 def assignments():
     """With which circuit each layer of the dense networks multiplies, where that is left to Winnow."""
-    own = [network for network in ALL_NETWORKS if network.run == "dense" and network.recipe in ASSIGNED]
-    return [f"{RESULTS}/{network.folder}/multipliers.json" for network in own]
+    return of_dense("multipliers.json", ASSIGNED)
+
+
+def of_dense(name, recipes):
+    """A file of each dense network by one of the recipes."""
+    own = [network for network in ALL_NETWORKS if network.run == "dense" and network.recipe in recipes]
+    return [f"{RESULTS}/{network.folder}/{name}" for network in own]
 
 
 def recipes_by(rule):

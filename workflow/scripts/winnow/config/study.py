@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from winnow.study.multipliers import EXACT
-from winnow.study.recipe_axes import AUTO, CORRECTED
+from winnow.config.typed import built
+from winnow.study.recipe import Recipe
+from winnow.study.recipe_axes import AUTO
 from winnow.study.vocabulary import PRECISIONS, PTQ, QAT
 
 Plain = dict[str, Any]
@@ -88,7 +89,7 @@ class Study:
     def unspared(self, recipe: Plain) -> str:
         """Return which of `probed` is the same as a recipe, but for the layers that this one leaves in float and for
         its multiplier; see `Recipe.unspared`."""
-        base = recipe | {"keep_float": 0, "multiplier": EXACT, "circuit_error": CORRECTED}
+        base = asdict(built(Recipe, recipe).unspared)
         return next(slug for slug, probed in self.probed.items() if probed == base)
 
     def reported(self) -> Plain:

@@ -3,9 +3,9 @@
 ONNX Runtime and OpenVINO fuse a convolution, linear or residual add with the rounding of its inputs (uint8, per
 tensor, affine), weights (int8, per output channel, symmetric), bias (int32) and, for convolutions and wherever a ReLU
 ends the operator, always output. A batch norm and a ReLU or ReLU6 behind an operator belong to it, unless others read
-the value in between. What computes
-in float by nature (normalization over features, softmax, gates, GELU) stays in float, and so does a residual stream
-that such operators feed: rounding it would cost accuracy and spare no multiplication.
+the value in between. What computes in float by nature (normalization over features, softmax, gates, GELU) stays in
+float, and so does a residual stream that such operators feed: rounding it would cost accuracy and spare no
+multiplication.
 Source: Jacob et al. 2018 (integer-arithmetic-only inference), Krishnamoorthi 2018 (per-channel weights).
 """
 
