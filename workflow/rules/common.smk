@@ -241,7 +241,9 @@ def sensitivities():
 
 def mixed_precisions():
     """How many layers of the dense networks stay in float, where that is left to Winnow."""
-    return of_dense("mixed.json", [slug for slug, recipe in STUDY.recipes.items() if recipe["keep_float"] == AUTO])
+    return of_dense(
+        "mixed.json", [slug for slug, recipe in STUDY.recipes.items() if recipe["keep_float"] == AUTO]
+    )
 
 
 def assignments():
