@@ -88,7 +88,9 @@ GPUS = int(any(training["device"] == "cuda" for training in STUDY.training.value
 # On one machine all cores, so that no job runs beside a benchmark. On a cluster, which has a number of jobs instead, the
 # profile asks for a whole node, and a job on it for no more threads than the scheduler was told.
 ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
-ALL_CORES = (not ON_CLUSTER and workflow.resource_settings.cores) or max(STUDY.benchmark["threads"])
+CORES = None if ON_CLUSTER else workflow.resource_settings.cores
+ALL_CORES = CORES or max(STUDY.benchmark["threads"])
+MOST_THREADS = 4  # of a training run: with more, networks of this size are hardly faster
 
 LOG, FAILURES = logging.getLogger("snakemake.logging"), Failures(Path(LOGS))
 if workflow.is_main_process:
@@ -150,6 +152,26 @@ def timings(dense):
 def histories():
     """Return the history of every training run: dense, after each round, and quantization-aware."""
     return [f"{RESULTS}/{network.history}" for network in ALL_NETWORKS if network.history]
+
+
+def training_threads(runs):
+    """Threads of each of so many training runs: together they are faster side by side than one after another with
+    several (benchmarks/grid.py). Asked of the study, not of the jobs that are left, on which no result may depend.
+    """
+    return max(1, min(MOST_THREADS, CORES // max(1, runs))) if CORES else MOST_THREADS
+
+
+def dense_runs():
+    return {network.training for network in ALL_NETWORKS if network.run == "dense"}
+
+
+def pruned_runs():
+    """The first round of every strategy, which the others follow one by one."""
+    return {network.training for network in ALL_NETWORKS if network.run.endswith("/round1")}
+
+
+def aware_runs():
+    return {network.history for network in ALL_NETWORKS if network.recipe in recipes_by("train_quantized")}
 
 
 def figures():
