@@ -204,7 +204,7 @@ def accuracy(int8: GraphModule, data: ImageDataset) -> dict[str, dict[str, float
     print(f"\nint8: top-1 {100 * (reference == test.labels).double().mean().item():.1f} %\n")
     print("| multiplier | power | MRE (%) | error here | bias here | top-1 left (%) | corrected (%) | as int8 (%) |")
     print("|---" * 8 + "|")
-    found = {}
+    found: dict[str, dict[str, float | None]] = {}
     for name in CIRCUITS:
         overall, here = circuit_error(everywhere(name)), circuit_error(everywhere(name), pairs)
         network = with_circuit(int8, name)

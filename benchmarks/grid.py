@@ -79,7 +79,8 @@ def rate(options: argparse.Namespace, model: str, count: int, threads: int) -> f
     seconds = time.perf_counter() - start
     for process in processes:
         process.join()
-    return count * options.images / seconds
+    images: int = options.images
+    return count * images / seconds
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ RUNTIMES = {"ONNX Runtime": onnx_runtime, "OpenVINO": openvino_runtime}
 BATCHES = (1, 64)
 
 
-class Reader(CalibrationDataReader):
+class Reader(CalibrationDataReader):  # type: ignore[misc]  # has no types
     """Hands images, float32 [1, C, H, W], to ONNX Runtime."""
 
     def __init__(self, images: Iterable[np.ndarray], name: str) -> None:
@@ -148,12 +148,12 @@ def main() -> None:
         source = options.run / "fp32/model.onnx"
         files = {f"Winnow {recipe}": options.run / recipe / "model.onnx" for recipe in recipes}
         files |= dict(peers(source, data, options.samples, options.limit, Path(folder)))
-        result = measured(files, data, options.threads, options.rounds, options.seconds)
-    versions = {name: importlib.metadata.version(name) for name in ("nncf",)}
-    result = {"machine": asdict(machine()) | versions, "threads": options.threads, "files": result}
+        found = measured(files, data, options.threads, options.rounds, options.seconds)
+    used = asdict(machine()) | {"nncf": importlib.metadata.version("nncf")}
+    result = {"machine": used, "threads": options.threads, "files": found}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result["machine"]))
+    print(json.dumps(used))
 
 
 def measured(

@@ -138,7 +138,7 @@ def accuracies(
     validation = Split.of(data, "validation", CPU)
     found: dict[str, list[float]] = {"usual": [], "Winnow": []}
     for seed in range(seeds):
-        models = {name: build_model(settings, data.task, seed) for name in found}
+        models = {name: build_model(settings, data.task, seed=seed) for name in found}
         torch.manual_seed(seed)
         usual(models["usual"], images, how, workers=0)
         winnow(Trainee(models["Winnow"]), data, how, seed)
