@@ -29,7 +29,7 @@ from winnow.study.artifacts import networks
 from winnow.study.recipe_axes import AUTO
 from winnow.study.multipliers import EXACT, FAMILIES, TABLE
 from winnow.study.multipliers import family_of as family_of_multiplier
-from winnow.study.recipes import left_to_winnow, precisions, simulated
+from winnow.study.recipes import left_to_winnow, precisions, simulated, unspared
 from winnow.study.vocabulary import FP32, IMPORTED, INITIAL, PRECISIONS, PTQ
 from winnow.study.vocabulary import RUNTIMES, SCORED, STRUCTURES, criterion
 from winnow.planning.failures import Failures, give_up_what_is_refused
@@ -161,10 +161,6 @@ def training_threads(runs):
     return max(1, min(MOST_THREADS, CORES // max(1, runs))) if CORES else MOST_THREADS
 
 
-def dense_runs():
-    return {network.training for network in ALL_NETWORKS if network.run == "dense"}
-
-
 def pruned_runs():
     """The first round of every strategy, which the others follow one by one."""
     return {network.training for network in ALL_NETWORKS if network.run.endswith("/round1")}
@@ -257,8 +253,18 @@ def sensitivity_of(wildcards):
 
 def sensitivities():
     """What each layer of the dense networks loses by each recipe of which that is measured."""
-    runs = [network.training for network in ALL_NETWORKS if (network.run, network.recipe) == ("dense", FP32)]
-    return [f"{RESULTS}/{run}/{recipe}/sensitivity.json" for run in runs for recipe in STUDY.probed]
+    return [f"{RESULTS}/{run}/{recipe}/sensitivity.json" for run in float_runs() for recipe in STUDY.probed]
+
+
+def layer_times():
+    """What each layer of these networks takes, in float and by each of these recipes."""
+    recipes = (FP32, *STUDY.probed) if STUDY.probed else ()
+    return [f"{RESULTS}/{run}/{recipe}/layer_times.json" for run in float_runs() for recipe in recipes]
+
+
+def float_runs():
+    """The folders of the dense networks."""
+    return [network.training for network in ALL_NETWORKS if (network.run, network.recipe) == ("dense", FP32)]
 
 
 def mixed_precisions():

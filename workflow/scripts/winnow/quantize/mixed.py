@@ -62,6 +62,7 @@ def spare_layers(
         limit=limit,
         samples=scorer.samples,
         floats=scorer.floats,
-        spared=tuple(order[:most]),
+        order=tuple(order),
+        in_float=most,
         curve=tuple(Candidate(count, tried[count]) for count in sorted(tried)),
     )
