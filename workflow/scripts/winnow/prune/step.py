@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,8 +20,10 @@ from winnow.models.weights import read_state
 from winnow.prune.channel_groups import channel_groups
 from winnow.prune.channels import channel_scores, remove_channels
 from winnow.prune.criteria import weight_scores
+from winnow.prune.cuts import removals_of
 from winnow.prune.layers import check_zeros_stay, prunable_weights, weights_of
 from winnow.prune.masks import Masks, load_masks
+from winnow.prune.probing import Probes
 from winnow.prune.rewinding import check_rewound, loaded, untied_state, wide_state
 from winnow.prune.scoring import Scoring
 from winnow.prune.selection import check_count, density, select, shuffled
@@ -133,6 +136,7 @@ class _Step:
             name: self.masks.keep.get(weight.parameter, torch.ones_like(scores[name], dtype=torch.bool)).flatten()
             for name, weight in self.prunable.items()
         }
+        self.probes = Probes(self.data, partial(self._without_weights, scores))
         keep = self._select({name: score.flatten() for name, score in scores.items()}, alive)
         masks = Masks({self.prunable[name].parameter: kept.view(scores[name].shape) for name, kept in keep.items()})
         source = self._source() or read_state(self.files.weights)
@@ -155,6 +159,7 @@ class _Step:
             alive[root][places] = True
             spread[root] = torch.zeros(width)
             spread[root][places] = scores[root]
+        self.probes = Probes(self.data, partial(self._without_channels, origin))
         keep = self._select(spread, alive)
         narrow = copied(self.previous)
         removals = remove_channels(
@@ -176,6 +181,16 @@ class _Step:
         left_alone = tuple(LeftAlone(layer, reason) for layer, reason in found.left_alone.items())
         sparsity = replace(sparsity, groups=removed, left_alone=left_alone)
         return PrunedNetwork(model=start, masks=Masks({}), cut=[*self.cut, removals], sparsity=sparsity)
+
+    def _without_weights(self, scores: Mapping[str, Tensor], layer: str, keep: Tensor) -> nn.Module:
+        network = copied(self.previous)
+        Masks({self.prunable[layer].parameter: keep.view(scores[layer].shape)}).apply(network)
+        return network
+
+    def _without_channels(self, origin: Mapping[str, tuple[int, Tensor]], root: str, keep: Tensor) -> nn.Module:
+        network = copied(self.previous)
+        replay(network, [removals_of({root: keep[origin[root][1]]})], self.example)
+        return network
 
     def _spared_channels(self) -> dict[str, str]:
         """Return the layers that keep their channels by rule, with the reason."""
@@ -220,6 +235,7 @@ class _Step:
             min_density=self.settings.min_density,
             random=generator(self.seed, _TIES, self.number),
             run=self.run,
+            loss_of=lambda name, keep: self.probes.loss(name, keep, alive[name]),
         )
         if self.strategy.shuffle == "layerwise":
             keep = shuffled(keep, alive, generator(self.seed, _SHUFFLE, self.number))
@@ -236,6 +252,7 @@ class _Step:
             axes=asdict(self.strategy),
             unit=unit,
             requested=1 - self.share,
+            curves=self.probes.curves,
             **found,
         )
 

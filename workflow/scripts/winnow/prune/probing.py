@@ -1,0 +1,45 @@
+"""What a network loses if one layer alone does: scored on validation images, before anything is trained again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from winnow.data.batches import Split
+from winnow.data.dataset import ImageDataset
+from winnow.study.sparsity import Curve, Probe
+from winnow.train.validation import score
+
+_IMAGES = 1000  # at most: more tell layers apart no better
+_CPU = torch.device("cpu")
+
+
+class Probes:
+    """Scores networks that lost part of one layer, and keeps what came of it.
+
+    Args:
+        lacking: returns the network, in inference mode, if of one layer (or group of channels) these entries stay.
+    """
+
+    def __init__(self, data: ImageDataset, lacking: Callable[[str, Tensor], nn.Module]) -> None:
+        self._lacking = lacking
+        self._split = Split.of(data.few(2, _IMAGES, 1), "validation", _CPU)
+        self._found: dict[str, list[Probe]] = {}
+
+    def loss(self, layer: str, keep: Tensor, alive: Tensor) -> float:
+        """Score one network.
+
+        Args:
+            keep, alive: bool [n], what stays of the layer, and what it has.
+        """
+        loss, top1 = score(self._lacking(layer, keep), self._split, _CPU, "fp32")
+        removed = 1 - int(keep.sum()) / int(alive.sum())
+        self._found.setdefault(layer, []).append(Probe(removed, loss, top1))
+        return loss
+
+    @property
+    def curves(self) -> tuple[Curve, ...]:
+        """Return all that was found, in the order in which it was."""
+        return tuple(Curve(layer, tuple(probes)) for layer, probes in self._found.items())
