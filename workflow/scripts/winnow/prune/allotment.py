@@ -13,7 +13,7 @@ from itertools import groupby
 import numpy as np
 
 _SHARES = (0.25, 0.5, 0.75, 0.875, 0.9375, 0.96875, 0.984375)  # of what a layer has
-_MOST_HARM = 1e3  # nats; more, or no number, is as bad
+_MOST_LOSS = 1e3  # nats; more, or no number, is as bad
 
 Losses = Mapping[str, Sequence[tuple[int, float]]]
 """By layer: how many of its entries went, from 0 to as many as may, and the loss."""
@@ -53,8 +53,8 @@ def least_harmful(losses: Losses, count: int) -> dict[str, int]:
 def _steps(trials: Sequence[tuple[int, float]]) -> Iterator[tuple[float, int]]:
     """Yield what an entry adds to the loss, ever more, and how many add as much: the lower hull of the trials."""
     counts = [removed for removed, _ in trials]
-    losses = np.array([loss for _, loss in trials])
-    harm = np.maximum.accumulate(np.nan_to_num(losses - losses[0], nan=_MOST_HARM).clip(0, _MOST_HARM))
+    losses = np.nan_to_num([loss for _, loss in trials], nan=_MOST_LOSS).clip(max=_MOST_LOSS)
+    harm = np.maximum.accumulate((losses - losses[0]).clip(min=0))
     place = 0
     while place < len(counts) - 1:
         slopes = [
