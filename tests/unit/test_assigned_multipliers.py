@@ -53,15 +53,6 @@ def test_a_recipe_may_leave_its_multiplier_to_winnow():
     assert study.own_tables(study.recipes["ptq-multauto"]) == []
 
 
-def test_what_is_trained_through_its_circuits_may_lose_more_before():
-    recipe = {"method": ["ptq", "qat"], "multiplier": "auto"}
-    study = asked(recipe, recoverable_drop=25, recommended={"max_accuracy_drop": 2})
-    allowed = {slug: study.allowed_drop(found) for slug, found in study.recipes.items()}
-    assert allowed == {"ptq-multauto": 2, "qat-multauto": 25}
-    with pytest.raises(WinnowError, match="recoverable_drop has no effect without a recipe with method: qat and multi"):
-        asked(recipe | {"method": "ptq"}, recoverable_drop=25)
-
-
 def test_a_recipe_may_describe_a_circuit():
     study = asked({"method": "ptq", "multiplier": [OWN, "auto"]}, multipliers=["bam-3-0-0", OWN])
     assert sorted(study.recipes) == ["ptq-multauto", "ptq-table-half-price"]

@@ -104,7 +104,7 @@ rule choose_multipliers:
         recipe=lambda wildcards: STUDY.calibrated(recipe_of(wildcards)),
         candidates=STUDY.candidates,
         circuits=content_of_tables,
-        allowed_drop=lambda wildcards: STUDY.allowed_drop(recipe_of(wildcards)),
+        max_accuracy_drop=STUDY.recommend["max_accuracy_drop"],
         source=source_of_recipe("choose_multipliers"),
     script:
         "../scripts/choose_multipliers.py"

@@ -10,7 +10,7 @@ from winnow.config.keys.quantization import Quantization
 from winnow.study.multipliers import OwnMultiplier
 from winnow.study.recipe_axes import AUTO
 from winnow.study.recipes import unused
-from winnow.study.vocabulary import PRECISIONS, PTQ, QAT
+from winnow.study.vocabulary import PRECISIONS, PTQ
 
 
 def recipe_conflicts(quantization: Quantization) -> Iterator[str]:
@@ -40,12 +40,6 @@ def multiplier_conflicts(quantization: Quantization) -> Iterator[str]:
             )
     for value in _twice(quantization.multipliers):
         yield f"quantization.multipliers lists {value!r} more than once; list each value once"
-    chosen = [entry for entry in quantization.recipes if AUTO in (entry.multiplier or ())]
-    if "recoverable_drop" in quantization.model_fields_set and not any(QAT in entry.method for entry in chosen):
-        yield (
-            f"quantization.recoverable_drop has no effect without a recipe with method: {QAT} and multiplier: {AUTO}; "
-            "remove it, or add one"
-        )
     if "multipliers" in quantization.model_fields_set and AUTO not in listed:
         yield f"quantization.multipliers has no effect without a recipe with multiplier: {AUTO}; remove it, or add one"
 

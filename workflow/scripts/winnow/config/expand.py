@@ -43,7 +43,6 @@ def expand(config: Configuration) -> Study:
         "recipes": {slug: as_plain(recipe) for slug, recipe in quantization.grid().items()},
         "probed": {slug: as_plain(recipe) for slug, recipe in quantization.probed().items()},
         "candidates": [named if isinstance(named, str) else asdict(named) for named in quantization.multipliers],
-        "recoverable_drop": quantization.recoverable_drop,
         "apply_to": quantization.apply_to,
         "export": config.export.model_dump(),
         "bounds": quantization.model_dump(include={"min_integer_macs", "min_sqnr_db", "min_agreement"}),

@@ -29,7 +29,6 @@ class Study:
         probed: likewise, those of which it is measured what each layer loses; they leave none in float.
         export: what files are like.
         candidates: circuits that layers choose from where a recipe leaves its multiplier to Winnow.
-        recoverable_drop: percentage points of accuracy that these may cost what is then trained through them.
         bounds, benchmark, recommend: as their settings classes take them.
         temperatures: by model, of what is learned from the dense network, where a recipe says how much.
         strategies: of pruning, by slug.
@@ -51,7 +50,6 @@ class Study:
     recipes: dict[str, Plain]
     probed: dict[str, Plain]
     candidates: list[str | Plain]
-    recoverable_drop: float
     apply_to: str
     export: Plain
     bounds: Plain
@@ -81,12 +79,6 @@ class Study:
             return recipe
         axes = PRECISIONS[recipe["method"]].axes
         return self.plain_recipes[PTQ] | {axis: recipe[axis] for axis in axes if axis in PRECISIONS[PTQ].axes}
-
-    def allowed_drop(self, recipe: Plain) -> float | None:
-        """Return how many percentage points of accuracy the circuits that are chosen for a recipe may cost, before it
-        is trained if it is; None for any number."""
-        trained = PRECISIONS[recipe["method"]].trained
-        return self.recoverable_drop if trained else self.recommend["max_accuracy_drop"]
 
     def own_tables(self, recipe: Plain) -> list[str]:
         """Return the files of the user's own circuits that a recipe multiplies with, or chooses from."""

@@ -45,8 +45,6 @@ OVERFLOWS = Words(
 CANDIDATES = ("bam-1-0-4", "bam-1-1-0", "bam-2-2-0", "bam-3-3-0")
 """Circuits of published power that layers choose from where the multiplier is left to Winnow and no others are
 named: of those that save as much each is the most accurate."""
-RECOVERABLE_DROP = 10.0
-"""Percentage points; see benchmarks/approximate.py."""
 CORRECTED = "corrected"
 CIRCUIT_ERRORS = Words(
     "treatment of a circuit's error",

@@ -20,7 +20,6 @@ from winnow.study.recipe_axes import (
     GRANULARITIES,
     OBSERVERS,
     OVERFLOWS,
-    RECOVERABLE_DROP,
     ROUNDINGS,
 )
 from winnow.study.recipes import expand, plain, slug
@@ -187,12 +186,6 @@ class Quantization(Section):
         CANDIDATES,
         example=["bam-1-1-0", "bam-3-0-0"],
         at_least_one=True,
-    )
-    recoverable_drop: Annotated[float, Real(at_least=0, at_most=100, unit="percentage points")] = key(
-        "accuracy that circuits chosen by `multiplier: auto` may cost before the network is trained through them, "
-        "which wins most of it back; `qat`",
-        RECOVERABLE_DROP,
-        example=20,
     )
     apply_to: Annotated[str, OneOf(APPLY_TO)] = key("which networks are quantized", "dense", example="last")
     min_integer_macs: Annotated[float, Real(at_least=0, at_most=1)] = key(
