@@ -6,6 +6,10 @@ A grid of pruning strategies trains the same network again and again. Timed is o
 each of k processes, k from 1 to the number of cores, with as many threads as are then left for each; a ways' images per
 second are those of all its processes together, from the first start to the last end. Each round runs every way once, in
 random order, and an epoch before it warms up. With `--device cuda`, k processes share the GPU.
+
+The last result: images a second, AMD EPYC, 2 logical CPUs, torch 2.14.1, bf16, n = 2 (least to most), jobs of other
+studies stopped: resnet20 542 (506 to 577) with two threads, 638 (552 to 725) side by side; resnet18 439 (404 to 475),
+650 (557 to 742).
 """
 
 from __future__ import annotations
