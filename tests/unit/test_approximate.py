@@ -482,6 +482,7 @@ def test_the_cheapest_assignment_within_the_limit_is_found(bearing, tmp_path):
     assert [tried.power for tried in found.curve] == sorted((tried.power for tried in found.curve), reverse=True)
     shipped = multiplied(module, images, MINMAX, Multipliers.assigned(found.by_layer))
     assert Scorer(model, validation).score(shipped) == curve[found.chosen].setting
+    assert {layer.multiplier == "exact": layer.error.worst == 0 for layer in found.layers} == {True: True, False: False}
     told = multiplication(shipped, images, Multipliers.assigned(found.by_layer))
     assert {layer.layer: layer.multiplier for layer in told.layers} == {
         layer.layer: layer.multiplier for layer in found.layers

@@ -275,7 +275,7 @@ def drawn(root: Path, config, without=lambda _: False):
     found = type(found)(read_csv(root / "results.csv"), found.layers, found.confusion, found.history)
     settings = RecommendSettings.of(resolved["recommend"])
     undrawn = draw_figures(found, [["shapes", "lenet5"]], resolved["pruned"], settings, {}, root / "figures")
-    entries = figures_of("shapes", "lenet5", resolved["pruned"], probed=False, simulated=False)
+    entries = figures_of("shapes", "lenet5", resolved["pruned"], probed=False, simulated=False, assigned=False)
     for entry in entries:
         for suffix in (".svg", ".png"):
             assert (root / f"figures/shapes/lenet5/{entry.name}{suffix}").stat().st_size > 2000
