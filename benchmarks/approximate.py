@@ -239,16 +239,12 @@ def calibrated(row: Row, model: torch.nn.Module, int8: GraphModule, data: ImageD
     return {"left": left, "corrected": top1(network, data)}
 
 
-def errors(int8: GraphModule, data: ImageDataset, name: str | None) -> dict[str, float]:
+def errors(pairs: np.ndarray, name: str | None) -> dict[str, float]:
     """Return the error of a circuit over all pairs of operands and over those of the network."""
     if name is None:
         return {}
-    overall, here = circuit_error(everywhere(name)), circuit_error(everywhere(name), _pairs(int8, data))
+    overall, here = circuit_error(everywhere(name)), circuit_error(everywhere(name), pairs)
     return {"mre": 100 * overall.mean_relative, "mean_here": here.mean, "bias_here": here.bias}
-
-
-def _pairs(int8: GraphModule, data: ImageDataset) -> np.ndarray:
-    return network_pairs(operands(with_circuit(int8, "exact"), list(calibration_batches(data, BATCH))))
 
 
 def top1(network: GraphModule, data: ImageDataset) -> float:
@@ -267,6 +263,7 @@ def table(
     folder: Path,
 ) -> None:
     """Fill the rows that `folder` has no file of yet, those to be retrained first, in their order."""
+    pairs = network_pairs(operands(with_circuit(int8, "exact"), list(calibration_batches(data, BATCH))))
     for name in [*(name for name in retrain if name in rows), *(name for name in rows if name not in retrain)]:
         path = folder / f"{name.replace(' ', '')}.json"
         found = json.loads(path.read_text()) if path.exists() else {}
@@ -275,7 +272,7 @@ def table(
             network = retrained(study, model, data, path.with_suffix(""), rows[name])
             found |= {"retrained": top1(network, data), "seconds": time.perf_counter() - start}
         if "left" not in found:
-            found |= calibrated(rows[name], model, int8, data) | errors(int8, data, rows[name].circuit)
+            found |= calibrated(rows[name], model, int8, data) | errors(pairs, rows[name].circuit)
         path.write_text(json.dumps(found | {"power": rows[name].power}) + "\n")
         print(f"{name}: {found}", flush=True)
 

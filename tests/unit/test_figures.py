@@ -264,7 +264,7 @@ def test_the_interactive_plot_holds_the_same_numbers_on_axes_that_can_be_brushed
     assert [precision["ticktext"][int(code)] for code in precision["values"]] == list(data["precision"])
 
 
-UNPROBED = [entry for entry in FIGURES if not (entry.probed or entry.simulated)]
+UNPROBED = [entry for entry in FIGURES if not (entry.probed or entry.simulated or entry.assigned)]
 
 
 def drawn(root: Path, config, without=lambda _: False):
