@@ -44,7 +44,8 @@ import json
 import random
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ from torch.fx import GraphModule
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from winnow.approximate.assignment import assign
-from winnow.approximate.aware import ApproximateTraining
+from winnow.approximate.aware import aware_training
 from winnow.approximate.circuit import Circuit
 from winnow.approximate.circuit_error import circuit_error
 from winnow.approximate.circuits import circuit
@@ -63,7 +64,6 @@ from winnow.approximate.correction import correct
 from winnow.approximate.multipliers import Multipliers
 from winnow.approximate.network import approximate
 from winnow.approximate.operands import network_pairs, operands
-from winnow.approximate.static import multiplied
 from winnow.config.resolve import resolve
 from winnow.config.settings import (
     DatasetSettings,
@@ -83,6 +83,7 @@ from winnow.quantize.images import calibration_batches, validation_batches
 from winnow.quantize.sensitivity import Scorer
 from winnow.quantize.static import quantize_static
 from winnow.study.assignment import Assignment
+from winnow.study.multiplier_cost import exact_cost
 from winnow.study.multipliers import PUBLISHED, multiplier
 from winnow.study.recipe import Recipe
 from winnow.study.recipe_axes import AUTO, CANDIDATES
@@ -92,6 +93,7 @@ from winnow.train.resume import ResumeFile
 CIRCUITS = ("exact", *PUBLISHED, "drum-3", "drum-4", "drum-5", "drum-6", "roba", "mitchell")
 TIMED = ("exact", "bam-1-1-0", "roba", "bam-0-0-2", "bam-2-0-5", "bam-0-0-4", "drum-4", "mitchell")
 CALIBRATION, BATCH = 256, 100
+LOW_BITS = (7, 6, 5, 4)
 NAME, NETWORK = "cifar10", "resnet20"
 
 
@@ -99,7 +101,7 @@ def study_of(options: argparse.Namespace) -> Study:
     """Return what is to be trained and quantized, as a configuration of the workflow says it."""
     images = {"source": "image_folder", "path": options.images, "image_size": 32, "channels": 3}
     images |= {"max_train_samples": options.samples, "max_test_samples": options.tests}
-    retraining = {"epochs": options.retrain_epochs, "lr": 0.02, "schedule": "one_cycle", "warmup_epochs": 1}
+    retraining = {"epochs": options.retrain_epochs, "lr": 0.02, "schedule": "cosine"}
     return resolve(
         {
             "study": "approximate",
@@ -136,13 +138,11 @@ def trained(study: Study, data: ImageDataset, folder: Path) -> torch.nn.Module:
     return load_model(settings, data.task, path)
 
 
-def retrained(
-    study: Study, model: torch.nn.Module, data: ImageDataset, path: Path, multipliers: Multipliers
-) -> GraphModule:
-    """Train the network through circuits."""
+def retrained(study: Study, model: torch.nn.Module, data: ImageDataset, path: Path, row: Row) -> GraphModule:
+    """Train the network through what it multiplies with."""
     how = QatSettings.of(study.qat[NETWORK])
     example = next(calibration_batches(data, 64))
-    aware = ApproximateTraining(model, example, how, Recipe("qat"), multipliers.circuit)
+    aware = aware_training(model, example, how, row.recipe, None, row.multipliers)
     run(aware.trainee, data, path, how.training)
     return aware.convert()
 
@@ -195,31 +195,56 @@ def timing(int8: GraphModule, images: Tensor, rounds: int) -> dict[str, dict[str
     return found
 
 
-def accuracy(int8: GraphModule, data: ImageDataset) -> dict[str, dict[str, float | None]]:
-    """Score every circuit, print a table line by line, and return its numbers."""
-    batches = [batch.contiguous() for batch in calibration_batches(data, CALIBRATION)]
-    test = Split.of(data, "test", torch.device("cpu"))
-    reference = logits(int8, test).argmax(1)
-    pairs = network_pairs(operands(with_circuit(int8, "exact"), batches))
-    print(f"\nint8: top-1 {100 * (reference == test.labels).double().mean().item():.1f} %\n")
-    print("| multiplier | power | MRE (%) | error here | bias here | top-1 left (%) | corrected (%) | as int8 (%) |")
-    print("|---" * 8 + "|")
-    found: dict[str, dict[str, float | None]] = {}
+@dataclass(frozen=True)
+class Row:
+    """One way of multiplying: with circuits, or exactly with fewer bits.
+
+    Attributes:
+        multipliers: None for exact ones of the recipe's bits.
+        power: of its multiplications; None where nobody has published it.
+        circuit: the one of all layers, if there is one.
+    """
+
+    recipe: Recipe
+    multipliers: Multipliers | None
+    power: float | None
+    circuit: str | None = None
+
+
+def rows_of(assigned: dict[str, Assignment]) -> dict[str, Row]:
+    """Return all rows of the table by name."""
+    found = {
+        f"{bits} x {bits} bits": Row(
+            Recipe("qat", weight_bits=bits, activation_bits=bits), None, exact_cost(bits, bits).power
+        )
+        for bits in LOW_BITS
+    }
     for name in CIRCUITS:
-        overall, here = circuit_error(everywhere(name)), circuit_error(everywhere(name), pairs)
-        network = with_circuit(int8, name)
-        left = logits(network, test).argmax(1)
-        correct(network, batches)
-        corrected = logits(network, test).argmax(1)
         cost = multiplier(name).cost
-        shares = [100 * (a == b).double().mean().item() for a, b in ((left, test.labels), (corrected, test.labels))]
-        shares.append(100 * (corrected == reference).double().mean().item())
-        found[name] = dict(zip(("left", "corrected", "as_int8"), shares, strict=True))
-        found[name] |= {"power": cost.power if cost else None, "mre": overall.mean_relative, "bias": here.bias}
-        cells = [name, f"{cost.power:.3f}" if cost else "", f"{100 * overall.mean_relative:.2f}"]
-        cells += [f"{here.mean:.1f}", f"{here.bias:+.1f}", *(f"{share:.1f}" for share in shares)]
-        print(f"| {' | '.join(cells)} |", flush=True)
+        found[name] = Row(Recipe("qat", multiplier=name), whole(name), cost.power if cost else None, name)
+    for name, one in assigned.items():
+        found[name] = Row(Recipe("qat", multiplier=AUTO), Multipliers.assigned(one.by_layer), one.cost.power)
     return found
+
+
+def calibrated(row: Row, model: torch.nn.Module, int8: GraphModule, data: ImageDataset) -> dict[str, float | None]:
+    """Return top-1 in percent without training, the mean errors of circuits left in and taken out."""
+    batches = [batch.contiguous() for batch in calibration_batches(data, CALIBRATION)]
+    if row.multipliers is None:
+        recipe = replace(row.recipe, method="ptq")
+        return {"left": top1(quantize_static(model, batches, recipe), data), "corrected": None}
+    network = approximate(int8, row.multipliers.circuit)
+    left = top1(network, data)
+    correct(network, batches)
+    return {"left": left, "corrected": top1(network, data)}
+
+
+def errors(pairs: np.ndarray, name: str | None) -> dict[str, float]:
+    """Return the error of a circuit over all pairs of operands and over those of the network."""
+    if name is None:
+        return {}
+    overall, here = circuit_error(everywhere(name)), circuit_error(everywhere(name), pairs)
+    return {"mre": 100 * overall.mean_relative, "mean_here": here.mean, "bias_here": here.bias}
 
 
 def top1(network: GraphModule, data: ImageDataset) -> float:
@@ -228,19 +253,40 @@ def top1(network: GraphModule, data: ImageDataset) -> float:
     return 100 * (logits(network, test).argmax(1) == test.labels).double().mean().item()
 
 
-def retraining(
-    study: Study, model: torch.nn.Module, data: ImageDataset, folder: Path, chosen: dict[str, Multipliers]
-) -> dict[str, float]:
-    """Train through multipliers, print a table line by line, and return top-1 in percent."""
-    epochs = study.qat[NETWORK]["training"]["epochs"]
-    print(f"\n| multiplier | top-1 after {epochs} epochs through it (%) | seconds |\n|---|---|---|")
-    found = {}
-    for name, multipliers in chosen.items():
-        start = time.perf_counter()
-        network = retrained(study, model, data, folder / f"{name}-{epochs}", multipliers)
-        seconds = time.perf_counter() - start
-        found[name] = top1(network, data)
-        print(f"| {name} | {found[name]:.1f} | {seconds:.0f} |", flush=True)
+def table(
+    study: Study,
+    model: torch.nn.Module,
+    int8: GraphModule,
+    data: ImageDataset,
+    rows: dict[str, Row],
+    retrain: Sequence[str],
+    folder: Path,
+) -> None:
+    """Fill the rows that `folder` has no file of yet, those to be retrained first, in their order."""
+    pairs = network_pairs(operands(with_circuit(int8, "exact"), list(calibration_batches(data, BATCH))))
+    for name in [*(name for name in retrain if name in rows), *(name for name in rows if name not in retrain)]:
+        path = folder / f"{name.replace(' ', '')}.json"
+        found = json.loads(path.read_text()) if path.exists() else {}
+        if name in retrain and "retrained" not in found:
+            start = time.perf_counter()
+            network = retrained(study, model, data, path.with_suffix(""), rows[name])
+            found |= {"retrained": top1(network, data), "seconds": time.perf_counter() - start}
+        if "left" not in found:
+            found |= calibrated(rows[name], model, int8, data) | errors(pairs, rows[name].circuit)
+        path.write_text(json.dumps(found | {"power": rows[name].power}) + "\n")
+        print(f"{name}: {found}", flush=True)
+
+
+def show(rows: dict[str, Row], folder: Path) -> dict[str, dict[str, float]]:
+    """Print the table, by falling power and then what has none, and return its numbers."""
+    found = {name: json.loads((folder / f"{name.replace(' ', '')}.json").read_text()) for name in rows}
+    print("\n| multiplier | power (%) | MRE (%) | error here | bias here | left (%) | corrected (%) | retrained (%) |")
+    print("|---" * 8 + "|")
+    for name in sorted(found, key=lambda name: -(found[name]["power"] or 0.0)):
+        one = found[name]
+        power = "" if one["power"] is None else f"{100 * one['power']:.1f}"
+        numbers = [one.get(key) for key in ("mre", "mean_here", "bias_here", "left", "corrected", "retrained")]
+        print(f"| {' | '.join([name, power, *('' if n is None else f'{n:.1f}' for n in numbers)])} |")
     return found
 
 
@@ -252,8 +298,7 @@ def assignment(model: torch.nn.Module, int8: GraphModule, data: ImageDataset, dr
     scorer, candidates = Scorer(model, validation), [multiplier(name) for name in CANDIDATES]
     found = assign(int8, images, validation, scorer, candidates, recipe, drop / 100, NETWORK)
     seconds = time.perf_counter() - start
-    score = top1(multiplied(int8, images, recipe, Multipliers.assigned(found.by_layer)), data)
-    print(f"\nauto, at most {drop:g} points: {100 * found.cost.power:.1f} % of the power, top-1 {score:.1f} %")
+    print(f"\nauto, at most {drop:g} points: {100 * found.cost.power:.1f} % of the power")
     print(f"found in {seconds:.0f} s, {len(found.curve)} assignments tried:")
     print(", ".join(f"{layer.layer} {layer.multiplier}" for layer in found.layers), flush=True)
     return found
@@ -266,8 +311,9 @@ def main() -> None:
     parser.add_argument("--tests", type=int, default=1000, help="test images (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=4, help="of training (default: %(default)s)")
     parser.add_argument("--drop", type=float, nargs="*", default=[], help="points that `auto` may lose")
-    parser.add_argument("--retrain", nargs="*", default=[], help="circuits to train through as well; auto, too")
+    parser.add_argument("--retrain", nargs="*", default=[], help="rows to train through as well, in this order")
     parser.add_argument("--retrain-epochs", type=int, default=2)
+    parser.add_argument("--retrain-every", type=int, default=1, help="retrain on one of so many images")
     parser.add_argument("--rounds", type=int, default=10, help="calls of each network that are timed; 0 for none")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/approximate"))
@@ -283,13 +329,17 @@ def main() -> None:
     result = {"machine": asdict(machine()), "threads": options.threads}
     if options.rounds:
         result["timing"] = timing(int8, next(calibration_batches(data, 64)), options.rounds)
-        result["accuracy"] = accuracy(int8, data)
-    found = {f"auto-{drop:g}": assignment(model, int8, data, drop) for drop in options.drop}
-    result["assigned"] = {name: asdict(one) for name, one in found.items()}
-    chosen = {name: whole(name) for name in options.retrain if name != AUTO}
-    if AUTO in options.retrain:
-        chosen |= {name: Multipliers.assigned(one.by_layer) for name, one in found.items()}
-    result["retrained"] = retraining(study, model, data, options.out, chosen)
+    assigned = {}
+    for drop in options.drop:
+        path = options.out / f"auto-{drop:g}.multipliers.json"
+        if not path.exists():
+            assignment(model, int8, data, drop).write(path)
+        assigned[f"auto-{drop:g}"] = Assignment.read(path)
+    result["assigned"] = {name: asdict(one) for name, one in assigned.items()}
+    rows = rows_of(assigned)
+    few = replace(data, train_index=data.train_index[:: options.retrain_every])
+    table(study, model, int8, few, rows, options.retrain, options.out)
+    result["table"] = show(rows, options.out)
     (options.out / "result.json").write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result["machine"]))
 

@@ -13,6 +13,7 @@ from winnow.config.recommend import RecommendSettings
 from winnow.config.resolve import check_own_files, resolve
 from winnow.config.typed import built
 from winnow.errors import WinnowError
+from winnow.figures.layer_multipliers import layer_multipliers
 from winnow.figures.multiplier_power import multiplier_power
 from winnow.figures.style import styled
 from winnow.report.assignment_table import assignment_table
@@ -20,11 +21,13 @@ from winnow.report.blocks import to_markdown
 from winnow.report.findings import ship_text
 from winnow.report.model_card import reasons
 from winnow.report.multiplier_words import simulation_words
+from winnow.report.quantization_table import quantization_table
 from winnow.report.start_page import Outcome, start_page
 from winnow.results.assignment import collect_assignments, read_assignments
 from winnow.results.csv_files import write_csv
 from winnow.results.not_measured import Missing
 from winnow.study.assignment import AssignedLayer, Assignment, TriedAssignment
+from winnow.study.multiplication import CircuitError
 from winnow.study.multiplier_cost import exact_cost
 from winnow.study.multipliers import EVOAPPROX, Cost, OwnMultiplier, multiplier
 from winnow.study.recipe import Recipe
@@ -112,9 +115,37 @@ def test_candidates_that_no_layer_can_have_are_one_line(candidates, expected):
     assert re.search(expected, line), line
 
 
-def test_candidates_that_nobody_chooses_from_are_refused():
-    with pytest.raises(WinnowError, match="multipliers has no effect without a recipe with multiplier: auto"):
-        asked({"method": "ptq"}, multipliers=["bam-3-0-0"])
+@pytest.mark.parametrize(
+    ("recipe", "keys", "expected"),
+    [
+        (
+            {"method": "ptq"},
+            {"multipliers": ["bam-3-0-0"]},
+            "multipliers has no effect without a recipe with multiplier",
+        ),
+        (
+            {"method": "ptq", "multiplier": "auto"},
+            {"drop_before_training": 20},
+            "drop_before_training has no effect without a recipe of qat with multiplier: auto; remove it",
+        ),
+        (
+            {"method": "ptq", "multiplier": ["exact", "bam-2-2-0"], "keep_float": ["auto", 1]},
+            {},
+            "recipes.0: keep_float: auto judges networks that multiply exactly, not with bam-2-2-0; give a number of",
+        ),
+    ],
+)
+def test_what_has_no_effect_or_no_meaning_together_is_refused(recipe, keys, expected):
+    with pytest.raises(WinnowError, match=expected):
+        asked(recipe, **keys)
+
+
+def test_what_is_trained_through_its_circuits_may_lose_more_before():
+    study = asked({"method": ["ptq", "qat"], "multiplier": "auto"}, drop_before_training=20)
+    assert study.drop_allowed(study.recipes["qat-multauto"]) == 20
+    assert study.drop_allowed(study.recipes["ptq-multauto"]) == 1
+    without = asked({"method": "ptq", "multiplier": "auto"}, recommended={"max_accuracy_drop": None})
+    assert without.drop_allowed(without.recipes["ptq-multauto"]) is None
 
 
 @pytest.mark.parametrize(
@@ -140,8 +171,8 @@ def write(path):
         floats=Setting(0.1, 0.90, None),
         circuits=(multiplier("exact"), multiplier("bam-2-2-0")),
         layers=(
-            AssignedLayer("conv1", "exact", 0.25, noise),
-            AssignedLayer("fc", "bam-2-2-0", 0.75, noise),
+            AssignedLayer("conv1", "exact", 0.25, noise, CircuitError(0.0, 0.0, 0, 0.0)),
+            AssignedLayer("fc", "bam-2-2-0", 0.75, noise, CircuitError(80.5, 0.1226, 765, -64.25)),
         ),
         cost=Cost(0.25 + 0.75 * 0.471, 0.7, EVOAPPROX),
         chosen=1,
@@ -158,13 +189,37 @@ def test_the_table_has_the_circuit_of_each_layer_and_what_the_network_saves(tmp_
     assert list(table.shown["multiplier"]) == ["exact", "bam-2-2-0"]
     last = table.shown.iloc[1]
     assert (last["its power (%)"], last["MACs (%)"], last["noise (%)"]) == ("47.1", "75.0", "0.2")
+    assert tuple(last[["error", "error (%)", "worst", "bias"]]) == ("80.5", "12.3", "765", "-64.2")
     assert table.notes[1].startswith(
         "d/m/seed0, ptq-multauto: 60.32 % of the power of the multiplications, each layer weighted by its MACs "
-        f"({EVOAPPROX}); validation accuracy 89.50 %, int8 90.00 %, float 90.00 %, 1 point allowed; 2 assignments"
+        f"({EVOAPPROX}); validation accuracy as calibrated 89.50 %, int8 90.00 %, float 90.00 %, 1 point allowed; 2 "
+        "assignments tried."
     )
     assert max(map(len, table.markdown().splitlines())) <= 120
     nothing = assignment_table(collect_assignments([], tmp_path))
     assert nothing.markdown() == f"{nothing.nothing}\n"
+
+
+def test_the_figure_has_the_circuit_of_each_layer_its_share_of_the_macs_and_its_noise(tmp_path):
+    layers = collect_assignments([write(tmp_path / "d/m/seed0/dense/ptq-multauto/multipliers.json")], tmp_path)
+    with styled():
+        figure = layer_multipliers(layers)
+        above, below = figure.axes
+        assert [bar.get_height() for bar in above.patches] == [25.0, 75.0]
+        assert len({bar.get_facecolor() for bar in above.patches}) == 2
+        (points,) = [line for line in below.lines if len(line.get_xdata())]
+        assert [tuple(point) for point in points.get_xydata()] == [(1.0, 0.2)]
+        said = " ".join(notes(figure).split())
+        assert "ptq-multauto: 60.3 % of the power" in said
+        assert {"exact (100.0 %)", "bam-2-2-0 (47.1 %)"} <= set(above.get_legend_handles_labels()[1])
+        with pytest.raises(Missing, match="No layer was given a multiplier yet"):
+            layer_multipliers(layers.head(0))
+
+
+def test_the_table_has_power_where_recipes_differ_in_it():
+    table = quantization_table(results())
+    assert dict(zip(table.shown["recipe"], table.shown["multiplier power (%)"], strict=True))["ptq-multauto"] == "40.0"
+    assert "multiplier power (%)" not in set(quantization_table(results().head(2)).data["metric"])
 
 
 def network(recipe, multiplier, power, top1, bits=8, **more):

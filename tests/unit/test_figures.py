@@ -264,7 +264,7 @@ def test_the_interactive_plot_holds_the_same_numbers_on_axes_that_can_be_brushed
     assert [precision["ticktext"][int(code)] for code in precision["values"]] == list(data["precision"])
 
 
-UNPROBED = [entry for entry in FIGURES if not (entry.probed or entry.simulated)]
+UNPROBED = [entry for entry in FIGURES if not (entry.probed or entry.simulated or entry.assigned)]
 
 
 def drawn(root: Path, config, without=lambda _: False):
@@ -275,7 +275,7 @@ def drawn(root: Path, config, without=lambda _: False):
     found = type(found)(read_csv(root / "results.csv"), found.layers, found.confusion, found.history)
     settings = RecommendSettings.of(resolved["recommend"])
     undrawn = draw_figures(found, [["shapes", "lenet5"]], resolved["pruned"], settings, {}, root / "figures")
-    entries = figures_of("shapes", "lenet5", resolved["pruned"], probed=False, simulated=False)
+    entries = figures_of("shapes", "lenet5", resolved["pruned"], probed=False, simulated=False, assigned=False)
     for entry in entries:
         for suffix in (".svg", ".png"):
             assert (root / f"figures/shapes/lenet5/{entry.name}{suffix}").stat().st_size > 2000

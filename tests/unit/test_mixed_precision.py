@@ -11,6 +11,7 @@ from torch.nn import functional
 from networks.harness import patterns
 from networks.record import Network as Kind
 from winnow.errors import WinnowError
+from winnow.quantize.bisection import least_good
 from winnow.quantize.mixed import spare_layers
 from winnow.quantize.sensitivity import measure_sensitivity
 from winnow.quantize.static import quantize_static
@@ -117,6 +118,21 @@ def test_no_layer_or_all_stay_in_float_at_the_ends(limit, count, trained, sensit
     found = spare_layers(model, calibration, RECIPE, sensitivity.order, validation, limit, "run")
     assert len(found.spared) == count
     assert not math.isnan(found.curve[-1].setting.loss)
+
+
+@pytest.mark.parametrize("most", range(7))
+def test_bisection_finds_the_least_that_is_good_and_asks_for_none_twice(most):
+    for least in range(most + 1):
+        asked = []
+
+        def good(number, least=least, asked=asked):
+            asked.append(number)
+            return number >= least
+
+        assert least_good(most, good) == least
+        assert len(asked) == len(set(asked)) <= 4
+        assert most not in asked
+        assert asked[:1] == ([0] if most else [])
 
 
 def test_a_layer_that_is_none_is_refused_by_name(trained):

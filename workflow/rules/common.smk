@@ -176,7 +176,9 @@ def figures():
     return [
         (*pair, figure)
         for pair in pairs
-        for figure in figures_of(*pair, STUDY.pruned, probed=bool(STUDY.probed), simulated=bool(SIMULATED))
+        for figure in figures_of(
+            *pair, STUDY.pruned, probed=bool(STUDY.probed), simulated=bool(SIMULATED), assigned=bool(ASSIGNED)
+        )
     ]
 
 

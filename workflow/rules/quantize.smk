@@ -104,7 +104,7 @@ rule choose_multipliers:
         recipe=lambda wildcards: STUDY.calibrated(recipe_of(wildcards)),
         candidates=STUDY.candidates,
         circuits=content_of_tables,
-        max_accuracy_drop=STUDY.recommend["max_accuracy_drop"],
+        drop=lambda wildcards: STUDY.drop_allowed(recipe_of(wildcards)),
         source=source_of_recipe("choose_multipliers"),
     script:
         "../scripts/choose_multipliers.py"

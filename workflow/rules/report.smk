@@ -178,6 +178,7 @@ rule make_figures:
         history=rules.collect.output.history,
         recommendation=rules.recommend.output.recommendation,
         sensitivity=rules.make_sensitivity_table.output.csv if STUDY.probed else [],
+        assigned=rules.make_multiplier_table.output.csv if ASSIGNED else [],
     output:
         svg=[
             report(

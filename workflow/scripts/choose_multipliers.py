@@ -16,7 +16,7 @@ from winnow.study.recipe import Recipe
 snakemake: Snakemake
 
 with job(snakemake) as run:
-    recipe, points = built(Recipe, snakemake.params.recipe), snakemake.params.max_accuracy_drop
+    recipe, points = built(Recipe, snakemake.params.recipe), snakemake.params.drop
     named = [entry if isinstance(entry, str) else built(OwnMultiplier, entry) for entry in snakemake.params.candidates]
     data = open_dataset(snakemake)
     model = load_model(ModelSettings.of(snakemake.params.model), data.task, snakemake.input.weights)

@@ -7,6 +7,7 @@ from adapter import Snakemake, job
 from winnow.config.recommend import RecommendSettings
 from winnow.figures.draw import draw_figures, read_tables
 from winnow.files import write_json
+from winnow.results.assignment import read_assignments
 from winnow.results.sensitivity import read_layers
 from winnow.study.recommendation import Recommendations
 
@@ -17,6 +18,8 @@ with job(snakemake):
     tables = read_tables(files.results, files.layers, files.confusion, files.history)
     if files.sensitivity:
         tables = replace(tables, sensitivity=read_layers(files.sensitivity))
+    if files.assigned:
+        tables = replace(tables, assigned=read_assignments(files.assigned))
     settings = RecommendSettings.of(parameters.recommend)
     shipped = Recommendations.read(files.recommendation).shipped
     folder = Path(snakemake.output.undrawn).parent

@@ -10,13 +10,14 @@ Source: layers of one network differ in what they bear: Mrazek et al. 2019, Trom
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
+from winnow.approximate.circuit_error import circuit_error
 from winnow.approximate.circuits import circuit
 from winnow.approximate.correction import lacking
 from winnow.approximate.multipliers import Multipliers, exact_multiplier
@@ -25,6 +26,7 @@ from winnow.approximate.operands import operands
 from winnow.approximate.products import ApproximateLayer, approximate_layer
 from winnow.approximate.static import CORRECTED_ON, multiplied
 from winnow.errors import WinnowError
+from winnow.quantize.bisection import least_good
 from winnow.quantize.sensitivity import Labelled, Scorer
 from winnow.study.assignment import AssignedLayer, Assignment, TriedAssignment
 from winnow.study.multiplier_cost import network_cost
@@ -59,7 +61,8 @@ def assign(
         scorer: of the float network on the validation images.
         candidates: circuits whose power is known; the exact multiplier is always one.
         recipe: whether mean errors are corrected, and how many bits an exact multiplier has.
-        limit: how much top-1 accuracy may be lost on the validation images, a share.
+        limit: how much top-1 accuracy may be lost on the validation images, a share. What will be trained through its
+            circuits wins most of it back, so that it may lose more.
         run: begins messages.
 
     Raises:
@@ -67,8 +70,10 @@ def assign(
     """
     known = {found.name: found for found in (exact_multiplier(recipe), *candidates)}
     batches = batches[:CORRECTED_ON]
-    exact = circuit(known[EXACT])
-    macs = {layer.layer: layer.macs for layer in operands(approximate(module, lambda _: exact), batches[:1])}
+    circuits = {name: circuit(one) for name, one in known.items()}
+    exact = circuits[EXACT]
+    found = {layer.layer: layer for layer in operands(approximate(module, lambda _: exact), batches[:1])}
+    macs = {name: layer.macs for name, layer in found.items()}
     if not macs:
         raise WinnowError(
             f"{run}: no layer computes on integers, so none can be given a multiplier; leave the recipe out"
@@ -80,14 +85,14 @@ def assign(
     tried: dict[int, Setting] = {}
 
     def good(step: int) -> bool:
-        if step not in tried:
-            multipliers = Multipliers.assigned({layer: known[name] for layer, name in steps[step].items()})
-            tried[step] = scorer.score(multiplied(module, batches, recipe, multipliers))
-        found = tried[step].top1
-        log.info("%s: at %.1f %% of the power, top-1 is %.2f %%", run, 100 * costs[step].power, 100 * found)
-        return found >= scorer.floats.top1 - limit
+        multipliers = Multipliers.assigned({layer: known[name] for layer, name in steps[step].items()})
+        tried[step] = scorer.score(multiplied(module, batches, recipe, multipliers))
+        top1 = tried[step].top1
+        log.info("%s: at %.1f %% of the power, top-1 is %.2f %%", run, 100 * costs[step].power, 100 * top1)
+        return top1 >= scorer.floats.top1 - limit
 
-    chosen = _last_good(len(steps), good)
+    last = len(steps) - 1
+    chosen = last - least_good(last, lambda spared: good(last - spared)) if good(0) else 0
     return Assignment(
         limit=limit,
         samples=scorer.samples,
@@ -95,28 +100,19 @@ def assign(
         floats=scorer.floats,
         circuits=tuple(known.values()),
         layers=tuple(
-            AssignedLayer(layer, name, macs[layer] / sum(macs.values()), dict(measured[layer]))
+            AssignedLayer(
+                layer=layer,
+                multiplier=name,
+                macs=macs[layer] / sum(macs.values()),
+                noise=dict(measured[layer]),
+                error=circuit_error(circuits[name], found[layer].pairs),
+            )
             for layer, name in steps[chosen].items()
         ),
         cost=costs[chosen],
         chosen=chosen,
         curve=tuple(TriedAssignment(step, costs[step].power, tried[step]) for step in sorted(tried)),
     )
-
-
-def _last_good(count: int, good: Callable[[int], bool]) -> int:
-    """Return the last of numbers 0..count-1 that is good, by bisection; 0 if none is."""
-    accepted, refused = 0, count
-    if not good(0):
-        return 0
-    middle = count - 1  # it may be that all is borne
-    while refused - accepted > 1:
-        if good(middle):
-            accepted = middle
-        else:
-            refused = middle
-        middle = (accepted + refused) // 2
-    return accepted
 
 
 def _cost(macs: Mapping[str, int], multipliers: Mapping[str, Multiplier]) -> Cost:

@@ -43,6 +43,7 @@ def expand(config: Configuration) -> Study:
         "recipes": {slug: as_plain(recipe) for slug, recipe in quantization.grid().items()},
         "probed": {slug: as_plain(recipe) for slug, recipe in quantization.probed().items()},
         "candidates": [named if isinstance(named, str) else asdict(named) for named in quantization.multipliers],
+        "drop_before_training": quantization.drop_before_training,
         "apply_to": quantization.apply_to,
         "export": config.export.model_dump(),
         "bounds": quantization.model_dump(include={"min_integer_macs", "min_sqnr_db", "min_agreement"}),

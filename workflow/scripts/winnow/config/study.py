@@ -29,6 +29,7 @@ class Study:
         probed: likewise, those of which it is measured what each layer loses; they leave none in float.
         export: what files are like.
         candidates: circuits that layers choose from where a recipe leaves its multiplier to Winnow.
+        drop_before_training: points of accuracy that a network may lose to circuits which it is then trained through.
         bounds, benchmark, recommend: as their settings classes take them.
         temperatures: by model, of what is learned from the dense network, where a recipe says how much.
         strategies: of pruning, by slug.
@@ -50,6 +51,7 @@ class Study:
     recipes: dict[str, Plain]
     probed: dict[str, Plain]
     candidates: list[str | Plain]
+    drop_before_training: float
     apply_to: str
     export: Plain
     bounds: Plain
@@ -79,6 +81,14 @@ class Study:
             return recipe
         axes = PRECISIONS[recipe["method"]].axes
         return self.plain_recipes[PTQ] | {axis: recipe[axis] for axis in axes if axis in PRECISIONS[PTQ].axes}
+
+    def drop_allowed(self, recipe: Plain) -> float | None:
+        """Return how many points of validation accuracy the calibrated network may lose when layers of a recipe are
+        given circuits; None for any number."""
+        if recipe["method"] == QAT:
+            return self.drop_before_training
+        points: float | None = self.recommend["max_accuracy_drop"]
+        return points
 
     def own_tables(self, recipe: Plain) -> list[str]:
         """Return the files of the user's own circuits that a recipe multiplies with, or chooses from."""

@@ -20,6 +20,7 @@ class FigureEntry:
         pruned: only networks that are pruned in the study have it.
         probed: only studies have it in which it is measured what each layer loses.
         simulated: only studies have it with approximate multipliers.
+        assigned: only studies have it in which each layer is given a multiplier.
     """
 
     name: str
@@ -28,6 +29,7 @@ class FigureEntry:
     pruned: bool = False
     probed: bool = False
     simulated: bool = False
+    assigned: bool = False
 
     @property
     def caption(self) -> str:
@@ -45,6 +47,7 @@ FIGURES = (
     FigureEntry("layer_sqnr", "Quantization noise layer by layer", QUANTIZATION),
     FigureEntry("layer_sensitivity", "Which layers quantization hurts", QUANTIZATION, probed=True),
     FigureEntry("multiplier_power", "Accuracy against the power of multipliers", QUANTIZATION, simulated=True),
+    FigureEntry("layer_multipliers", "Which layer got which multiplier", QUANTIZATION, assigned=True),
     FigureEntry("confusion_difference", "Where int8 answers differently", QUANTIZATION),
     FigureEntry("accuracy_sparsity", "Accuracy against sparsity", PRUNING, pruned=True),
     FigureEntry("one_shot_iterative", "One-shot against iterative pruning", PRUNING, pruned=True),
@@ -56,7 +59,7 @@ FIGURES = (
 
 
 def figures_of(
-    dataset: str, model: str, pruned: Collection[list[str]], *, probed: bool, simulated: bool
+    dataset: str, model: str, pruned: Collection[list[str]], *, probed: bool, simulated: bool, assigned: bool
 ) -> list[FigureEntry]:
     """Return the figures of one network.
 
@@ -64,6 +67,7 @@ def figures_of(
         pruned: the [dataset, model] pairs that the study prunes.
         probed: whether it is measured what each layer loses.
         simulated: whether some recipe has an approximate multiplier.
+        assigned: whether some recipe leaves the multiplier of each layer to Winnow.
     """
     return [
         figure
@@ -71,4 +75,5 @@ def figures_of(
         if (not figure.pruned or [dataset, model] in pruned)
         and (probed or not figure.probed)
         and (simulated or not figure.simulated)
+        and (assigned or not figure.assigned)
     ]

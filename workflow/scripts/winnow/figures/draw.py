@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,7 @@ from winnow.figures import style
 from winnow.figures.accuracy_sparsity import accuracy_sparsity, one_shot_iterative, rewinding
 from winnow.figures.catalog import figures_of
 from winnow.figures.confusion_difference import confusion_difference
+from winnow.figures.layer_multipliers import layer_multipliers
 from winnow.figures.layer_sensitivity import layer_sensitivity
 from winnow.figures.layer_sparsity import layer_sparsity
 from winnow.figures.layer_sqnr import layer_sqnr
@@ -36,11 +37,17 @@ class Tables:
     confusion: pd.DataFrame
     history: pd.DataFrame
     sensitivity: pd.DataFrame | None = None
+    assigned: pd.DataFrame | None = None
 
     def of(self, dataset: str, model: str) -> Tables:
-        tables = [self.results, self.layers, self.confusion, self.history]
-        tables += [] if self.sensitivity is None else [self.sensitivity]
-        return Tables(*(table[(table["dataset"] == dataset) & (table["model"] == model)] for table in tables))
+        tables = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Tables(
+            **{
+                name: table[(table["dataset"] == dataset) & (table["model"] == model)]
+                for name, table in tables.items()
+                if table is not None
+            }
+        )
 
 
 def read_tables(results: str | Path, layers: str | Path, confusion: str | Path, history: str | Path) -> Tables:
@@ -65,6 +72,11 @@ class Drawing:
         """Return what each layer loses; nothing where that was not asked for."""
         return pd.DataFrame() if self.tables.sensitivity is None else self.tables.sensitivity
 
+    @property
+    def assigned(self) -> pd.DataFrame:
+        """Return which layer has which multiplier; nothing where none was left to Winnow."""
+        return pd.DataFrame() if self.tables.assigned is None else self.tables.assigned
+
     def pareto(self, kind: str) -> Figure:
         return pareto(self.tables.results, kind, self.settings, self.shipped)
 
@@ -78,6 +90,7 @@ _DRAW: Mapping[str, Callable[[Drawing], Figure]] = {
     "layer_sqnr": lambda drawing: layer_sqnr(drawing.tables.layers),
     "layer_sensitivity": lambda drawing: layer_sensitivity(drawing.measured),
     "multiplier_power": lambda drawing: multiplier_power(drawing.tables.results),
+    "layer_multipliers": lambda drawing: layer_multipliers(drawing.assigned),
     "confusion_difference": lambda drawing: confusion_difference(drawing.tables.confusion),
     "accuracy_sparsity": lambda drawing: accuracy_sparsity(drawing.tables.results),
     "one_shot_iterative": lambda drawing: one_shot_iterative(drawing.tables.results),
@@ -114,8 +127,8 @@ def draw_figures(
     with style.styled():
         for dataset, model in networks:
             drawing = Drawing(tables.of(dataset, model), settings, shipped.get((dataset, model)))
-            probed = tables.sensitivity is not None
-            for entry in figures_of(dataset, model, pruned, probed=probed, simulated=simulated):
+            probed, assigned = tables.sensitivity is not None, tables.assigned is not None
+            for entry in figures_of(dataset, model, pruned, probed=probed, simulated=simulated, assigned=assigned):
                 name = f"{dataset}/{model}/{entry.name}"
                 try:
                     figure = _DRAW[entry.name](drawing)

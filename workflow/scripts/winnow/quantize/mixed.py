@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
+from winnow.quantize.bisection import least_good
 from winnow.quantize.calibration import Calibration
 from winnow.quantize.sensitivity import Labelled, Scorer
 from winnow.study.recipe import Recipe
@@ -45,24 +46,17 @@ def spare_layers(
     tried: dict[int, Setting] = {len(order): scorer.floats}
 
     def good(count: int) -> bool:
-        if count not in tried:
-            tried[count] = scorer.score(calibration.quantized(order[:count]))
+        tried[count] = scorer.score(calibration.quantized(order[:count]))
         found = tried[count].top1
         log.info("%s: with %d of %d layers in float, top-1 is %.2f %%", run, count, len(order), 100 * found)
         return found >= scorer.floats.top1 - limit
 
-    fewest, most = 0, len(order)
-    while fewest < most:
-        middle = 0 if most == len(order) and 0 not in tried else (fewest + most) // 2
-        if good(middle):
-            most = middle
-        else:
-            fewest = middle + 1
+    fewest = least_good(len(order), good)
     return MixedPrecision(
         limit=limit,
         samples=scorer.samples,
         floats=scorer.floats,
         order=tuple(order),
-        in_float=most,
+        in_float=fewest,
         curve=tuple(Candidate(count, tried[count]) for count in sorted(tried)),
     )

@@ -24,6 +24,10 @@ def assignment_table(layers: pd.DataFrame) -> ReportTable:
             "its power (%)": f"{100 * row['layer_power']:.1f}",
             "MACs (%)": f"{100 * row['macs']:.1f}",
             "noise (%)": f"{100 * row['noise']:.3g}",
+            "error": f"{row['mean_error']:.3g}",
+            "error (%)": f"{100 * row['relative_error']:.3g}",
+            "worst": f"{int(row['worst_error'])}",
+            "bias": f"{row['bias']:.3g}",
         }
         for row in layers.to_dict("records")
     ]
@@ -45,14 +49,17 @@ def _notes(layers: pd.DataFrame) -> Iterator[str]:
     yield (
         "Power is that of the circuit, relative to the exact 8 x 8 multiplier; noise what the circuit in this layer "
         "alone, its mean error taken out if the recipe does, does to the logits of "
-        f"{int(first['probed'])} validation images: mean squared difference as a share of their variance."
+        f"{int(first['probed'])} validation images: mean squared difference as a share of their variance. "
+        "Error, worst and bias are the mean absolute, the largest and the mean difference of its products from the "
+        "exact ones, over the operands that the layer multiplies on calibration images; error in percent is the mean "
+        "share of the product."
     )
     for _, row in layers.drop_duplicates(list(_NETWORK)).iterrows():
         points = 100 * row["limit"]
         yield (
             f"{row['dataset']}/{row['model']}/seed{row['seed']}, {row['recipe']}: {percent(row['power'])} of the power "
-            f"of the multiplications, each layer weighted by its MACs ({row['source']}); validation accuracy "
-            f"{percent(row['top1'])}, int8 {percent(row['exact_top1'])}, float {percent(row['float_top1'])}, "
-            f"{points:g} {'point' if points == 1 else 'points'} allowed; {int(row['tried'])} assignments "
-            "tried. Accumulators and memory are not counted."
+            f"of the multiplications, each layer weighted by its MACs ({row['source']}); validation accuracy as "
+            f"calibrated {percent(row['top1'])}, int8 {percent(row['exact_top1'])}, float "
+            f"{percent(row['float_top1'])}, {points:g} {'point' if points == 1 else 'points'} allowed; "
+            f"{int(row['tried'])} assignments tried. Accumulators and memory are not counted."
         )

@@ -53,7 +53,10 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
     chosen = recommend(tables.results, settings)
     shipped = as_record(chosen, settings).shipped
     layers = _by_layer(study, folder) if study["probed"] else []
-    tables = replace(tables, sensitivity=layers[0]) if layers else tables
+    assigned = None
+    if left_to_winnow(study["recipes"]):
+        assigned = collect_assignments(sorted(folder.glob("*/*/seed*/dense/*/multipliers.json")), folder)
+    tables = replace(tables, sensitivity=layers[0] if layers else None, assigned=assigned)
     undrawn = draw_figures(
         tables,
         begun,
@@ -64,9 +67,6 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
         simulated=bool(simulated(study["recipes"])),
     )
     checks = [Check.read(path) for pair in pairs if (path := folder.joinpath(*pair, "check.json")).exists()]
-    assigned = None
-    if left_to_winnow(study["recipes"]):
-        assigned = collect_assignments(sorted(folder.glob("*/*/seed*/dense/*/multipliers.json")), folder)
     outcome = Outcome(study, tables.results, chosen, lacking, undrawn, checks, layers, assigned, live=True)
     write_report(outcome, target / "figures", target / "overview.html")
     return target / "overview.html"

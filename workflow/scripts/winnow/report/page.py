@@ -24,7 +24,7 @@ from winnow.report.start_page import Outcome, start_page
 from winnow.results.not_measured import Missing
 from winnow.results.numbers import counted
 from winnow.results.over_seeds import networks_of
-from winnow.study.recipes import simulated
+from winnow.study.recipes import left_to_winnow, simulated
 
 _FOLDED = 24  # rows from which on a table is folded away
 
@@ -63,6 +63,7 @@ def _figures(outcome: Outcome, folder: Path) -> Iterator[Block]:
         section = None
         study = outcome.study
         asked = {"probed": bool(study["probed"]), "simulated": bool(simulated(study["recipes"]))}
+        asked["assigned"] = bool(left_to_winnow(study["recipes"]))
         for entry in figures_of(dataset, model, study["pruned"], **asked):
             name = f"{dataset}/{model}/{entry.name}"
             if name in outcome.undrawn:

@@ -24,7 +24,7 @@ _CELL = [*NETWORK, "recipe", "precision"]
 _SHOWN = (
     *("top1", "top5", *_ACCURACIES, "size_mb", "packed_mb", "gzip_mb", "quantization_error", "sqnr_db"),
     *(in_runtime("integer_macs", runtime) for runtime in SCORED),
-    "saturating_layers",
+    *("saturating_layers", "multiplier_power", "multiplier_error"),
     *("training_seconds", "training_joules"),
 )
 _ABREAST = 5  # recipes, fp32 among them, that are columns; more are rows, with fewer metrics
@@ -36,8 +36,12 @@ _IN_ROWS = (
     "sqnr_db",
     "integer_macs",
     "saturating_layers",
+    "multiplier_power",
+    "multiplier_error",
     "training_seconds",
 )
+_COMPARED = ("multiplier_power",)
+"""What is shown where networks differ in it: it is relative to what int8 usually is."""
 
 
 def quantization_table(results: pd.DataFrame) -> ReportTable:
@@ -119,7 +123,10 @@ def _metrics(results: pd.DataFrame) -> Iterator[Metric]:
     """Yield the fixed metrics that were measured, then one latency and one energy for each timed configuration."""
     fixed = [METRICS[name] for name in _SHOWN]
     timed = [t.metric(kind) for kind in ("latency", "energy") for t in timed_configurations(results, kind)]
-    yield from (metric for metric in [*fixed, *timed] if metric.name in results and results[metric.name].notna().any())
+    for metric in [*fixed, *timed]:
+        values = results[metric.name].dropna().nunique() if metric.name in results else 0
+        if values > (metric.name in _COMPARED):
+            yield metric
 
 
 def _columns(table: pd.DataFrame, recipes: Sequence[str]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from winnow.study.assignment import Assignment
 
 COLUMNS = [
     *("dataset", "model", "seed", "run", "recipe", "position", "layer", "multiplier", "layer_power", "macs", "noise"),
+    *("mean_error", "relative_error", "worst_error", "bias"),
     *("power", "area", "source", "top1", "float_top1", "exact_top1", "limit", "samples", "probed", "tried"),
 ]
 
@@ -24,9 +25,9 @@ def collect_assignments(paths: Iterable[str | Path], folder: str | Path) -> pd.D
 
     Returns:
         A row for each layer, in the order of its network: which one, its circuit with its relative power, its share of
-        the multiply-accumulates, and what the circuit in it alone does to the logits; of the network the relative power
-        and area of its multiplications, what it scores on validation images, what it scores in float and as int8, and
-        how many assignments were tried.
+        the multiply-accumulates, what the circuit in it alone does to the logits, and how wrong its products are there
+        (see `CircuitError`); of the network the relative power and area of its multiplications, what it scores on
+        validation images, what it scores in float and as int8, and how many assignments were tried.
 
     Raises:
         WinnowError: a file is damaged.
@@ -51,6 +52,9 @@ def collect_assignments(paths: Iterable[str | Path], folder: str | Path) -> pd.D
             cost = record.by_layer[layer.layer].cost
             own = {"position": position, "layer": layer.layer, "multiplier": layer.multiplier, "macs": layer.macs}
             own |= {"layer_power": cost.power if cost else None, "noise": layer.noise[layer.multiplier]}
+            error = layer.error
+            own |= {"mean_error": error.mean, "relative_error": error.mean_relative}
+            own |= {"worst_error": error.worst, "bias": error.bias}
             rows.append(network_keys(path, folder) | own | whole)
     return pd.DataFrame(rows, columns=COLUMNS)
 

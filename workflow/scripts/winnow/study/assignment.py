@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from winnow.study.multiplication import CircuitError
 from winnow.study.multipliers import Cost, Multiplier
 from winnow.study.record import Record
 from winnow.study.sensitivity import Setting
@@ -19,12 +20,14 @@ class AssignedLayer:
         macs: its share of what all layers on integers multiply for one image.
         noise: what each circuit in this layer alone does to the logits, by its name: mean squared difference from exact
             multipliers, as a share of the variance of the logits.
+        error: of its circuit, over the pairs of operands that the layer multiplies on calibration images.
     """
 
     layer: str
     multiplier: str
     macs: float
     noise: Mapping[str, float]
+    error: CircuitError
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Assignment(Record):
     """The cheapest circuits with which a network is accurate enough, in the order of its layers.
 
     Attributes:
-        limit: how much top-1 accuracy it may lose, a share.
+        limit: how much top-1 accuracy it may lose as calibrated, a share; what will be trained may lose more.
         samples: validation images.
         probed: how many of them the noise of single layers was measured on.
         floats: what the float network scores.

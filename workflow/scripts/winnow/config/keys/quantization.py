@@ -187,6 +187,13 @@ class Quantization(Section):
         example=["bam-1-1-0", "bam-3-0-0"],
         at_least_one=True,
     )
+    drop_before_training: Annotated[float, Real(at_least=0, at_most=100, unit="percentage points")] = key(
+        "largest loss of validation accuracy of the calibrated network, against the float one, with `multiplier: auto` "
+        "on `qat`: training through the circuits that are chosen so wins most of it back. `ptq` keeps "
+        "`recommend.max_accuracy_drop`",
+        30,
+        example=20,
+    )
     apply_to: Annotated[str, OneOf(APPLY_TO)] = key("which networks are quantized", "dense", example="last")
     min_integer_macs: Annotated[float, Real(at_least=0, at_most=1)] = key(
         "least share of the multiply-accumulates of a quantized network that must run on integers, in ONNX Runtime "
