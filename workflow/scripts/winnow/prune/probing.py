@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from winnow.data.batches import Split
 from winnow.data.dataset import ImageDataset
+from winnow.models.copies import copied
+from winnow.models.narrowing import replay
+from winnow.prune.cuts import removals_of
+from winnow.prune.masks import Masks
 from winnow.study.sparsity import Curve, Probe
 from winnow.train.validation import score
 
 _IMAGES = 1000  # at most: more tell layers apart no better
 _CPU = torch.device("cpu")
+
+
+def without_weights(model: nn.Module, parameters: Mapping[str, str], layer: str, keep: Tensor) -> nn.Module:
+    """Return a copy of a network without some weights of one layer.
+
+    Args:
+        parameters: their names, by layer.
+        keep: bool [n], one for each.
+    """
+    network = copied(model)
+    parameter = parameters[layer]
+    Masks({parameter: keep.view(network.get_parameter(parameter).shape)}).apply(network)
+    return network
+
+
+def without_channels(
+    model: nn.Module, origin: Mapping[str, tuple[int, Tensor]], example: Tensor, root: str, keep: Tensor
+) -> nn.Module:
+    """Return a copy of a network without some channels of one group.
+
+    Args:
+        origin: by the root of a group, how many channels it once had, and the places of those that the network has.
+        keep: bool, for each that it once had.
+    """
+    network = copied(model)
+    replay(network, [removals_of({root: keep[origin[root][1]]})], example)
+    return network
 
 
 class Probes:

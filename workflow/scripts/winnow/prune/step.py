@@ -18,12 +18,11 @@ from winnow.models.narrowing import Cut, kept_places, read_cut, replay
 from winnow.models.user_code import user_code
 from winnow.models.weights import read_state
 from winnow.prune.channel_groups import channel_groups
-from winnow.prune.channels import channel_scores, remove_channels
+from winnow.prune.channels import channel_scores, original_channels, remove_channels
 from winnow.prune.criteria import weight_scores
-from winnow.prune.cuts import removals_of
 from winnow.prune.layers import check_zeros_stay, prunable_weights, weights_of
 from winnow.prune.masks import Masks, load_masks
-from winnow.prune.probing import Probes
+from winnow.prune.probing import Probes, without_channels, without_weights
 from winnow.prune.rewinding import check_rewound, loaded, untied_state, wide_state
 from winnow.prune.scoring import Scoring
 from winnow.prune.selection import check_count, density, select, shuffled
@@ -136,7 +135,8 @@ class _Step:
             name: self.masks.keep.get(weight.parameter, torch.ones_like(scores[name], dtype=torch.bool)).flatten()
             for name, weight in self.prunable.items()
         }
-        self.probes = Probes(self.data, partial(self._without_weights, scores))
+        places = {name: self.prunable[name].parameter for name in scores}
+        self.probes = Probes(self.data, partial(without_weights, self.previous, places))
         keep = self._select({name: score.flatten() for name, score in scores.items()}, alive)
         masks = Masks({self.prunable[name].parameter: kept.view(scores[name].shape) for name, kept in keep.items()})
         source = self._source() or read_state(self.files.weights)
@@ -152,14 +152,14 @@ class _Step:
         members = {layer for group in groups for layer in group.layers}
         scores = channel_scores(groups, self._scores(members), self.strategy.criterion)
         # every mask is over the channels of the wide network, so that shares are shares of it
-        origin = self._origin([group.root for group in groups])
+        origin = original_channels(self.wide, self.cut, [group.root for group in groups], self.example)
         alive, spread = {}, {}
         for root, (width, places) in origin.items():
             alive[root] = torch.zeros(width, dtype=torch.bool)
             alive[root][places] = True
             spread[root] = torch.zeros(width)
             spread[root][places] = scores[root]
-        self.probes = Probes(self.data, partial(self._without_channels, origin))
+        self.probes = Probes(self.data, partial(without_channels, self.previous, origin, self.example))
         keep = self._select(spread, alive)
         narrow = copied(self.previous)
         removals = remove_channels(
@@ -181,16 +181,6 @@ class _Step:
         left_alone = tuple(LeftAlone(layer, reason) for layer, reason in found.left_alone.items())
         sparsity = replace(sparsity, groups=removed, left_alone=left_alone)
         return PrunedNetwork(model=start, masks=Masks({}), cut=[*self.cut, removals], sparsity=sparsity)
-
-    def _without_weights(self, scores: Mapping[str, Tensor], layer: str, keep: Tensor) -> nn.Module:
-        network = copied(self.previous)
-        Masks({self.prunable[layer].parameter: keep.view(scores[layer].shape)}).apply(network)
-        return network
-
-    def _without_channels(self, origin: Mapping[str, tuple[int, Tensor]], root: str, keep: Tensor) -> nn.Module:
-        network = copied(self.previous)
-        replay(network, [removals_of({root: keep[origin[root][1]]})], self.example)
-        return network
 
     def _spared_channels(self) -> dict[str, str]:
         """Return the layers that keep their channels by rule, with the reason."""
@@ -255,13 +245,3 @@ class _Step:
             curves=self.probes.curves,
             **found,
         )
-
-    def _origin(self, roots: list[str]) -> dict[str, tuple[int, Tensor]]:
-        """Return, by group, the number of channels of the wide network and which of them are left."""
-        places = kept_places(self.wide, self.cut, self.example)
-        origin = {}
-        for root in roots:
-            weight = self.wide.get_parameter(f"{root}.weight")
-            first = places[f"{root}.weight"].flatten(1)[:, 0]
-            origin[root] = len(weight), first // weight[0].numel()
-        return origin
