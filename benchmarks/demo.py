@@ -1,0 +1,112 @@
+"""Where the time of a finished study went: seconds of each rule's jobs, and how long how many jobs ran at a time.
+
+    make demo && .venv/bin/python benchmarks/demo.py results/demo
+
+The last result: the demo on 2026-11-28, before training runs went side by side, 2 logical CPUs, n = 1, in two calls of
+Snakemake with 29 seconds between them, so that it left about one second without a job itself. Of the 228 seconds with
+one job, 92 are `benchmark` and 107 training runs, which had both cores then (1.3 CPU seconds a second):
+
+    | rule | jobs | wall s | CPU s | CPU s of a job |
+    |---|---|---|---|---|
+    | benchmark | 16 | 92.1 | 83.4 | 5.2 |
+    | retrain | 6 | 41.8 | 61.7 | 10.3 |
+    | export | 8 | 40.5 | 35.6 | 4.4 |
+    | check_network | 2 | 39.3 | 28.1 | 14.1 |
+    | train_quantized | 2 | 34.1 | 40.1 | 20.0 |
+    | evaluate | 16 | 31.9 | 22.4 | 1.4 |
+    | train | 2 | 31.3 | 38.2 | 19.1 |
+    | prune | 6 | 17.9 | 15.2 | 2.5 |
+    | calibrate | 2 | 14.2 | 12.5 | 6.3 |
+    | make_figures | 1 | 9.9 | 9.6 | 9.6 |
+    | prepare_dataset | 1 | 2.6 | 2.8 | 2.8 |
+    | make_overview | 1 | 2.3 | 2.0 | 2.0 |
+    | quantize_dynamic | 2 | 0.7 | 0.0 | 0.0 |
+    | collect | 1 | 0.6 | 0.5 | 0.5 |
+    | ship | 1 | 0.6 | 0.5 | 0.5 |
+    | recommend | 1 | 0.5 | 0.0 | 0.0 |
+    | make_quantization_table | 1 | 0.5 | 0.0 | 0.0 |
+    | make_pruning_table | 1 | 0.3 | 0.0 | 0.0 |
+    | all | 70 | 361.1 | 352.6 | |
+
+    from the first job to the last 325 s; jobs at a time: 0 for 30 s, 1 for 228 s, 2 for 66 s
+
+Read from what Snakemake writes for every job (`benchmark:`), so nothing is run and any study can be asked, also one of
+a cluster. When a job ended is the time of that file, so copy results with their times (`cp -a`). A job that was made
+again counts once, as it ran last; what ran another day is left out with `--last-hours`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A job: when it began and ended, seconds since 1970, and the CPU seconds it took."""
+
+    rule: str
+    begin: float
+    end: float
+    cpu: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path, help="the folder of a study, results/<study>")
+    parser.add_argument("--last-hours", type=float, default=24.0, help="only jobs that ended so long before the last")
+    arguments = parser.parse_args()
+    jobs = list(_jobs(arguments.study / "logs"))
+    if not jobs:
+        parser.error(f"{arguments.study}: no job has finished there; name the folder of a study, results/<study>")
+    since = max(job.end for job in jobs) - 3600 * arguments.last_hours
+    _print([job for job in jobs if job.end >= since])
+
+
+def _jobs(logs: Path) -> Iterator[Ran]:
+    for path in logs.rglob("*.tsv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            row = next(csv.DictReader(file, delimiter="\t"))
+        end, seconds = path.stat().st_mtime, float(row["s"])
+        yield Ran(path.relative_to(logs).parts[0].removesuffix(".tsv"), end - seconds, end, float(row["cpu_time"]))
+
+
+def _print(jobs: Sequence[Ran]) -> None:
+    by_rule = defaultdict(list)
+    for job in jobs:
+        by_rule[job.rule].append(job)
+    print("| rule | jobs | wall s | CPU s | CPU s of a job |\n|---|---|---|---|---|")
+    for rule, ran in sorted(by_rule.items(), key=lambda entry: -_wall(entry[1])):
+        print(f"| {rule} | {len(ran)} | {_wall(ran):.1f} | {_cpu(ran):.1f} | {_cpu(ran) / len(ran):.1f} |")
+    whole = max(job.end for job in jobs) - min(job.begin for job in jobs)
+    print(f"| all | {len(jobs)} | {_wall(jobs):.1f} | {_cpu(jobs):.1f} | |")
+    sides = ", ".join(f"{count} for {seconds:.0f} s" for count, seconds in sorted(_at_a_time(jobs).items()))
+    print(f"\nfrom the first job to the last {whole:.0f} s; jobs at a time: {sides}")
+
+
+def _wall(jobs: Sequence[Ran]) -> float:
+    return sum(job.end - job.begin for job in jobs)
+
+
+def _cpu(jobs: Sequence[Ran]) -> float:
+    return sum(job.cpu for job in jobs)
+
+
+def _at_a_time(jobs: Sequence[Ran]) -> Counter[int]:
+    """Return for how many seconds so many jobs ran."""
+    changes = sorted([(job.begin, 1) for job in jobs] + [(job.end, -1) for job in jobs])
+    seconds: Counter[int] = Counter()
+    running = 0
+    for (time, change), (following, _) in pairwise(changes):
+        running += change
+        seconds[running] += following - time
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
