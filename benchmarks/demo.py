@@ -39,7 +39,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -97,10 +97,10 @@ def _cpu(jobs: Sequence[Ran]) -> float:
     return sum(job.cpu for job in jobs)
 
 
-def _at_a_time(jobs: Sequence[Ran]) -> Counter[int]:
+def _at_a_time(jobs: Sequence[Ran]) -> dict[int, float]:
     """Return for how many seconds so many jobs ran."""
     changes = sorted([(job.begin, 1) for job in jobs] + [(job.end, -1) for job in jobs])
-    seconds: Counter[int] = Counter()
+    seconds: dict[int, float] = defaultdict(float)
     running = 0
     for (time, change), (following, _) in pairwise(changes):
         running += change
