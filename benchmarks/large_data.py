@@ -112,9 +112,9 @@ def main() -> None:
 
 def configuration(images: Path, batch: int) -> dict[str, object]:
     """Return a study of one epoch on images as ImageNet's are prepared."""
-    sizes = {"resize": 256, "crop": CROP, "upright": False, "background": "dropped"}
+    sizes: dict[str, object] = {"resize": 256, "crop": CROP, "upright": False, "background": "dropped"}
     dataset = {"source": "image_folder", "path": str(images), "validation_fraction": 0.02, **sizes}
-    training = {"epochs": 1, "batch_size": batch, "warmup_epochs": 0, "crop_padding": 0, "lr": 0.01}
+    training: dict[str, object] = {"epochs": 1, "batch_size": batch, "warmup_epochs": 0, "crop_padding": 0, "lr": 0.01}
     training |= {"precision": "fp32", "device": "cpu"}
     return {"study": "rates", "datasets": {"large": dataset}, "models": {"lenet5": {}}, "training": training}
 

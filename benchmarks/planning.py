@@ -53,10 +53,10 @@ def plan(config: Path, folder: Path) -> tuple[int, float, float, float]:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=folder)
         _, status, usage = os.wait4(process.pid, 0)
     wall, text = time.perf_counter() - begin, output.read_text()
-    if status:
+    total = re.search(r"^total +(\d+)$", text, flags=re.MULTILINE)
+    if status or not total:
         sys.exit(text[-3000:])
-    jobs = int(re.search(r"^total +(\d+)$", text, flags=re.MULTILINE).group(1))
-    return jobs, usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024
+    return int(total.group(1)), usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024
 
 
 if __name__ == "__main__":

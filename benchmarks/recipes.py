@@ -16,6 +16,7 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from winnow.config.settings import ModelSettings
+from winnow.config.settings import ModelSettings, NormalizationSettings
 from winnow.data.batches import Split, augment, epoch_order
 from winnow.data.dataset import ImageDataset, load_dataset
 from winnow.deploy.export import export_checked
@@ -40,7 +41,7 @@ from winnow.quantize.static import quantize_static
 from winnow.rng import generator
 from winnow.study.recipe import Recipe
 
-RECIPES = {
+RECIPES: dict[str, dict[str, Any]] = {
     "plain": {},
     "minmax": {"observer": "minmax"},
     "percentile": {"observer": "percentile"},
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=0.01, help="of accuracy that mixed precision may lose")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/recipes.json"))
     options = parser.parse_args()
-    data = load_dataset(options.data)
+    data = load_dataset(options.data, NormalizationSettings(None, None, 1, "rgb", None))
     settings = ModelSettings(options.model, options.model, options.stem, "identity", None, {}, None)
     if options.weights:
         model = load_model(settings, data.task, options.weights)

@@ -53,7 +53,7 @@ def build(channels: int, size: int, classes: int, name: str) -> nn.Module:
     if channels != 3:
         raise ValueError(f"torchvision's {name} takes images of 3 channels, not {channels}")
     if name == "vit":
-        return torchvision.models.VisionTransformer(
+        vit: nn.Module = torchvision.models.VisionTransformer(
             image_size=size,
             patch_size=8,
             num_layers=6,
@@ -62,7 +62,8 @@ def build(channels: int, size: int, classes: int, name: str) -> nn.Module:
             mlp_dim=384,
             num_classes=classes,
         )
-    model = torchvision.models.get_model(name, weights=None, num_classes=classes, **_OPTIONS.get(name, {}))
+        return vit
+    model: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes, **_OPTIONS.get(name, {}))
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = _MOMENTUM
@@ -163,7 +164,7 @@ def _cells(quality: Quality) -> list[str]:
     found = difference.validation if difference else None
     left = {layer.reason for covered in coverage.values() if covered for layer in covered.float_layers}
     return [
-        _percent(quality.test.top1),
+        _percent(quality.test.top1 if quality.test else None),
         f"{found.sqnr_db:.1f}" if found and found.sqnr_db else "",
         _percent(found.agreement if found else None),
         "agrees" if openvino.agrees else openvino.reason or f"differs by {openvino.difference:.2g}",

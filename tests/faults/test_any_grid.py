@@ -109,6 +109,14 @@ def test_ratios_that_are_one_name_are_refused(one, other):
         resolve(configuration({"ratio": [one, other]}))
 
 
+def some_losses(seed):
+    """Whatever a network may lose: nothing, anything, or no number."""
+    random = generator(seed, 1)
+    while True:
+        loss = float(torch.randn((), generator=random).exp())
+        yield (loss, 1.0, math.nan, math.inf)[int(torch.randint(4, (), generator=random))]
+
+
 @repeatable
 @given(
     sizes=some.lists(some.integers(1, 60), min_size=1, max_size=5),
@@ -121,6 +129,7 @@ def test_ratios_that_are_one_name_are_refused(one, other):
 )
 def test_any_scores_are_cut_to_the_exact_count_round_by_round(sizes, ratio, rounds, scope, min_density, distinct, seed):
     random = generator(seed)
+    losses = some_losses(seed)
     alive = {f"layer{place}": torch.ones(size, dtype=torch.bool) for place, size in enumerate(sizes)}
     for number in range(1, rounds + 1):
         share, total = density(ratio, number, rounds), sum(sizes)
@@ -128,7 +137,8 @@ def test_any_scores_are_cut_to_the_exact_count_round_by_round(sizes, ratio, roun
         floors = {name: max(1, math.ceil(min_density * len(mask))) for name, mask in alive.items()}
         wanted = total - round((1 - share) * total)
         try:
-            masks = select(scores, alive, share, scope=scope, min_density=min_density, random=random, run="run")
+            kinds = {"scope": scope, "min_density": min_density, "random": random, "run": "run"}
+            masks = select(scores, alive, share, **kinds, loss_of=lambda *_: next(losses))
         except WinnowError:
             assert sum(floors.values()) > wanted
             return

@@ -1,5 +1,7 @@
 """What there is to multiply, counted by hand, and what of it runs on integers, with the reason for the rest."""
 
+import re
+
 import numpy as np
 import onnx
 import pytest
@@ -15,9 +17,14 @@ from winnow.deploy.export import example_images, export_onnx
 from winnow.deploy.graphs import Graph
 from winnow.deploy.operations import ACTIVATIONS, COMPUTED, count_operations, count_weights
 from winnow.errors import WinnowError
+from winnow.measure.layer_times import time_layers
 from winnow.models.build import build_model
 from winnow.quantize.dynamic import quantize_dynamic
+from winnow.quantize.images import calibration_batches
+from winnow.quantize.static import quantize_static
+from winnow.study.identity import Identity
 from winnow.study.recipe import Recipe
+from winnow.study.vocabulary import SCORED
 
 SHAPE = (3, 32, 32)
 
@@ -154,6 +161,25 @@ def test_integer_weights_that_are_multiplied_in_float_do_not_count(runtime, tmp_
     assert (coverage.macs, coverage.layers) == (0, 0)
     (left,) = coverage.left_in_float(Graph(onnx.load(tmp_path / "m.onnx").graph))
     assert (left.layer, left.macs, left.reason) == ("w", 1, "its input stays in float")
+
+
+@pytest.mark.parametrize("runtime", SCORED)
+def test_every_layer_takes_time_in_float_and_on_integers(runtime, data, tmp_path):
+    """The kernels of a runtime, which fuses and renames what a file has, are found again as layers."""
+    model = build_model(model_settings("resnet20"), data.task, seed=0).eval()
+    int8 = quantize_static(model, calibration_batches(data, 16), Recipe("ptq"))
+    layers = {name for name, module in model.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear))}
+    for precision, network in {"fp32": model, "ptq": int8}.items():
+        path = tmp_path / f"{precision}.onnx"
+        export_onnx(network, example_images(data), path, {})
+        identity = Identity("d", "m", 0, "dense", precision, precision)
+        found = time_layers(path, data.task.shape, runtime, 4, 1, seconds=0.01, identity=identity)
+        assert set(found.layers) == layers
+        assert min(found.layers.values()) > 0
+        assert 0 < found.rest_ms < found.total_ms
+    path.write_bytes(b"no network")
+    with pytest.raises(WinnowError, match=re.escape(str(path))):
+        time_layers(path, data.task.shape, runtime, 4, 1, seconds=0.01, identity=identity)
 
 
 def test_weights_that_depend_on_the_image_are_called_computed(tmp_path):

@@ -1,5 +1,6 @@
 """Pruning: exact masks that hold, channels that are gone, and weights that go back to where they were."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from winnow.models.build import blank_image, build_model, load_model
 from winnow.models.narrowing import cut_metadata, kept_places, read_cut
 from winnow.models.weights import read_state, save_weights
 from winnow.prune import step as pruning_step
+from winnow.prune.allotment import least_harmful
 from winnow.prune.criteria import weight_scores
 from winnow.prune.layers import prunable_weights, weights_of
 from winnow.prune.masks import Masks, load_masks, save_masks
@@ -26,7 +28,9 @@ from winnow.prune.step import Ancestors, prune
 from winnow.quantize.aware import AwareTraining
 from winnow.quantize.static import quantize_static
 from winnow.rng import generator
+from winnow.study.pruning_axes import SCOPES
 from winnow.study.recipe import Recipe
+from winnow.study.vocabulary import STRUCTURES
 from winnow.train.loop import Job, Trainee, train
 from winnow.train.resume import ResumeFile
 
@@ -86,10 +90,11 @@ def random_scores(**sizes):
 
 def choose(scores, share, scope="global", alive=None, min_density=0.0):
     alive = alive or {name: torch.ones(len(score), dtype=torch.bool) for name, score in scores.items()}
-    return select(scores, alive, share, scope=scope, min_density=min_density, random=generator(0), run="net")
+    kinds = {"scope": scope, "min_density": min_density, "random": generator(0), "run": "net"}
+    return select(scores, alive, share, **kinds, loss_of=lambda name, keep: -float(scores[name][keep].sum()))
 
 
-@pytest.mark.parametrize("scope", ["global", "local"])
+@pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("ratio", [0, 0.1, 0.25, 0.5, 0.8, 0.9, 0.93, 0.97, 0.98, 1 / 3, 0.995])
 def test_the_count_is_exact_also_when_all_scores_are_equal(scope, ratio):
     for scores in (random_scores(a=1000, b=500, c=37), {k: torch.zeros(n) for k, n in (("a", 1000), ("b", 537))}):
@@ -118,6 +123,40 @@ def test_masks_agree_with_torch_prune(chain):
     weight = build_model(chain.settings, chain.data.task, seed=1)[7]
     torch_prune.l1_unstructured(weight, "weight", amount=0.83)
     assert (weight.weight_mask.bool() ^ local["7.weight"]).sum() <= 1
+
+
+def test_what_goes_adds_least_to_the_loss():
+    steep, flat = [(0, 1.0), (50, 2.0), (100, 5.0)], [(0, 1.0), (100, 1.5), (200, 2.5)]  # 0.02, 0.06; 0.005, 0.01
+    layers = {"steep": steep, "flat": flat}
+    assert least_harmful(layers, 0) == {"steep": 0, "flat": 0}
+    assert least_harmful(layers, 125) == {"steep": 0, "flat": 125}
+    assert least_harmful(layers, 240) == {"steep": 40, "flat": 200}
+    assert least_harmful(layers, 300) == {"steep": 100, "flat": 200}
+    # a loss that falls is chance, one that is no number is the worst, and a jump is spread over what leads to it
+    odd = {"falls": [(0, 1.0), (50, 0.5), (100, 0.9)], "breaks": [(0, 1.0), (50, 1.1), (100, math.nan)]}
+    assert least_harmful(odd, 60) == {"falls": 60, "breaks": 0}
+    assert least_harmful(odd, 140) == {"falls": 100, "breaks": 40}
+    jump = {"jumps": [(0, 1.0), (50, 2.0), (100, 2.0)], "even": [(0, 1.0), (100, 2.1)]}
+    assert least_harmful(jump, 100) == {"jumps": 100, "even": 0}
+    assert least_harmful({"a": [(0, 1.0), (3, 1.0)], "b": [(0, 1.0), (9, 1.0)]}, 4) == {"a": 1, "b": 3}
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_what_each_layer_bears_alone_is_recorded(chain, structure):
+    plan = strategy(structure=structure, ratio=0.8, scope="sensitivity")
+    found = chain.prune(plan).sparsity
+    assert found == chain.prune(plan).sparsity
+    check_count(found.kept, found.total, 0.2, "net", found.unit)
+    assert (
+        sorted(curve.layer for curve in found.curves) == ["0", "3", "7", "9"][: 4 if structure == "unstructured" else 3]
+    )
+    for curve in found.curves:
+        removed = [probe.removed for probe in curve.probes]
+        assert removed == sorted(removed)
+        assert removed[0] == 0
+        assert removed[-1] > 0.8
+    assert not chain.prune(replace(plan, scope="local")).sparsity.curves
+    assert all(chain.round(replace(plan, rounds=2), number).sparsity.curves for number in (1, 2))
 
 
 def test_a_floor_keeps_every_layer_alive():

@@ -265,7 +265,8 @@ def test_bias_correction_takes_the_mean_error_of_every_channel():
 
 
 class Grouped(nn.Sequential):
-    """Every kind of layer that AdaRound unfolds: groups, strides, dilation, padding, depthwise, one and three axes."""
+    """Every kind of layer that AdaRound unfolds: groups, strides, dilation, padding, depthwise, one and three axes, and
+    a linear that reads more values than half of the images."""
 
     def __init__(self):
         super().__init__(

@@ -6,11 +6,13 @@ import pytest
 from winnow.errors import WinnowError
 from winnow.figures.layer_sensitivity import layer_sensitivity
 from winnow.figures.style import styled
+from winnow.measure.machine import machine
 from winnow.quantize.spared import spared_layers
 from winnow.report.sensitivity_table import mixed_table, sensitivity_table
 from winnow.results.csv_files import write_csv
 from winnow.results.not_measured import Missing
 from winnow.results.sensitivity import collect_mixed, collect_sensitivity, read_layers
+from winnow.study.layer_times import LayerTimes
 from winnow.study.recipe import Recipe
 from winnow.study.sensitivity import Candidate, LayerSensitivity, MixedPrecision, Sensitivity, Setting
 
@@ -38,7 +40,19 @@ def sensitivity(path, shift=0.0):
 def mixed(path):
     curve = (Candidate(0, QUANTIZED), Candidate(1, Setting(0.12, 0.895, 25.0)), Candidate(3, FLOATS))
     path.parent.mkdir(parents=True, exist_ok=True)
-    MixedPrecision(limit=0.01, samples=200, floats=FLOATS, spared=("conv2",), curve=curve).write(path)
+    order = ("conv2", "fc", "conv1")
+    MixedPrecision(limit=0.01, samples=200, floats=FLOATS, order=order, in_float=1, curve=curve).write(path)
+    return path
+
+
+def layer_times(path, recipe, layers, **changes):
+    """fp32 takes twice as long as integers; what takes 0.5 ms belongs to no layer."""
+    identity = {"dataset": "d", "model": "m", "seed": 0, "run": "dense", "recipe": recipe, "precision": recipe}
+    where = {"runtime": "openvino", "batch_size": 64, "threads": 1, "other_load": 0.0, "machine": machine()}
+    found = {"layers": layers, "rest_ms": 0.5, "untimed": None} | changes
+    path = path / f"d/m/seed0/dense/{recipe}/layer_times.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    LayerTimes(**identity, **where, **found).write(path)
     return path
 
 
@@ -66,6 +80,27 @@ def test_layers_are_shown_those_that_hurt_most_first_means_over_seeds(tmp_path):
     assert table.shown.iloc[2]["SQNR (dB)"] == ""  # exact
     assert "On 200 validation images; means over 2 seeds." in table.notes
     assert max(map(len, table.markdown().splitlines())) <= 120
+
+
+def test_what_sparing_a_layer_costs_is_what_it_takes_longer_in_float(tmp_path):
+    measured = [sensitivity(tmp_path / "d/m/seed0/dense/ptq/sensitivity.json")]
+    chosen = [mixed(tmp_path / "d/m/seed0/dense/ptq-keepauto/mixed.json")]
+    times = [
+        layer_times(tmp_path, "fp32", {"conv1": 1.0, "conv2": 4.0}),
+        layer_times(tmp_path, "ptq", {"conv1": 0.5, "conv2": 1.0, "fc": 0.5}),
+    ]
+    table = sensitivity_table(collect_sensitivity(measured, tmp_path, times))
+    assert sum("By the profile of OpenVINO, batch 64, one thread;" in note for note in table.notes) == 1
+    shown = table.shown.set_index("layer")
+    assert dict(shown["time (%)"]) == {"conv2": "40.0", "fc": "20.0", "conv1": "20.0"}
+    assert dict(shown["sparing costs (ms)"]) == {"conv2": "+3.000", "fc": "", "conv1": "+0.500"}  # fc: not known
+    with styled():
+        figure = layer_sensitivity(collect_sensitivity(measured, tmp_path, times))
+    assert [bar.get_height() for bar in figure.axes[1].containers[0]][:2] == [0.5, 3.0]
+    tried = mixed_table(collect_mixed(chosen, tmp_path, times, {"ptq-keepauto": "ptq"}))
+    assert list(tried.shown["estimated time (ms)"]) == ["2.500", "5.500", ""]
+    refused = [times[0], layer_times(tmp_path, "ptq", {}, untimed="does not load it")]
+    assert set(sensitivity_table(collect_sensitivity(measured, tmp_path, refused)).shown["time (%)"]) == {""}
 
 
 def test_the_figure_has_two_bars_for_each_layer_and_a_panel_for_each_recipe(tmp_path):

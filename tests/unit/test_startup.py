@@ -20,11 +20,11 @@ WITHOUT_TORCH = {
         "quantize_dynamic",
         "recommend",
     ),
-    "ship",
+    *("ship", "time_layers"),
 }
 WITH_TORCH = {"export", "import_network", "prepare_dataset", "prune", "retrain", "train", "tune", "check_network"}
 WITH_TORCHAO = {"calibrate", "choose_float", "choose_multipliers", "measure_sensitivity", "train_quantized"}
-MEASURING = {"benchmark", "evaluate", "quantize_dynamic"}
+MEASURING = {"benchmark", "evaluate", "quantize_dynamic", "time_layers"}
 TABLES = {"pandas", "matplotlib", "seaborn", "plotly"}
 
 

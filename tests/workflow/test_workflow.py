@@ -166,6 +166,9 @@ def test_a_precision_more_is_checked_before_it_is_trained_and_trains_nothing_aga
     layers = pd.read_csv(project.root / "results/tiny/tables/sensitivity.csv", dtype={"layer": str})
     tried = pd.read_csv(project.root / "results/tiny/tables/mixed.csv")
     (chosen,) = tried.loc[tried["chosen"], "in_float"]
+    assert (layers[["float_ms", "integer_ms"]] > 0).all(axis=None)
+    assert (layers["integer_ms"] < layers["integer_total_ms"]).all()
+    assert (tried["estimated_ms"] > 0).all()
     expected = {"fp32": 0, "ptq": len(layers), "ptq-keepauto": len(layers) - chosen, "ptq-w4": len(layers)}
     for column in ("integer_layers", "openvino_integer_layers"):
         assert table[column].to_dict() == expected

@@ -29,7 +29,7 @@ from winnow.study.artifacts import networks
 from winnow.study.recipe_axes import AUTO
 from winnow.study.multipliers import EXACT, FAMILIES, TABLE
 from winnow.study.multipliers import family_of as family_of_multiplier
-from winnow.study.recipes import left_to_winnow, precisions, simulated
+from winnow.study.recipes import left_to_winnow, precisions, simulated, unspared
 from winnow.study.vocabulary import FP32, IMPORTED, INITIAL, PRECISIONS, PTQ
 from winnow.study.vocabulary import RUNTIMES, SCORED, STRUCTURES, criterion
 from winnow.planning.failures import Failures, give_up_what_is_refused
@@ -88,7 +88,9 @@ GPUS = int(any(training["device"] == "cuda" for training in STUDY.training.value
 # On one machine all cores, so that no job runs beside a benchmark. On a cluster, which has a number of jobs instead, the
 # profile asks for a whole node, and a job on it for no more threads than the scheduler was told.
 ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
-ALL_CORES = (not ON_CLUSTER and workflow.resource_settings.cores) or max(STUDY.benchmark["threads"])
+CORES = None if ON_CLUSTER else workflow.resource_settings.cores
+ALL_CORES = CORES or max(STUDY.benchmark["threads"])
+MOST_THREADS = 4  # of a training run: with more, networks of this size are hardly faster
 
 LOG, FAILURES = logging.getLogger("snakemake.logging"), Failures(Path(LOGS))
 if workflow.is_main_process:
@@ -150,6 +152,22 @@ def timings(dense):
 def histories():
     """Return the history of every training run: dense, after each round, and quantization-aware."""
     return [f"{RESULTS}/{network.history}" for network in ALL_NETWORKS if network.history]
+
+
+def training_threads(runs):
+    """Threads of each of so many training runs: together they are faster side by side than one after another with
+    several (benchmarks/grid.py). Asked of the study, not of the jobs that are left, on which no result may depend.
+    """
+    return max(1, min(MOST_THREADS, CORES // max(1, runs))) if CORES else MOST_THREADS
+
+
+def pruned_runs():
+    """The first round of every strategy, which the others follow one by one."""
+    return {network.training for network in ALL_NETWORKS if network.run.endswith("/round1")}
+
+
+def aware_runs():
+    return {network.history for network in ALL_NETWORKS if network.recipe in recipes_by("train_quantized")}
 
 
 def figures():
@@ -237,8 +255,18 @@ def sensitivity_of(wildcards):
 
 def sensitivities():
     """What each layer of the dense networks loses by each recipe of which that is measured."""
-    runs = [network.training for network in ALL_NETWORKS if (network.run, network.recipe) == ("dense", FP32)]
-    return [f"{RESULTS}/{run}/{recipe}/sensitivity.json" for run in runs for recipe in STUDY.probed]
+    return [f"{RESULTS}/{run}/{recipe}/sensitivity.json" for run in float_runs() for recipe in STUDY.probed]
+
+
+def layer_times():
+    """What each layer of these networks takes, in float and by each of these recipes."""
+    recipes = (FP32, *STUDY.probed) if STUDY.probed else ()
+    return [f"{RESULTS}/{run}/{recipe}/layer_times.json" for run in float_runs() for recipe in recipes]
+
+
+def float_runs():
+    """The folders of the dense networks."""
+    return [network.training for network in ALL_NETWORKS if (network.run, network.recipe) == ("dense", FP32)]
 
 
 def mixed_precisions():

@@ -51,3 +51,29 @@ rule benchmark:
         source=lambda wildcards: source_in_runtimes("benchmark", STUDY.benchmark["runtimes"]),
     script:
         "../scripts/benchmark.py"
+
+
+rule time_layers:
+    input:
+        onnx=model_file,
+    output:
+        times=f"{RUN}/{{recipe}}/layer_times.json",
+    log:
+        f"{LOGS}/time_layers/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.log",
+    benchmark:
+        f"{LOGS}/time_layers/{{dataset}}/{{model}}/seed{{seed}}/{{run}}/{{recipe}}.tsv"
+    wildcard_constraints:
+        recipe=among([FP32, *STUDY.probed]),
+    conda:
+        "../envs/winnow.yaml"
+    threads: ALL_CORES
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(15),
+    params:
+        precision=lambda wildcards: precision_of(wildcards).name,
+        timed={key: STUDY.recommend[key] for key in ("runtime", "batch_size", "threads")}
+        | {"seconds": STUDY.benchmark["seconds"]},
+        source=lambda wildcards: source_in_runtimes("time_layers", [STUDY.recommend["runtime"]]),
+    script:
+        "../scripts/time_layers.py"

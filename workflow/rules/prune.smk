@@ -47,7 +47,7 @@ rule retrain:
         f"{LOGS}/retrain/{{dataset}}/{{model}}/seed{{seed}}/{{pruning}}/round{{round}}.tsv"
     conda:
         "../envs/winnow.yaml"
-    threads: 4
+    threads: training_threads(len(pruned_runs()))
     resources:
         mem_mb=growing(8000),
         runtime=growing(720),

@@ -166,7 +166,7 @@ rule train_quantized:
         recipe=among(recipes_by("train_quantized")),
     conda:
         "../envs/winnow.yaml"
-    threads: 4
+    threads: training_threads(len(aware_runs()))
     resources:
         mem_mb=growing(8000),
         runtime=growing(480),

@@ -56,6 +56,7 @@ rule make_sensitivity_table:
     input:
         sensitivity=sensitivities(),
         mixed=mixed_precisions(),
+        times=layer_times(),
     output:
         csv=f"{RESULTS}/tables/sensitivity.csv",
         markdown=f"{RESULTS}/tables/sensitivity.md",
@@ -72,6 +73,7 @@ rule make_sensitivity_table:
         mem_mb=growing(2000),
         runtime=growing(15),
     params:
+        unspared=unspared(STUDY.recipes, STUDY.probed),
         source=lambda wildcards: source_digest("make_sensitivity_table"),
     script:
         "../scripts/make_sensitivity_table.py"

@@ -88,7 +88,7 @@ rule train:
         model=among(name for name in STUDY.models if name not in STUDY.imports),
     conda:
         "../envs/winnow.yaml"
-    threads: 4
+    threads: training_threads(len(float_runs()))
     resources:
         mem_mb=growing(8000),
         runtime=growing(720),
@@ -121,7 +121,7 @@ rule tune:
         model=among(STUDY.imports),
     conda:
         "../envs/winnow.yaml"
-    threads: 4
+    threads: training_threads(len(float_runs()))
     resources:
         mem_mb=growing(8000),
         runtime=growing(720),

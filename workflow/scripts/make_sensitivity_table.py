@@ -1,4 +1,4 @@
-"""make_sensitivity_table: sensitivity.json and mixed.json of the dense networks -> which layers quantization hurts."""
+"""make_sensitivity_table: sensitivity, mixed, layer_times.json of dense networks -> which layers quantization hurts."""
 
 from pathlib import Path
 
@@ -11,5 +11,7 @@ snakemake: Snakemake
 with job(snakemake):
     files, tables = snakemake.input, snakemake.output
     study = Path(tables.csv).parents[1]
-    sensitivity_table(collect_sensitivity(files.sensitivity, study)).write(tables.csv, tables.markdown)
-    mixed_table(collect_mixed(files.mixed, study)).write(tables.mixed_csv, tables.mixed)
+    layers = collect_sensitivity(files.sensitivity, study, files.times)
+    sensitivity_table(layers).write(tables.csv, tables.markdown)
+    tried = collect_mixed(files.mixed, study, files.times, snakemake.params.unspared)
+    mixed_table(tried).write(tables.mixed_csv, tables.mixed)

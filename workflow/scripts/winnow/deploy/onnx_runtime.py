@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import onnx
@@ -15,14 +16,14 @@ import onnxruntime
 from onnx import ModelProto
 
 from winnow.deploy.inputs import read_input
-from winnow.deploy.runtimes import Network
+from winnow.deploy.runtimes import WARMING, Kernel, Network, calls
 from winnow.errors import WinnowError
 
 _FLOAT = {"Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv", "FusedGemm", "FusedMatMul"}
 _INTEGER = {"QLinearConv", "QGemm", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul"}
 _INTEGER |= {"MatMulIntegerToFloat"}
 _ONLY_FP32 = "it computes a float file in fp32 only"
-_FUSED = re.compile(r"(_token_\d+|/.*)$")  # what fusions append to the name of a node
+_FUSED = re.compile(r"(_token_\d+|_nchwc|/.*)$")  # what fusions append to the name of a node, or of its output
 
 
 def load(path: str | Path, threads: int, hint: str = "") -> Network:
@@ -86,6 +87,24 @@ def executed_layers(path: str | Path, shape: Sequence[int], *, optimize: bool = 
         for event in events
         if event["name"].endswith("_kernel_time") and (operator := event["args"]["op_name"]) in _FLOAT | _INTEGER
     ]
+
+
+def kernels(path: str | Path, images: np.ndarray, threads: int, seconds: float) -> list[Kernel]:
+    """Return all that ONNX Runtime executes of a file, timed by its own profile, in batches for so many seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = _options(threads)
+        options.enable_profiling = True
+        options.profile_file_prefix = f"{folder}/profile"
+        session = _session(str(path), options, path)
+        feed = {session.get_inputs()[0].name: images}
+        for _ in calls(seconds):
+            session.run(None, feed)
+        events = json.loads(Path(session.end_profiling()).read_text())
+    times: dict[str, list[float]] = {}
+    for event in events:
+        if event["name"].endswith("_kernel_time"):
+            times.setdefault(event["name"].removesuffix("_kernel_time"), []).append(event["dur"] / 1000)
+    return [Kernel((name, _FUSED.sub("", name)), median(found[WARMING:])) for name, found in times.items()]
 
 
 def intermediate_values(model: ModelProto, names: Sequence[str], images: np.ndarray | None) -> dict[str, np.ndarray]:

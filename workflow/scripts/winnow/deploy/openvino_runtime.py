@@ -6,14 +6,16 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from statistics import median
 
+import numpy as np
 import openvino
 
-from winnow.deploy.runtimes import Network
+from winnow.deploy.runtimes import WARMING, Kernel, Network, calls
 from winnow.errors import WinnowError
 from winnow.study.vocabulary import FP32_HINT
 
@@ -64,6 +66,19 @@ def integer_layers(path: str | Path, shape: Sequence[int]) -> list[tuple[str, ..
     return [layer.names for layer in executed_layers(path) if layer.integer]
 
 
+def kernels(path: str | Path, images: np.ndarray, threads: int, seconds: float) -> list[Kernel]:
+    """Return all that OpenVINO executes of a file, timed by its own profile, in batches for so many seconds."""
+    compiled = _compiled(path, threads, profiled=True)
+    request, times = compiled.create_infer_request(), dict[str, list[float]]()
+    for _ in calls(seconds):
+        request.infer({0: images}, share_inputs=True)
+        for found in request.get_profiling_info():
+            times.setdefault(found.node_name, []).append(found.real_time.total_seconds() * 1000)
+    operations = compiled.get_runtime_model().get_ordered_ops()
+    made_of = {operation.get_friendly_name(): _made_of(operation.get_rt_info()) for operation in operations}
+    return [Kernel(made_of.get(name, (name,)), median(found[WARMING:])) for name, found in times.items()]
+
+
 @dataclass(frozen=True)
 class Layer:
     """A convolution or matrix product as OpenVINO executes it.
@@ -89,11 +104,15 @@ def executed_layers(path: str | Path) -> list[Layer]:
     for operation in _compiled(path, threads=1).get_runtime_model().get_ordered_ops():
         info = operation.get_rt_info()
         if info["layerType"].astype(str) in kinds:
-            names = info["originalLayersNames"].astype(str).split(",")
-            names = tuple(dict.fromkeys(name.partition("/")[0] for name in names))
             factors = tuple(value.get_element_type().get_type_name() for value in operation.inputs()[:2])
-            layers.append(Layer(names, factors))
+            layers.append(Layer(_made_of(info), factors))
     return layers
+
+
+def _made_of(info: Mapping[str, openvino.OVAny]) -> tuple[str, ...]:
+    """Return the names of the nodes of the file that OpenVINO made one operator of."""
+    names = info["originalLayersNames"].astype(str).split(",")
+    return tuple(dict.fromkeys(name.partition("/")[0] for name in names))
 
 
 @cache
@@ -125,8 +144,9 @@ def _openvino_settings(threads: int, hint: str = "") -> dict[str, str | int]:
     }
 
 
-def _compiled(path: str | Path, threads: int, hint: str = "") -> openvino.CompiledModel:
+def _compiled(path: str | Path, threads: int, hint: str = "", *, profiled: bool = False) -> openvino.CompiledModel:
+    settings = _openvino_settings(threads, hint) | {"PERF_COUNT": "YES" if profiled else "NO"}
     try:
-        return _core().compile_model(str(path), "CPU", _openvino_settings(threads, hint))
+        return _core().compile_model(str(path), "CPU", settings)
     except RuntimeError as error:
         raise WinnowError(f"{path}: OpenVINO cannot load it ({str(error).splitlines()[0]})") from error

@@ -1,13 +1,14 @@
 """The runtimes people ship on, each in a module of its own that is loaded by name.
 
-A module of a runtime that ships has `load`, `failure` and `integer_layers` as in `Shipping`; one that runs the trained
-module has `load_module`.
+A module of a runtime that ships has `load`, `failure`, `integer_layers` and `kernels` as in `Shipping`; one that runs
+the trained module has `load_module`.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -23,6 +24,10 @@ Network = Callable[[np.ndarray], np.ndarray]
 """Images [N, C, H, W] of the type that its file takes (`inputs`) -> float32 logits [N, classes]."""
 
 
+WARMING = 2
+"""Calls of a profiled file that do not count."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """The trained network that a file was exported from: built by its settings for a task, with stored weights."""
@@ -30,6 +35,19 @@ class Trained:
     settings: ModelSettings
     task: Task
     weights: str | Path
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What a runtime executes of a file as one.
+
+    Attributes:
+        names: that its node may have in the file.
+        ms: of a batch, the median of some.
+    """
+
+    names: tuple[str, ...]
+    ms: float
 
 
 class Shipping(Protocol):
@@ -55,6 +73,18 @@ class Shipping(Protocol):
         Args:
             shape: (C, H, W) of one image.
         """
+
+    def kernels(self, path: str | Path, images: np.ndarray, threads: int, seconds: float) -> list[Kernel]:
+        """Return all that it executes of a file, timed by its own profile, in batches for so many seconds."""
+
+
+def calls(seconds: float) -> Iterator[None]:
+    """Yield for so many seconds, and at least three times, after `WARMING` times that do not count."""
+    for _ in range(WARMING + 3):
+        yield
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        yield
 
 
 def shipping(runtime: str) -> Shipping:

@@ -31,6 +31,7 @@ ASSUMED_SECONDS = {
     "choose_float": 60,
     "choose_multipliers": 180,
     "evaluate": 20,
+    "time_layers": 5,
     "benchmark": 10,  # and what it is configured to measure
 }
 

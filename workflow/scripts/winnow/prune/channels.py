@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.errors import WinnowError
-from winnow.models.narrowing import Removal, replay
+from winnow.models.narrowing import Cut, Removal, kept_places, replay
 from winnow.prune.channel_groups import ChannelGroup
 from winnow.prune.criteria import combine
 from winnow.prune.cuts import fault, removals_of
@@ -33,6 +33,19 @@ def channel_scores(groups: Iterable[ChannelGroup], scores: Mapping[str, Tensor],
             total.index_add_(0, channels, scores[layer].flatten(1).sum(1)[places])
         result[group.root] = combine(criterion, total)
     return result
+
+
+def original_channels(
+    wide: nn.Module, cut: Cut, roots: Iterable[str], example: Tensor
+) -> dict[str, tuple[int, Tensor]]:
+    """Return, by group, the number of channels of the wide network and which of them are left: int64 [width]."""
+    places = kept_places(wide, cut, example)
+    origin = {}
+    for root in roots:
+        weight = wide.get_parameter(f"{root}.weight")
+        first = places[f"{root}.weight"].flatten(1)[:, 0]
+        origin[root] = len(weight), first // weight[0].numel()
+    return origin
 
 
 def remove_channels(model: nn.Module, example: Tensor, keep: Mapping[str, Tensor], run: str) -> list[Removal]:

@@ -6,12 +6,14 @@ Entries are weights of layers, or channels of groups of layers.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from winnow.errors import WinnowError
+from winnow.prune.allotment import least_harmful, probed_counts
+from winnow.study.pruning_axes import LOCAL, SENSITIVITY
 
 
 def density(ratio: float, number: int, rounds: int) -> float:
@@ -28,6 +30,7 @@ def select(
     min_density: float,
     random: torch.Generator,
     run: str,
+    loss_of: Callable[[str, Tensor], float] | None = None,
 ) -> dict[str, Tensor]:
     """Choose the entries with the highest scores among those alive.
 
@@ -36,9 +39,11 @@ def select(
         alive: bool [n] by layer; False where an earlier round has pruned.
         share: of all n entries, dead ones included, that stay.
         scope: `global` ranks all layers together; `local` takes the same share of each, rounded so that the
-            total is exact.
+            total is exact; `sensitivity` takes where that adds least to the loss.
         min_density: share of each layer that stays whatever its scores; at least one entry does.
         random: breaks ties, so that none goes by position.
+        loss_of: for `sensitivity`, the loss of the network if of one layer these entries stay, bool [n], and nothing
+            else goes.
 
     Returns:
         bool [n] by layer, True where an entry stays; a subset of `alive`.
@@ -56,15 +61,30 @@ def select(
             f"{sum(floors.values())} in {len(sizes)} layers; lower pruning.ratio or pruning.min_density"
         )
     ranked = {name: _ranked(scores[name], alive[name], random) for name in sizes}
-    if scope == "local":
+    if scope == LOCAL or total == sum(living.values()):
         counts = _shares(sizes, total, floors, living)
+    elif scope == SENSITIVITY:
+        if loss_of is None:
+            raise ValueError(f"{run}: scope {scope} needs what says the loss")
+        losses = {
+            name: [
+                (removed, loss_of(name, _best(ranked[name], living[name] - removed, size)))
+                for removed in probed_counts(living[name], floors[name])
+            ]
+            for name, size in sizes.items()
+        }
+        gone = least_harmful(losses, sum(living.values()) - total)
+        counts = {name: living[name] - gone[name] for name in sizes}
     else:
         counts = _global_counts(scores, ranked, floors, total, random)
-    masks = {}
-    for name, size in sizes.items():
-        masks[name] = torch.zeros(size, dtype=torch.bool)
-        masks[name][ranked[name][: counts[name]]] = True
-    return masks
+    return {name: _best(ranked[name], counts[name], size) for name, size in sizes.items()}
+
+
+def _best(ranked: Tensor, count: int, size: int) -> Tensor:
+    """Return bool [size], True at the first `count` of ranked positions."""
+    mask = torch.zeros(size, dtype=torch.bool)
+    mask[ranked[:count]] = True
+    return mask
 
 
 def shuffled(masks: Mapping[str, Tensor], alive: Mapping[str, Tensor], random: torch.Generator) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,10 +18,11 @@ from winnow.models.narrowing import Cut, kept_places, read_cut, replay
 from winnow.models.user_code import user_code
 from winnow.models.weights import read_state
 from winnow.prune.channel_groups import channel_groups
-from winnow.prune.channels import channel_scores, remove_channels
+from winnow.prune.channels import channel_scores, original_channels, remove_channels
 from winnow.prune.criteria import weight_scores
 from winnow.prune.layers import check_zeros_stay, prunable_weights, weights_of
 from winnow.prune.masks import Masks, load_masks
+from winnow.prune.probing import Probes, without_channels, without_weights
 from winnow.prune.rewinding import check_rewound, loaded, untied_state, wide_state
 from winnow.prune.scoring import Scoring
 from winnow.prune.selection import check_count, density, select, shuffled
@@ -133,6 +135,8 @@ class _Step:
             name: self.masks.keep.get(weight.parameter, torch.ones_like(scores[name], dtype=torch.bool)).flatten()
             for name, weight in self.prunable.items()
         }
+        places = {name: self.prunable[name].parameter for name in scores}
+        self.probes = Probes(self.data, partial(without_weights, self.previous, places))
         keep = self._select({name: score.flatten() for name, score in scores.items()}, alive)
         masks = Masks({self.prunable[name].parameter: kept.view(scores[name].shape) for name, kept in keep.items()})
         source = self._source() or read_state(self.files.weights)
@@ -148,13 +152,14 @@ class _Step:
         members = {layer for group in groups for layer in group.layers}
         scores = channel_scores(groups, self._scores(members), self.strategy.criterion)
         # every mask is over the channels of the wide network, so that shares are shares of it
-        origin = self._origin([group.root for group in groups])
+        origin = original_channels(self.wide, self.cut, [group.root for group in groups], self.example)
         alive, spread = {}, {}
         for root, (width, places) in origin.items():
             alive[root] = torch.zeros(width, dtype=torch.bool)
             alive[root][places] = True
             spread[root] = torch.zeros(width)
             spread[root][places] = scores[root]
+        self.probes = Probes(self.data, partial(without_channels, self.previous, origin, self.example))
         keep = self._select(spread, alive)
         narrow = copied(self.previous)
         removals = remove_channels(
@@ -220,6 +225,7 @@ class _Step:
             min_density=self.settings.min_density,
             random=generator(self.seed, _TIES, self.number),
             run=self.run,
+            loss_of=lambda name, keep: self.probes.loss(name, keep, alive[name]),
         )
         if self.strategy.shuffle == "layerwise":
             keep = shuffled(keep, alive, generator(self.seed, _SHUFFLE, self.number))
@@ -236,15 +242,6 @@ class _Step:
             axes=asdict(self.strategy),
             unit=unit,
             requested=1 - self.share,
+            curves=self.probes.curves,
             **found,
         )
-
-    def _origin(self, roots: list[str]) -> dict[str, tuple[int, Tensor]]:
-        """Return, by group, the number of channels of the wide network and which of them are left."""
-        places = kept_places(self.wide, self.cut, self.example)
-        origin = {}
-        for root in roots:
-            weight = self.wide.get_parameter(f"{root}.weight")
-            first = places[f"{root}.weight"].flatten(1)[:, 0]
-            origin[root] = len(weight), first // weight[0].numel()
-        return origin

@@ -33,14 +33,24 @@ _ROWS = 8  # images that are unfolded at once
 @dataclass(frozen=True)
 class _Moments:
     """Of what each group of a layer reads: G = E[x x^T], [groups, in, in], and E[e x^T], [groups, out, in], where e is
-    what the unrounded weights miss of the output."""
+    what the unrounded weights miss of the output.
 
-    inputs: Tensor
+    Attributes:
+        inputs: factors whose product is G: G itself, or, if the images have few places, x^T and x of all of them.
+    """
+
+    inputs: tuple[Tensor, ...]
     errors: Tensor
+
+    def times_inputs(self, change: Tensor) -> Tensor:
+        """Multiply a change of the weights, [groups, out, in], by G."""
+        for factor in self.inputs:
+            change = change @ factor
+        return change
 
     def error(self, change: Tensor) -> Tensor:
         """Return how much a change of the weights, [groups, out, in], adds to the squared error: [groups, out]."""
-        return ((change @ self.inputs - 2 * self.errors) * change).sum(2)
+        return ((self.times_inputs(change) - 2 * self.errors) * change).sum(2)
 
 
 @torch.enable_grad()
@@ -58,8 +68,9 @@ def rounded(meeting: Meeting, levels: Levels) -> IntegerWeights:
 def _chosen(exact: Tensor, steps: Tensor, moments: _Moments, levels: Levels) -> Tensor:
     """Return integers for weights in units of their steps, [groups, out, in]."""
     nearest, below = exact.round().clamp(*levels.weights), exact.floor()
-    worst = moments.error((nearest - exact) * steps)
-    unit = ((nearest - exact) * steps @ moments.inputs * ((nearest - exact) * steps)).sum(2, keepdim=True)
+    rounding = (nearest - exact) * steps
+    worst = moments.error(rounding)
+    unit = (moments.times_inputs(rounding) * rounding).sum(2, keepdim=True)
     unit = unit.clamp(min=torch.finfo(unit.dtype).tiny) / exact.shape[2]
     start = ((exact - below - _LOW) / (_HIGH - _LOW)).clamp(1e-4, 1 - 1e-4)
     choice = start.logit().requires_grad_()
@@ -67,7 +78,7 @@ def _chosen(exact: Tensor, steps: Tensor, moments: _Moments, levels: Levels) -> 
     for step in range(_STEPS):
         up = (choice.sigmoid() * (_HIGH - _LOW) + _LOW).clamp(0, 1)
         change = ((below + up).clamp(*levels.weights) - exact).detach() * steps
-        slope = 2 * (change @ moments.inputs - moments.errors) * steps / unit
+        slope = 2 * (moments.times_inputs(change) - moments.errors) * steps / unit
         optimizer.zero_grad()
         torch.autograd.backward([up, _drawn(up, step / _STEPS)], [slope, None])
         optimizer.step()
@@ -90,19 +101,26 @@ def _drawn(up: Tensor, progress: float) -> Tensor:
 def _moments(meeting: Meeting, groups: int) -> _Moments:
     weight, bias = meeting.weights.weight, meeting.weights.bias
     size = weight[0].numel()
-    inputs = torch.zeros(groups, size, size)
     errors = torch.zeros(groups, len(weight) // groups, size)
-    count = 0
+    count = sum(wanted.numel() // wanted.shape[1] for wanted in meeting.wanted)
+    few = 2 * count < size
+    kept: list[Tensor] = []
+    inputs = torch.zeros(groups, 0 if few else size, size)
     with torch.no_grad():
         for value, wanted in zip(meeting.inputs, meeting.wanted, strict=True):
             missed = wanted - meeting.output(value, weight, bias)
             for part, error in zip(value.split(_ROWS), missed.split(_ROWS), strict=True):
                 rows = _rows(part, meeting.node, groups, weight.shape[2:])
                 error = error.transpose(0, 1).reshape(groups, len(weight) // groups, -1)
-                inputs += rows.transpose(1, 2) @ rows
                 errors += error @ rows
-                count += rows.shape[1]
-    return _Moments(inputs / count, errors / count)
+                if few:
+                    kept.append(rows)
+                else:
+                    inputs += rows.transpose(1, 2) @ rows
+    if few:
+        rows = torch.cat(kept, 1)
+        return _Moments((rows.transpose(1, 2), rows / count), errors / count)
+    return _Moments((inputs / count,), errors / count)
 
 
 def _rows(value: Tensor, node: Node, groups: int, kernel: Sequence[int]) -> Tensor:

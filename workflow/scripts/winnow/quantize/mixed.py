@@ -56,6 +56,7 @@ def spare_layers(
         limit=limit,
         samples=scorer.samples,
         floats=scorer.floats,
-        spared=tuple(order[:fewest]),
+        order=tuple(order),
+        in_float=fewest,
         curve=tuple(Candidate(count, tried[count]) for count in sorted(tried)),
     )

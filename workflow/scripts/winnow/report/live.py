@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pandas import DataFrame
+
 from winnow.analysis.recommendation import as_record, recommend
 from winnow.config.recommend import RecommendSettings
 from winnow.errors import WinnowError
@@ -20,7 +22,7 @@ from winnow.results.sensitivity import collect_mixed, collect_sensitivity
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 from winnow.study.artifacts import Network, networks
 from winnow.study.check import Check
-from winnow.study.recipes import left_to_winnow, precisions, simulated
+from winnow.study.recipes import left_to_winnow, precisions, simulated, unspared
 from winnow.study.status import absent, failures
 
 
@@ -50,11 +52,7 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
     begun = [list(pair) for pair in pairs if len(tables.of(*pair).results)]
     chosen = recommend(tables.results, settings)
     shipped = as_record(chosen, settings).shipped
-    layers = [
-        gathered(sorted(folder.glob(f"*/*/seed*/dense/*/{name}.json")), folder)
-        for name, gathered in (("sensitivity", collect_sensitivity), ("mixed", collect_mixed))
-        if study["probed"]
-    ]
+    layers = _by_layer(study, folder) if study["probed"] else []
     assigned = None
     if left_to_winnow(study["recipes"]):
         assigned = collect_assignments(sorted(folder.glob("*/*/seed*/dense/*/multipliers.json")), folder)
@@ -72,6 +70,15 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
     outcome = Outcome(study, tables.results, chosen, lacking, undrawn, checks, layers, assigned, live=True)
     write_report(outcome, target / "figures", target / "overview.html")
     return target / "overview.html"
+
+
+def _by_layer(study: Mapping[str, Any], folder: Path) -> list[DataFrame]:
+    """Collect what is known layer by layer, and how many were left in float."""
+    sensitivity, mixed, times = (
+        sorted(folder.glob(f"*/*/seed*/dense/*/{name}.json")) for name in ("sensitivity", "mixed", "layer_times")
+    )
+    tried = collect_mixed(mixed, folder, times, unspared(study["recipes"], study["probed"]))
+    return [collect_sensitivity(sensitivity, folder, times), tried]
 
 
 def gather(study: Mapping[str, Any], results: Path, without: Collection[Network] = ()) -> Tables:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from winnow.study.words import NONE, Choice, Words
 
+GLOBAL, LOCAL, SENSITIVITY = "global", "local", "sensitivity"
 SCOPES = Words(
     "scope",
-    Choice("global", "all layers ranked together"),
-    Choice("local", "the same share of each layer"),
+    Choice(GLOBAL, "all layers ranked together"),
+    Choice(LOCAL, "the same share of each layer"),
+    Choice(SENSITIVITY, "of each layer as much as it bears alone"),
 )
 REWINDS = Words(
     "rewind",

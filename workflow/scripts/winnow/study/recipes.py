@@ -114,3 +114,15 @@ def _combinations(entry: Entry, default: Recipe) -> Iterator[Recipe]:
 def _own(recipe: Recipe) -> Recipe:
     """Return a recipe in which axes that its method does not use are as if nothing had been said."""
     return Recipe(recipe.method, **{axis: getattr(recipe, axis) for axis in recipe.axes})
+
+
+def probed_as(recipe: Mapping[str, Any], probed: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return which probed recipe, by slug, is the same as one but for the layers that this leaves in float and for its
+    multiplier; see `Recipe.unspared`."""
+    base = asdict(Recipe(**recipe).unspared)
+    return next(slug for slug, found in probed.items() if found == base)
+
+
+def unspared(recipes: Mapping[str, Mapping[str, Any]], probed: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return `probed_as` of each recipe, by slug, that leaves the number of layers in float to Winnow."""
+    return {slug: probed_as(recipe, probed) for slug, recipe in recipes.items() if recipe["keep_float"] == AUTO}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from winnow.study.record import Record
 
@@ -83,12 +84,21 @@ class MixedPrecision(Record):
         limit: how much top-1 accuracy it may lose, a share.
         samples: validation images.
         floats: nothing on integers.
-        spared: the layers that stay in float, those that hurt most first.
+        order: all layers, those that hurt most first.
+        in_float: how many of them stay in float.
         curve: all that was tried, from the fewest layers in float to the most.
     """
+
+    schema: ClassVar[int] = 2
 
     limit: float
     samples: int
     floats: Setting
-    spared: tuple[str, ...]
+    order: tuple[str, ...]
+    in_float: int
     curve: tuple[Candidate, ...]
+
+    @property
+    def spared(self) -> tuple[str, ...]:
+        """Return the layers that stay in float."""
+        return self.order[: self.in_float]

@@ -58,8 +58,34 @@ class LeftAlone:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """A network that lost part of one layer alone, before it is trained again.
+
+    Attributes:
+        removed: share of what the layer had before the round.
+        loss, top1: on validation images: mean cross-entropy in nats, share of right predictions.
+    """
+
+    removed: float
+    loss: float
+    top1: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a layer, or the group of channels whose root it is, bears alone; the first probe removed nothing."""
+
+    layer: str
+    probes: tuple[Probe, ...]
+
+
+@dataclass(frozen=True)
 class Sparsity(Record):
-    """What a round of pruning left: `kept` of `total` units that may be pruned; shares are between 0 and 1."""
+    """What a round of pruning left: `kept` of `total` units that may be pruned; shares are between 0 and 1.
+
+    Attributes:
+        curves: what says how much of each layer goes, with scope `sensitivity`.
+    """
 
     strategy: str
     round: int
@@ -74,3 +100,4 @@ class Sparsity(Record):
     outside: tuple[Outside, ...] = ()
     groups: tuple[Group, ...] = ()
     left_alone: tuple[LeftAlone, ...] = ()
+    curves: tuple[Curve, ...] = ()

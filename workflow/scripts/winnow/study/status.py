@@ -26,6 +26,7 @@ _WRITES = {
     "retrain": "weights.safetensors",
 }
 _WRITES |= {"export": f"{FP32}/model.onnx", "evaluate": "quality.json", "benchmark": "speed.json"}
+_WRITES |= {"time_layers": "layer_times.json"}
 _WRITES |= {
     "measure_sensitivity": "sensitivity.json",
     "choose_float": "mixed.json",
@@ -47,7 +48,9 @@ class Failure:
 
     def stops(self, network: Network) -> bool:
         """Whether a network cannot be made, or scored, because of this."""
-        if self.rule == "measure_sensitivity" or (self.rule == "import_initial" and network.run == DENSE):
+        if self.rule in ("measure_sensitivity", "time_layers") or (
+            self.rule == "import_initial" and network.run == DENSE
+        ):
             return False
         if f"{network.folder}/".startswith(f"{self.run}/"):
             return True

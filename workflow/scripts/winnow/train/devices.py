@@ -1,9 +1,8 @@
-"""Device, arithmetic and determinism of a training run, chosen in one place."""
+"""Device and determinism of a training run, chosen in one place."""
 
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
 
 import torch
 
@@ -23,21 +22,6 @@ def resolve_device(name: str, run: str) -> torch.device:
     if name == "cuda" and not present:
         raise WinnowError(f"{run}: training.device is cuda, but torch sees no GPU here; use auto or cpu")
     return torch.device("cuda", 0) if present and name in ("auto", "cuda") else torch.device("cpu")
-
-
-def resolve_precision(name: str, device: torch.device) -> str:
-    """Turn `auto` into `bf16` where the device multiplies it natively, else `fp32`."""
-    if name != "auto":
-        return name
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    flags = torch.cpu.get_capabilities()
-    return "bf16" if flags.get("amx_bf16") or flags.get("avx512_bf16") else "fp32"
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Compute in bfloat16 where it is safe; weights stay float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def make_deterministic() -> None:

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from winnow.config.settings import DistillSettings
 from winnow.data.training_images import Batch, TrainingImages
-from winnow.train.devices import autocast
+from winnow.train.arithmetic import autocast
 from winnow.train.extras import Teacher
 
 _BATCH = 500

@@ -21,8 +21,9 @@ from winnow.measure.energy import EnergyMeter
 from winnow.models.user_code import user_code
 from winnow.rng import generator, seed_all
 from winnow.study.training import Training
+from winnow.train.arithmetic import resolve_precision
 from winnow.train.clock import Clock, Interruption
-from winnow.train.devices import make_deterministic, resolve_device, resolve_precision, surroundings
+from winnow.train.devices import make_deterministic, resolve_device, surroundings
 from winnow.train.divergence import divergence_named, without_value
 from winnow.train.extras import Teacher, average_of
 from winnow.train.history import Epoch, write_history

@@ -11,7 +11,7 @@ from torch import Tensor, nn, optim
 from winnow.config.settings import TrainingSettings
 from winnow.data.training_images import Batch
 from winnow.models.outputs import logits_of, training_loss
-from winnow.train.devices import autocast
+from winnow.train.arithmetic import autocast
 from winnow.train.extras import Teacher
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from winnow.data.batches import Split
 from winnow.study.quality import learned
-from winnow.train.devices import autocast
+from winnow.train.arithmetic import autocast
 
 log = logging.getLogger(__name__)
 _BATCH = 500

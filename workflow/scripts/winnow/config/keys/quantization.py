@@ -177,7 +177,7 @@ class Quantization(Section):
     )
     sensitivity: Annotated[bool, Flag()] = key(
         "whether a job for each dense network finds which of its layers calibration hurts: each alone on integers, and "
-        "each alone in float",
+        "each alone in float; and how long each takes in the runtime of `recommend`",
         False,
         example=True,
     )
