@@ -34,11 +34,11 @@ def layer_sensitivity(layers: pd.DataFrame) -> Figure:
         axes.bar(own["position"], 100 * gained, 0.7, color=COLORS[1], hatch="////", label="alone in float")
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set_title(recipe, loc="left")
-        axes.set_ylabel("change of accuracy (points)")
+        axes.set_ylabel("change of\naccuracy (points)")
         if timed:
             below.bar(own["position"], own["float_ms"] - own["integer_ms"], 0.7, color=COLORS[2])
             below.axhline(0, color="black", linewidth=0.8)
-            below.set_ylabel("sparing costs (ms)")
+            below.set_ylabel("sparing\ncosts (ms)")
     style.layer_axis(panels[-1].xaxis, list(own["position"]), list(own["layer"]))
     samples, seeds = int(layers["samples"].min()), layers["seed"].nunique()
     text = f"{samples} validation images, {'one seed' if seeds == 1 else f'means over {seeds} seeds'}."
