@@ -163,7 +163,7 @@ def training_threads(runs):
 
 def pruned_runs():
     """The first round of every strategy, which the others follow one by one."""
-    return {network.training for network in ALL_NETWORKS if network.run.endswith("/round1")}
+    return {network.training for network in ALL_NETWORKS if Path(network.run).name == "round1"}
 
 
 def aware_runs():
