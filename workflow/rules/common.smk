@@ -90,7 +90,7 @@ GPUS = int(any(training["device"] == "cuda" for training in STUDY.training.value
 ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
 CORES = None if ON_CLUSTER else workflow.resource_settings.cores
 ALL_CORES = CORES or max(STUDY.benchmark["threads"])
-MOST_THREADS = 4  # of a training run: with more, networks of this size are hardly faster
+MOST_THREADS = 4  # of a training run
 
 LOG, FAILURES = logging.getLogger("snakemake.logging"), Failures(Path(LOGS))
 if workflow.is_main_process:
