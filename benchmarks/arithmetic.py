@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/arithmetic.py
 
-The last result, taken by a draft of this script that ran one way after the other and told the second fastest of 5 steps:
-images a second of CPU time, batches of 32 images of 32 x 32 pixels, AMD EPYC with AVX512_BF16, torch 2.14.1, beside
-other work:
+The last result, taken by a draft of this script that ran one way after the other and told the second fastest of 5
+steps: images a second of CPU time, batches of 32 images of 32 x 32 pixels, AMD EPYC with AVX512_BF16, torch 2.14.1,
+beside other work:
 
     network               fp32   torch's bf16   Winnow's bf16
     mobilenet_v2           424            213             427
