@@ -41,6 +41,7 @@ rule all:
         rules.make_quantization_table.output,
         rules.make_sensitivity_table.output if STUDY.probed else [],
         rules.make_multiplier_table.output if ASSIGNED else [],
+        rules.make_pruning_sensitivity_table.output if ALLOTTED else [],
         rules.make_pruning_table.output if STUDY.strategies else [],
         rules.make_figures.output,
         rules.recommend.output,

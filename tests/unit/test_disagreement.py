@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 import records
-from studies import configuration, files, tables, write_study
+from studies import configuration, files, tables, wanted_figures, write_study
 from winnow.analysis.recommendation import as_record, recommend
 from winnow.config.recommend import RecommendSettings
 from winnow.figures.draw import draw_figures
@@ -131,7 +131,7 @@ def test_pruned_networks_that_disagree_are_counted(broken):
 
 def test_figures_are_drawn_without_it(broken, tmp_path):
     _, study, found = broken
-    undrawn = draw_figures(found, [["shapes", "lenet5"]], study["pruned"], settings(study), {}, tmp_path / "figures")
+    undrawn = draw_figures(found, wanted_figures(study), settings(study), {}, tmp_path / "figures")
     drawn = list((tmp_path / "figures/shapes/lenet5").glob("*.svg"))
     assert len(drawn) > 5
     assert not any("quantization_bars" in name for name in undrawn)

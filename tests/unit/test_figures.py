@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from samples import REPOSITORY
-from studies import configuration, tables, write_study
+from studies import configuration, tables, wanted_figures, write_study
 from winnow.analysis.confusion import confusion_difference_data
 from winnow.analysis.front import cost_column, pareto_data
 from winnow.analysis.layers import layer_sparsity_data, layer_sqnr_data
@@ -27,7 +27,7 @@ from winnow.analysis.training import retraining_data, training_curves_data
 from winnow.config.recommend import RecommendSettings
 from winnow.errors import WinnowError
 from winnow.figures.accuracy_sparsity import accuracy_sparsity
-from winnow.figures.catalog import FIGURES, figures_of
+from winnow.figures.catalog import FIGURES, PRUNED
 from winnow.figures.draw import draw_figures, read_tables
 from winnow.figures.interactive import parallel_plot
 from winnow.figures.layer_sqnr import layer_sqnr
@@ -264,7 +264,7 @@ def test_the_interactive_plot_holds_the_same_numbers_on_axes_that_can_be_brushed
     assert [precision["ticktext"][int(code)] for code in precision["values"]] == list(data["precision"])
 
 
-UNPROBED = [entry for entry in FIGURES if not (entry.probed or entry.simulated or entry.assigned)]
+PLAIN = {entry.name for entry in FIGURES if entry.needs in ("", PRUNED)}
 
 
 def drawn(root: Path, config, without=lambda _: False):
@@ -274,12 +274,13 @@ def drawn(root: Path, config, without=lambda _: False):
     write_csv(root / "results.csv", found.results)
     found = type(found)(read_csv(root / "results.csv"), found.layers, found.confusion, found.history)
     settings = RecommendSettings.of(resolved["recommend"])
-    undrawn = draw_figures(found, [["shapes", "lenet5"]], resolved["pruned"], settings, {}, root / "figures")
-    entries = figures_of("shapes", "lenet5", resolved["pruned"], probed=False, simulated=False, assigned=False)
-    for entry in entries:
+    wanted = wanted_figures(resolved)
+    undrawn = draw_figures(found, wanted, settings, {}, root / "figures")
+    names = wanted[0][2]
+    for name in names:
         for suffix in (".svg", ".png"):
-            assert (root / f"figures/shapes/lenet5/{entry.name}{suffix}").stat().st_size > 2000
-    return {entry.name for entry in entries}, {Path(name).name: reason for name, reason in undrawn.items()}
+            assert (root / f"figures/shapes/lenet5/{name}{suffix}").stat().st_size > 2000
+    return set(names), {Path(name).name: reason for name, reason in undrawn.items()}
 
 
 SMALL = {"criterion": ["l1"], "ratio": [0.9], "rounds": [1, 2]}
@@ -287,14 +288,14 @@ SMALL = {"criterion": ["l1"], "ratio": [0.9], "rounds": [1, 2]}
 
 def test_a_study_with_one_seed(tmp_path):
     names, undrawn = drawn(tmp_path, configuration(seeds=[3], pruning=SMALL))
-    assert names == {entry.name for entry in UNPROBED}
+    assert names == PLAIN
     assert undrawn.keys() == {"rewinding"}
     assert "Only one mode of rewinding was run" in undrawn["rewinding"]
 
 
 def test_a_study_without_pruning(tmp_path):
     names, undrawn = drawn(tmp_path, configuration(seeds=[0, 1], pruning=None))
-    assert names == {entry.name for entry in UNPROBED if not entry.pruned}
+    assert names == {entry.name for entry in FIGURES if not entry.needs}
     assert undrawn == {}
 
 
@@ -311,7 +312,7 @@ def test_a_study_in_which_runs_failed(tmp_path):
         configuration(seeds=[0, 1], pruning=SMALL | {"ratio": [0.5, 0.9]}),
         lambda network: "0.9-x2" in network.run or ("0.5-x1" in network.run and network.seed == 1),
     )
-    assert len(names) == len(UNPROBED)
+    assert len(names) == len(PLAIN)
     assert undrawn.keys() == {"rewinding"}
     data = accuracy_sparsity_data(read_csv(tmp_path / "results.csv"))
     assert dict(zip(data["ratio"].where(data["rounds"] == 1, -data["ratio"]), data["n"], strict=True)) == {
@@ -344,7 +345,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path):
         drawn(tmp_path / name, configuration(seeds=[0, 1], pruning=SMALL))
     one, other = ((tmp_path / name / "figures/shapes/lenet5") for name in ("one", "other"))
     paths = [*one.glob("*.svg"), *one.glob("*.png")]
-    assert len(paths) == 2 * len(UNPROBED)
+    assert len(paths) == 2 * len(PLAIN)
     for path in paths:
         assert path.read_bytes() == (other / path.name).read_bytes()
 

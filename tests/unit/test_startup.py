@@ -13,6 +13,7 @@ WITHOUT_TORCH = {
     *(
         "make_overview",
         "make_multiplier_table",
+        "make_pruning_sensitivity_table",
         "make_pruning_table",
         "make_quantization_table",
         "make_sensitivity_table",

@@ -9,7 +9,7 @@ import pytest
 
 import records
 from samples import colored_squares, model_settings, normalization_settings, write_dataset
-from studies import NO_HINT, configuration, files, tables, write_study
+from studies import NO_HINT, configuration, files, tables, wanted_figures, write_study
 from winnow.analysis.recommendation import recommend
 from winnow.check.told import tried
 from winnow.config.recommend import RecommendSettings
@@ -280,7 +280,7 @@ def test_what_was_not_measured_is_an_empty_cell_and_a_line(unmeasured):
     (chosen,) = recommend(found.results, settings(resolved, objective="latency", max_accuracy_drop=50.0))
     assert chosen.chosen["precision"] == "ptq"
     assert chosen.disagreeing == 2
-    drawn = draw_figures(found, [["shapes", "lenet5"]], resolved["pruned"], settings(resolved), {}, root / "figures")
+    drawn = draw_figures(found, wanted_figures(resolved), settings(resolved), {}, root / "figures")
     assert not any("quantization_bars" in name or "pareto" in name for name in drawn)
 
 

@@ -24,7 +24,7 @@ from winnow.data.identity import images_digest
 from winnow.errors import WinnowError
 from winnow.figures.catalog import figures_of
 from winnow.files import content_digest
-from winnow.study.grid import uses_training
+from winnow.study.grid import allotted, uses_training
 from winnow.study.artifacts import networks
 from winnow.study.recipe_axes import AUTO
 from winnow.study.multipliers import EXACT, FAMILIES, TABLE
@@ -75,6 +75,7 @@ ALL_NETWORKS = list(networks(REPORTED))
 # a file by the plain recipe of a method can be made whether the study asks for it or not
 RECIPES = STUDY.plain_recipes | STUDY.probed | STUDY.recipes
 SIMULATED = simulated(STUDY.recipes)
+ALLOTTED = allotted(STUDY.strategies)
 ASSIGNED = left_to_winnow(STUDY.recipes)
 NETWORKS = [[dataset, model] for dataset in STUDY.datasets for model in STUDY.models]
 CHECKS = [f"{RESULTS}/{dataset}/{model}/check.json" for dataset, model in NETWORKS]
@@ -126,6 +127,7 @@ localrules:
     make_quantization_table,
     make_sensitivity_table,
     make_multiplier_table,
+    make_pruning_sensitivity_table,
     make_pruning_table,
     make_figures,
     recommend,
@@ -172,14 +174,12 @@ def aware_runs():
 
 def figures():
     """Return (dataset, model, figure) for every figure of the study."""
-    pairs = [tuple(pair) for pair in NETWORKS]
-    return [
-        (*pair, figure)
-        for pair in pairs
-        for figure in figures_of(
-            *pair, STUDY.pruned, probed=bool(STUDY.probed), simulated=bool(SIMULATED), assigned=bool(ASSIGNED)
-        )
-    ]
+    return [(*pair, figure) for pair in NETWORKS for figure in figures_of(REPORTED, *pair)]
+
+
+def figure_names():
+    """Return [dataset, model, names of its figures] of every network."""
+    return [[*pair, [figure.name for figure in figures_of(REPORTED, *pair)]] for pair in NETWORKS]
 
 
 def captions():
@@ -279,6 +279,13 @@ def mixed_precisions():
 def assignments():
     """With which circuit each layer of the dense networks multiplies, where that is left to Winnow."""
     return of_dense("multipliers.json", ASSIGNED)
+
+
+def probed_sparsities():
+    """What the first rounds left that measure what each layer bears."""
+    first = {f"{slug}/round1" for slug in ALLOTTED}
+    own = [network for network in ALL_NETWORKS if network.run in first and network.recipe == FP32]
+    return [f"{RESULTS}/{network.training}/sparsity.json" for network in own]
 
 
 def of_dense(name, recipes):

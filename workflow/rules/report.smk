@@ -79,6 +79,28 @@ rule make_sensitivity_table:
         "../scripts/make_sensitivity_table.py"
 
 
+rule make_pruning_sensitivity_table:
+    input:
+        sparsity=probed_sparsities(),
+    output:
+        csv=f"{RESULTS}/tables/pruning_sensitivity.csv",
+        markdown=f"{RESULTS}/tables/pruning_sensitivity.md",
+    log:
+        f"{LOGS}/make_pruning_sensitivity_table.log",
+    benchmark:
+        f"{LOGS}/make_pruning_sensitivity_table.tsv"
+    conda:
+        "../envs/winnow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(15),
+    params:
+        source=lambda wildcards: source_digest("make_pruning_sensitivity_table"),
+    script:
+        "../scripts/make_pruning_sensitivity_table.py"
+
+
 rule make_multiplier_table:
     input:
         multipliers=assignments(),
@@ -179,6 +201,7 @@ rule make_figures:
         recommendation=rules.recommend.output.recommendation,
         sensitivity=rules.make_sensitivity_table.output.csv if STUDY.probed else [],
         assigned=rules.make_multiplier_table.output.csv if ASSIGNED else [],
+        curves=rules.make_pruning_sensitivity_table.output.csv if ALLOTTED else [],
     output:
         svg=[
             report(
@@ -202,9 +225,7 @@ rule make_figures:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        networks=NETWORKS,
-        pruned=STUDY.pruned,
-        simulated=bool(SIMULATED),
+        figures=figure_names(),
         recommend=STUDY.recommend,
         source=lambda wildcards: source_of_report("make_figures"),
     script:
@@ -255,6 +276,7 @@ rule make_overview:
             else []
         ),
         assigned=rules.make_multiplier_table.output.csv if ASSIGNED else [],
+        curves=rules.make_pruning_sensitivity_table.output.csv if ALLOTTED else [],
         sources=source_paths(*PAGE, *INTERACTIVE),
         captions=captions(),
     output:

@@ -8,6 +8,7 @@ from winnow.config.recommend import RecommendSettings
 from winnow.figures.draw import draw_figures, read_tables
 from winnow.files import write_json
 from winnow.results.assignment import read_assignments
+from winnow.results.pruning_sensitivity import read_curves
 from winnow.results.sensitivity import read_layers
 from winnow.study.recommendation import Recommendations
 
@@ -20,16 +21,16 @@ with job(snakemake):
         tables = replace(tables, sensitivity=read_layers(files.sensitivity))
     if files.assigned:
         tables = replace(tables, assigned=read_assignments(files.assigned))
+    if files.curves:
+        tables = replace(tables, curves=read_curves(files.curves))
     settings = RecommendSettings.of(parameters.recommend)
     shipped = Recommendations.read(files.recommendation).shipped
     folder = Path(snakemake.output.undrawn).parent
     undrawn = draw_figures(
         tables,
-        parameters.networks,
-        parameters.pruned,
+        parameters.figures,
         settings,
         shipped,
         folder,
-        simulated=parameters.simulated,
     )
     write_json(snakemake.output.undrawn, undrawn)

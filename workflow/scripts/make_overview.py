@@ -12,6 +12,7 @@ from winnow.report.page import write_parts, write_report
 from winnow.report.start_page import Outcome
 from winnow.results.assignment import read_assignments
 from winnow.results.csv_files import read_csv
+from winnow.results.pruning_sensitivity import read_curves
 from winnow.results.sensitivity import read_layers
 from winnow.study.check import Check
 from winnow.study.recommendation import Recommendations
@@ -28,7 +29,9 @@ with job(snakemake):
     checks = [Check.read(path) for path in snakemake.input.checks]
     layers = tuple(map(read_layers, snakemake.input.layers))
     assigned = read_assignments(snakemake.input.assigned) if snakemake.input.assigned else None
-    outcome = Outcome(study, results, chosen, lacking, read_json(snakemake.input.undrawn), checks, layers, assigned)
+    curves = read_curves(snakemake.input.curves) if snakemake.input.curves else None
+    undrawn = read_json(snakemake.input.undrawn)
+    outcome = Outcome(study, results, chosen, lacking, undrawn, checks, layers, assigned, curves)
     write_report(outcome, Path(snakemake.input.undrawn).parent, Path(files.page))
     write_parts(outcome, Path(files.description), Path(files.tables), Path(files.checklist))
     ranking_table(results).write(files.ranking_csv, files.ranking)

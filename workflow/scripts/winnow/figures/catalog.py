@@ -5,11 +5,18 @@ Imported by the Snakefile, so it must not import a plotting library. Captions ar
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from winnow.study.grid import allotted
+from winnow.study.recipes import left_to_winnow, simulated
 
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
+
+
+PRUNED, PROBED, SIMULATED, ASSIGNED, ALLOTTED = "pruned", "probed", "simulated", "assigned", "allotted"
 
 
 @dataclass(frozen=True)
@@ -17,19 +24,13 @@ class FigureEntry:
     """One figure.
 
     Attributes:
-        pruned: only networks that are pruned in the study have it.
-        probed: only studies have it in which it is measured what each layer loses.
-        simulated: only studies have it with approximate multipliers.
-        assigned: only studies have it in which each layer is given a multiplier.
+        needs: what a network must have in its study (see `features`); nothing if every network has the figure.
     """
 
     name: str
     title: str
     section: str
-    pruned: bool = False
-    probed: bool = False
-    simulated: bool = False
-    assigned: bool = False
+    needs: str = ""
 
     @property
     def caption(self) -> str:
@@ -45,35 +46,38 @@ FIGURES = (
     FigureEntry("parallel_coordinates", "All axes and metrics at once", TRADE),
     FigureEntry("quantization_bars", "What each quantization costs and buys", QUANTIZATION),
     FigureEntry("layer_sqnr", "Quantization noise layer by layer", QUANTIZATION),
-    FigureEntry("layer_sensitivity", "Which layers quantization hurts", QUANTIZATION, probed=True),
-    FigureEntry("multiplier_power", "Accuracy against the power of multipliers", QUANTIZATION, simulated=True),
-    FigureEntry("layer_multipliers", "Which layer got which multiplier", QUANTIZATION, assigned=True),
+    FigureEntry("layer_sensitivity", "Which layers quantization hurts", QUANTIZATION, PROBED),
+    FigureEntry("multiplier_power", "Accuracy against the power of multipliers", QUANTIZATION, SIMULATED),
+    FigureEntry("layer_multipliers", "Which layer got which multiplier", QUANTIZATION, ASSIGNED),
     FigureEntry("confusion_difference", "Where int8 answers differently", QUANTIZATION),
-    FigureEntry("accuracy_sparsity", "Accuracy against sparsity", PRUNING, pruned=True),
-    FigureEntry("one_shot_iterative", "One-shot against iterative pruning", PRUNING, pruned=True),
-    FigureEntry("rewinding", "Where the weights are rewound to", PRUNING, pruned=True),
-    FigureEntry("speedup", "Theoretical against measured speedup", PRUNING, pruned=True),
-    FigureEntry("layer_sparsity", "Sparsity layer by layer", PRUNING, pruned=True),
+    FigureEntry("accuracy_sparsity", "Accuracy against sparsity", PRUNING, PRUNED),
+    FigureEntry("one_shot_iterative", "One-shot against iterative pruning", PRUNING, PRUNED),
+    FigureEntry("rewinding", "Where the weights are rewound to", PRUNING, PRUNED),
+    FigureEntry("speedup", "Theoretical against measured speedup", PRUNING, PRUNED),
+    FigureEntry("layer_sparsity", "Sparsity layer by layer", PRUNING, PRUNED),
+    FigureEntry("pruning_sensitivity", "Which layers pruning hurts", PRUNING, ALLOTTED),
     FigureEntry("training_curves", "Training curves", TRAINING),
 )
 
 
-def figures_of(
-    dataset: str, model: str, pruned: Collection[list[str]], *, probed: bool, simulated: bool, assigned: bool
-) -> list[FigureEntry]:
-    """Return the figures of one network.
+def features(study: Mapping[str, Any], dataset: str, model: str) -> set[str]:
+    """Return what a study has of a network that only some figures show.
 
-    Args:
-        pruned: the [dataset, model] pairs that the study prunes.
-        probed: whether it is measured what each layer loses.
-        simulated: whether some recipe has an approximate multiplier.
-        assigned: whether some recipe leaves the multiplier of each layer to Winnow.
+    pruned: it is pruned; allotted: and each layer by what it bears; probed: what each layer loses is measured;
+    simulated: some recipe has an approximate multiplier; assigned: some leaves the multiplier of each layer to Winnow.
     """
-    return [
-        figure
-        for figure in FIGURES
-        if (not figure.pruned or [dataset, model] in pruned)
-        and (probed or not figure.probed)
-        and (simulated or not figure.simulated)
-        and (assigned or not figure.assigned)
-    ]
+    pruned = [dataset, model] in study["pruned"]
+    found = {
+        PRUNED: pruned,
+        ALLOTTED: pruned and allotted(study["strategies"]),
+        PROBED: study["probed"],
+        SIMULATED: simulated(study["recipes"]),
+        ASSIGNED: left_to_winnow(study["recipes"]),
+    }
+    return {feature for feature, has in found.items() if has}
+
+
+def figures_of(study: Mapping[str, Any], dataset: str, model: str) -> list[FigureEntry]:
+    """Return the figures of one network of a resolved study."""
+    has = features(study, dataset, model)
+    return [figure for figure in FIGURES if not figure.needs or figure.needs in has]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from winnow.config.recommend import RecommendSettings
 from winnow.figures import style
 from winnow.figures.accuracy_sparsity import accuracy_sparsity, one_shot_iterative, rewinding
-from winnow.figures.catalog import figures_of
+from winnow.figures.catalog import FIGURES
 from winnow.figures.confusion_difference import confusion_difference
 from winnow.figures.layer_multipliers import layer_multipliers
 from winnow.figures.layer_sensitivity import layer_sensitivity
@@ -21,6 +21,7 @@ from winnow.figures.layer_sqnr import layer_sqnr
 from winnow.figures.multiplier_power import multiplier_power
 from winnow.figures.parallel import parallel_static
 from winnow.figures.pareto import pareto
+from winnow.figures.pruning_sensitivity import pruning_sensitivity
 from winnow.figures.quantization_bars import quantization_bars
 from winnow.figures.speedup import speedup
 from winnow.figures.training_curves import training_curves
@@ -38,6 +39,7 @@ class Tables:
     history: pd.DataFrame
     sensitivity: pd.DataFrame | None = None
     assigned: pd.DataFrame | None = None
+    curves: pd.DataFrame | None = None
 
     def of(self, dataset: str, model: str) -> Tables:
         tables = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -77,6 +79,11 @@ class Drawing:
         """Return which layer has which multiplier; nothing where none was left to Winnow."""
         return pd.DataFrame() if self.tables.assigned is None else self.tables.assigned
 
+    @property
+    def curves(self) -> pd.DataFrame:
+        """Return what each layer bears when it is pruned alone; nothing where no strategy asks."""
+        return pd.DataFrame() if self.tables.curves is None else self.tables.curves
+
     def pareto(self, kind: str) -> Figure:
         return pareto(self.tables.results, kind, self.settings, self.shipped)
 
@@ -97,43 +104,42 @@ _DRAW: Mapping[str, Callable[[Drawing], Figure]] = {
     "rewinding": lambda drawing: rewinding(drawing.tables.results),
     "speedup": lambda drawing: speedup(drawing.tables.results),
     "layer_sparsity": lambda drawing: layer_sparsity(drawing.tables.layers, drawing.tables.results),
+    "pruning_sensitivity": lambda drawing: pruning_sensitivity(drawing.curves),
     "training_curves": lambda drawing: training_curves(drawing.tables.history),
 }
 
 
+_TITLES = {entry.name: entry.title for entry in FIGURES}
+
+
 def draw_figures(
     tables: Tables,
-    networks: Collection[list[str]],
-    pruned: Collection[list[str]],
+    wanted: Iterable[tuple[str, str, Sequence[str]]],
     settings: RecommendSettings,
     shipped: Mapping[tuple[str, str], tuple[str, str]],
     folder: Path,
-    *,
-    simulated: bool = False,
 ) -> dict[str, str]:
-    """Write every figure of every network, `folder/<dataset>/<model>/<name>` as .svg and .png.
+    """Write figures of networks, `folder/<dataset>/<model>/<name>` as .svg and .png.
 
     What cannot be drawn becomes a figure that says in words what is missing.
 
     Args:
-        networks, pruned: [dataset, model] pairs: all, and those that the study prunes.
+        wanted: data set, model, and the names of its figures (`figures_of`).
         shipped: (run, recipe) of what is recommended, by (dataset, model).
-        simulated: whether some recipe has an approximate multiplier.
 
     Returns:
         What is missing, by `<dataset>/<model>/<name>`.
     """
     missing = {}
     with style.styled():
-        for dataset, model in networks:
+        for dataset, model, names in wanted:
             drawing = Drawing(tables.of(dataset, model), settings, shipped.get((dataset, model)))
-            probed, assigned = tables.sensitivity is not None, tables.assigned is not None
-            for entry in figures_of(dataset, model, pruned, probed=probed, simulated=simulated, assigned=assigned):
-                name = f"{dataset}/{model}/{entry.name}"
+            for name in names:
+                place = f"{dataset}/{model}/{name}"
                 try:
-                    figure = _DRAW[entry.name](drawing)
+                    figure = _DRAW[name](drawing)
                 except Missing as reason:
-                    missing[name] = str(reason)
-                    figure = style.words(str(reason), entry.title)
-                style.save(figure, folder / name)
+                    missing[place] = str(reason)
+                    figure = style.words(str(reason), _TITLES[name])
+                style.save(figure, folder / place)
     return missing

@@ -12,17 +12,20 @@ from pandas import DataFrame
 from winnow.analysis.recommendation import as_record, recommend
 from winnow.config.recommend import RecommendSettings
 from winnow.errors import WinnowError
+from winnow.figures.catalog import figures_of
 from winnow.figures.draw import Tables, draw_figures
 from winnow.report.page import write_report
 from winnow.report.start_page import Outcome
 from winnow.results.assignment import collect_assignments
 from winnow.results.collect import collect, trained_elsewhere
 from winnow.results.csv_files import write_csv
+from winnow.results.pruning_sensitivity import collect_curves
 from winnow.results.sensitivity import collect_mixed, collect_sensitivity
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
 from winnow.study.artifacts import Network, networks
 from winnow.study.check import Check
-from winnow.study.recipes import left_to_winnow, precisions, simulated, unspared
+from winnow.study.grid import allotted
+from winnow.study.recipes import left_to_winnow, precisions, unspared
 from winnow.study.status import absent, failures
 
 
@@ -49,25 +52,27 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
         write_csv(target / f"{name}.csv", getattr(tables, name))
     settings = RecommendSettings.of(study["recommend"])
     pairs = sorted({(network.dataset, network.model) for network in networks(study)})
-    begun = [list(pair) for pair in pairs if len(tables.of(*pair).results)]
+    begun = [pair for pair in pairs if len(tables.of(*pair).results)]
+    wanted = [(*pair, [figure.name for figure in figures_of(study, *pair)]) for pair in begun]
     chosen = recommend(tables.results, settings)
     shipped = as_record(chosen, settings).shipped
     layers = _by_layer(study, folder) if study["probed"] else []
     assigned = None
     if left_to_winnow(study["recipes"]):
         assigned = collect_assignments(sorted(folder.glob("*/*/seed*/dense/*/multipliers.json")), folder)
-    tables = replace(tables, sensitivity=layers[0] if layers else None, assigned=assigned)
+    curves = None
+    if rounds := [f"*/*/seed*/{slug}/round1/sparsity.json" for slug in allotted(study["strategies"])]:
+        curves = collect_curves(sorted(path for pattern in rounds for path in folder.glob(pattern)), folder)
+    tables = replace(tables, sensitivity=layers[0] if layers else None, assigned=assigned, curves=curves)
     undrawn = draw_figures(
         tables,
-        begun,
-        study["pruned"],
+        wanted,
         settings,
         shipped,
         target / "figures",
-        simulated=bool(simulated(study["recipes"])),
     )
     checks = [Check.read(path) for pair in pairs if (path := folder.joinpath(*pair, "check.json")).exists()]
-    outcome = Outcome(study, tables.results, chosen, lacking, undrawn, checks, layers, assigned, live=True)
+    outcome = Outcome(study, tables.results, chosen, lacking, undrawn, checks, layers, assigned, curves, live=True)
     write_report(outcome, target / "figures", target / "overview.html")
     return target / "overview.html"
 

@@ -17,6 +17,7 @@ from winnow.report.assignment_table import assignment_table
 from winnow.report.blocks import Block, Heading, Image, ParallelCoordinates, Table, Text, to_rst
 from winnow.report.checklist import checklist
 from winnow.report.html import to_html
+from winnow.report.pruning_sensitivity_table import pruning_sensitivity_table
 from winnow.report.pruning_table import pruning_table
 from winnow.report.quantization_table import quantization_table
 from winnow.report.sensitivity_table import mixed_table, sensitivity_table
@@ -24,7 +25,6 @@ from winnow.report.start_page import Outcome, start_page
 from winnow.results.not_measured import Missing
 from winnow.results.numbers import counted
 from winnow.results.over_seeds import networks_of
-from winnow.study.recipes import left_to_winnow, simulated
 
 _FOLDED = 24  # rows from which on a table is folded away
 
@@ -61,10 +61,7 @@ def _figures(outcome: Outcome, folder: Path) -> Iterator[Block]:
     for dataset, model in networks_of(outcome.results):
         yield Heading(f"Figures: {dataset} / {model}")
         section = None
-        study = outcome.study
-        asked = {"probed": bool(study["probed"]), "simulated": bool(simulated(study["recipes"]))}
-        asked["assigned"] = bool(left_to_winnow(study["recipes"]))
-        for entry in figures_of(dataset, model, study["pruned"], **asked):
+        for entry in figures_of(outcome.study, dataset, model):
             name = f"{dataset}/{model}/{entry.name}"
             if name in outcome.undrawn:
                 continue
@@ -95,6 +92,7 @@ def _tables(outcome: Outcome) -> Iterator[Block]:
     made = [make(outcome.results) for make in (quantization_table, pruning_table, ranking_table, published_table)]
     made[1:1] = [make(layers) for make, layers in zip((sensitivity_table, mixed_table), outcome.layers, strict=False)]
     made[1:1] = [] if outcome.assignments is None else [assignment_table(outcome.assignments)]
+    made += [] if outcome.curves is None else [pruning_sensitivity_table(outcome.curves)]
     for table in made:
         if table.shown.empty:
             continue

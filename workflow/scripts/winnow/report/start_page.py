@@ -42,6 +42,7 @@ class Outcome:
         checks: check.json of the networks that have been checked.
         layers: what quantizing each layer costs, and how many stay in float; empty where neither was asked for.
         assignments: which layer multiplies with which circuit; None where no recipe leaves that to Winnow.
+        curves: what each layer bears when it is pruned alone; None where no strategy asks.
         live: whether the study may still be running.
     """
 
@@ -53,6 +54,7 @@ class Outcome:
     checks: Sequence[Check] = ()
     layers: Sequence[pd.DataFrame] = ()
     assignments: pd.DataFrame | None = None
+    curves: pd.DataFrame | None = None
     live: bool = False
 
     @property

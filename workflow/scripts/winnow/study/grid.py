@@ -11,6 +11,7 @@ from itertools import product
 from typing import Any
 
 from winnow.study import vocabulary
+from winnow.study.pruning_axes import SENSITIVITY
 from winnow.study.vocabulary import AXES, MAGNITUDE, STRUCTURES
 from winnow.study.words import NONE
 
@@ -62,6 +63,11 @@ def uses_training(strategy: Mapping[str, Any]) -> bool:
     """Whether the strategy needs a trained network at all, or chooses at initialization and starts there."""
     criterion = vocabulary.criterion(strategy["criterion"])
     return not (criterion.control or criterion.initial) or strategy["rewind"] not in _WEIGHTS_REWOUND
+
+
+def allotted(strategies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the slugs of the strategies that take from each layer what it bears, and so measure it."""
+    return [slug for slug, strategy in strategies.items() if strategy["scope"] == SENSITIVITY and strategy["ratio"] > 0]
 
 
 def runs(strategies: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, bool]]:
