@@ -52,7 +52,7 @@ def test_curves_are_rows_in_the_order_of_the_network(tmp_path):
 def test_the_table_begins_with_what_bears_least_and_reads_between_trials(tmp_path):
     table = pruning_sensitivity_table(collect_curves([write(tmp_path)], tmp_path))
     worst, other = table.shown.to_dict("records")
-    assert (worst["layer"], worst["channels"], worst["taken (%)"]) == ("conv2", "32", "50.0")
+    assert (worst["layer"], worst["units"], worst["taken (%)"]) == ("conv2", "32", "50.0")
     assert [worst[f"without {share} % (points)"] for share in (25, 50, 75, 90)] == ["-20.0", "-40.0", "-66.7", ""]
     assert [other[f"without {share} % (points)"] for share in (25, 50, 75, 90)] == ["-1.0", "-2.0", "-10.0", ""]
     assert max(map(len, table.markdown().splitlines())) <= 120

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from winnow.results.report_table import ReportTable
-from winnow.study.vocabulary import STRUCTURES
 
 _NETWORK = ["dataset", "model", "strategy"]
 _SHARES = (25, 50, 75, 90)  # percent
@@ -35,13 +34,13 @@ def pruning_sensitivity_table(curves: pd.DataFrame) -> ReportTable:
 
 
 def _rows(curves: pd.DataFrame) -> Iterator[dict[str, str]]:
-    means = curves.groupby([*_NETWORK, "structure", "position", "layer", "removed"]).mean(numeric_only=True)
+    means = curves.groupby([*_NETWORK, "position", "layer", "removed"]).mean(numeric_only=True)
     for _, strategy in means.reset_index().groupby(_NETWORK, sort=False):
         layers = [layer.sort_values("removed") for _, layer in strategy.groupby("position")]
         for layer in sorted(layers, key=lambda layer: -_between(layer, "loss", 0.5)):
             first = layer.iloc[0]
             row = {key: str(first[key]) for key in (*_NETWORK, "layer")}
-            row[STRUCTURES[first["structure"]].unit] = f"{first['units']:.0f}"
+            row["units"] = f"{first['units']:.0f}"
             for share in _SHARES:
                 change = 100 * (_between(layer, "top1", share / 100) - first["top1"])
                 row[f"without {share} % (points)"] = "" if np.isnan(change) else f"{change:+.1f}"
@@ -56,7 +55,8 @@ def _between(layer: pd.DataFrame, column: str, share: float) -> float:
 def _notes(curves: pd.DataFrame) -> Iterator[str]:
     if len(curves):
         yield (
-            "Change of accuracy on at most 1,000 validation images when a layer, or all layers that lose the same "
-            "channels, loses this share of its own and all others keep theirs, before anything is trained again; "
-            "between two trials on a straight line. Taken is what the strategy removed there in its first round."
+            "Units are weights or output channels. Change of accuracy on at most 1,000 validation images when a layer, "
+            "or all layers that lose the same channels, loses this share of its own and all others keep theirs, before "
+            "anything is trained again; between two trials on a straight line. Taken is what the strategy removed "
+            "there in its first round."
         )
