@@ -63,12 +63,32 @@ def one_by_one(batches: Iterable[torch.Tensor]) -> list[np.ndarray]:
 def peers(source: Path, data: ImageDataset, samples: int, limit: float, folder: Path) -> Iterator[tuple[str, Path]]:
     """Quantize a file by each peer, and yield its name with the file it wrote."""
     images = one_by_one(calibration_batches(data, samples))
-    calibration = nncf.Dataset(images)
-    model = openvino.Core().read_model(source)
-    quantized = nncf.quantize(model, calibration, subset_size=samples)
-    openvino.save_model(quantized, folder / "nncf.xml", compress_to_fp16=False)
-    yield "NNCF", folder / "nncf.xml"
+    calibration, target = nncf.Dataset(images), folder / "nncf.xml"
+    if not target.exists():
+        model = openvino.Core().read_model(source)
+        quantized = nncf.quantize(model, calibration, subset_size=samples)
+        openvino.save_model(quantized, target, compress_to_fp16=False)
+    yield "NNCF", target
 
+    target = folder / "nncf-controlled.xml"
+    if not target.exists():
+        openvino.save_model(controlled(source, data, calibration, samples, limit), target, compress_to_fp16=False)
+    yield "NNCF, accuracy control", target
+
+    prepared = folder / "prepared.onnx"
+    quant_pre_process(str(source), str(prepared))
+    name = load_name(source)
+    for label, per_channel in {"ONNX Runtime": False, "ONNX Runtime, by channel": True}.items():
+        target = folder / f"onnxruntime-{per_channel}.onnx"
+        if not target.exists():
+            quantize_static(str(prepared), str(target), Reader(images, name), per_channel=per_channel)
+        yield label, target
+
+
+def controlled(
+    source: Path, data: ImageDataset, calibration: nncf.Dataset, samples: int, limit: float
+) -> openvino.Model:
+    """Quantize by NNCF with accuracy control: layers go back to float until validation images are within the limit."""
     labelled = [(some.numpy(), labels.numpy()) for some, labels in validation_batches(data)]
 
     def validate(
@@ -77,7 +97,7 @@ def peers(source: Path, data: ImageDataset, samples: int, limit: float, folder: 
         right = [network(some)[0].argmax(1) == labels for some, labels in batches]
         return float(np.concatenate(right).mean()), None
 
-    controlled = nncf.quantize_with_accuracy_control(
+    return nncf.quantize_with_accuracy_control(
         openvino.Core().read_model(source),
         calibration,
         nncf.Dataset(labelled),
@@ -85,16 +105,6 @@ def peers(source: Path, data: ImageDataset, samples: int, limit: float, folder: 
         max_drop=limit,
         subset_size=samples,
     )
-    openvino.save_model(controlled, folder / "nncf-controlled.xml", compress_to_fp16=False)
-    yield "NNCF, accuracy control", folder / "nncf-controlled.xml"
-
-    prepared = folder / "prepared.onnx"
-    quant_pre_process(str(source), str(prepared))
-    name = load_name(source)
-    for label, per_channel in {"ONNX Runtime": False, "ONNX Runtime, by channel": True}.items():
-        target = folder / f"onnxruntime-{per_channel}.onnx"
-        quantize_static(str(prepared), str(target), Reader(images, name), per_channel=per_channel)
-        yield label, target
 
 
 def load_name(path: Path) -> str:
@@ -139,15 +149,18 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=0.01, help="of accuracy that NNCF's control may lose")
     parser.add_argument("--rounds", type=int, default=20, help="0 for no timing")
     parser.add_argument("--seconds", type=float, default=0.2, help="for each file in each round")
+    parser.add_argument("--files", type=Path, help="folder of the peers' files: what is there is not made again")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/peers.json"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     data = load_dataset(options.data, NormalizationSettings(None, None, 1, "rgb", None))
     recipes = options.recipes or sorted(path.parent.name for path in options.run.glob("*/model.onnx"))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.files or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
         source = options.run / "fp32/model.onnx"
         files = {f"Winnow {recipe}": options.run / recipe / "model.onnx" for recipe in recipes}
-        files |= dict(peers(source, data, options.samples, options.limit, Path(folder)))
+        files |= dict(peers(source, data, options.samples, options.limit, folder))
         found = measured(files, data, options.threads, options.rounds, options.seconds)
     used = asdict(machine()) | {"nncf": importlib.metadata.version("nncf")}
     result = {"machine": used, "threads": options.threads, "files": found}
