@@ -196,3 +196,28 @@ def test_without_torch_it_is_normalized_to_the_same_bits(tmp_path, order):
         for (images, _), array in zip(split.batches(7), found.batches(7), strict=True):
             assert array.flags.c_contiguous
             np.testing.assert_array_equal(array, images.numpy(), strict=True)
+
+
+def test_a_few_images_are_of_all_classes_though_folders_lie_one_after_another(tmp_path):
+    root = tmp_path / "images"
+    for split, count in (("train", 60), ("test", 30)):
+        for label, level in enumerate((40, 120, 200)):
+            (root / split / f"class{label}").mkdir(parents=True)
+            for number in range(count):
+                pixels = np.full((16, 16, 3), level, np.uint8)
+                pixels[number % 16, 0] = 0
+                Image.fromarray(pixels).save(root / split / f"class{label}/{number}.png")
+    settings = folder(root, validation_fraction=0.5)
+    data = prepared(settings, path := tmp_path / "data.safetensors")
+    assert data.test_labels.tolist() == sorted(data.test_labels.tolist())  # they do lie so
+    few = data.few(12, 12, 12)
+    for name in ("train", "validation", "test"):
+        images, labels = few.rows(name)
+        assert torch.bincount(labels, minlength=3).min() >= 1
+        assert len(labels) == 12
+        assert [int(image.max()) for image in images[:]] == [(40, 120, 200)[label] for label in labels]
+    assert all(torch.equal(*pair) for pair in zip(few.rows("test"), data.few(12, 12, 12).rows("test"), strict=True))
+    for name in ("train", "validation", "test"):
+        split = read_prepared(path, normalization_settings()).split(name)
+        assert len(np.unique(split.few(12).max((1, 2, 3)))) == 3
+        assert np.array_equal(split.few(10**6), split.inputs(0, len(split)))

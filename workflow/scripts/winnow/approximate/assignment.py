@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from winnow.approximate.network import approximate, layer_by_layer
 from winnow.approximate.operands import operands
 from winnow.approximate.products import ApproximateLayer, approximate_layer
 from winnow.approximate.static import CORRECTED_ON, multiplied
+from winnow.data.sample import sample
 from winnow.errors import WinnowError
 from winnow.quantize.bisection import least_good
 from winnow.quantize.sensitivity import Labelled, Scorer
@@ -38,7 +38,7 @@ from winnow.study.sensitivity import Setting
 log = logging.getLogger(__name__)
 Noise = Mapping[str, Mapping[str, float]]
 """By layer and circuit: mean squared difference of the logits, as a share of their variance."""
-_PROBED = 4  # batches of validation images on which layers are measured one by one
+_PROBED = 256  # validation images on which layers are measured one by one
 
 
 def assign(
@@ -78,7 +78,7 @@ def assign(
         raise WinnowError(
             f"{run}: no layer computes on integers, so none can be given a multiplier; leave the recipe out"
         )
-    images = [some for some, _ in islice(validation, _PROBED)]
+    images = _few([some for some, _ in validation])
     measured = noise(module, batches, images, list(known.values()), corrected=recipe.circuit_error == CORRECTED)
     steps = list(saving_steps(measured, macs, known))
     costs = [_cost(macs, {layer: known[name] for layer, name in step.items()}) for step in steps]
@@ -113,6 +113,13 @@ def assign(
         chosen=chosen,
         curve=tuple(TriedAssignment(step, costs[step].power, tried[step]) for step in sorted(tried)),
     )
+
+
+def _few(batches: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return some of the images, of all classes, in batches of the size of the first."""
+    images = torch.cat(list(batches))
+    found: Sequence[Tensor] = images[torch.from_numpy(sample(len(images), _PROBED))].split(len(batches[0]))
+    return found
 
 
 def _cost(macs: Mapping[str, int], multipliers: Mapping[str, Multiplier]) -> Cost:

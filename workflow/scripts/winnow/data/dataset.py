@@ -13,6 +13,7 @@ from winnow.config.settings import NormalizationSettings
 from winnow.data.fitting import Fitting
 from winnow.data.normalization import Normalization
 from winnow.data.prepared import no_dataset, read_prepared
+from winnow.data.sample import sample
 from winnow.data.stored import ChosenRows, Rows, StoredRows
 from winnow.files import safetensors_header
 from winnow.study.task import Task
@@ -55,15 +56,16 @@ class ImageDataset:
         return ChosenRows(self.train_images, index), self.train_labels[index]
 
     def few(self, train: int, validation: int, test: int) -> ImageDataset:
-        """Return a data set of the first images of each split, at most so many, in memory."""
-        first, second = self.train_index[:train], self.validation_index[:validation]
-        kept = torch.cat((first, second))
+        """Return a data set of some images of each split, at most so many, in memory (`sample`)."""
+        parts = ((self.train_index, train), (self.validation_index, validation))
+        first, second = (index[torch.from_numpy(sample(len(index), most))] for index, most in parts)
+        kept, tested = torch.cat((first, second)), torch.from_numpy(sample(len(self.test_labels), test))
         return replace(
             self,
             train_images=self.train_images[kept],
             train_labels=self.train_labels[kept],
-            test_images=self.test_images[:test],
-            test_labels=self.test_labels[:test],
+            test_images=self.test_images[tested],
+            test_labels=self.test_labels[tested],
             train_index=torch.arange(len(first)),
             validation_index=torch.arange(len(first), len(kept)),
         )

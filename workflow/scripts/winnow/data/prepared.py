@@ -16,6 +16,7 @@ import numpy as np
 from winnow.config.settings import NormalizationSettings
 from winnow.data.file_rows import FileRows
 from winnow.data.normalization import Normalization, normalization
+from winnow.data.sample import sample
 from winnow.errors import WinnowError
 from winnow.files import safetensors_header
 from winnow.study.task import Task
@@ -45,14 +46,21 @@ class Samples:
 
     def inputs(self, start: int, stop: int) -> np.ndarray:
         """Return the input of the network for some images, in stored order: float32 or uint8 [N, C, H, W]."""
-        images = self.rows.read(self.places[start:stop])
-        return images if self.normalization is None else self.normalization(images)
+        return self._input(self.places[start:stop])
+
+    def few(self, most: int) -> np.ndarray:
+        """Return what `inputs` returns for at most so many images, of all classes (`sample`)."""
+        return self._input(self.places[sample(len(self), most)])
 
     def batches(self, size: int) -> Iterator[np.ndarray]:
         """Yield what `inputs` returns in stored order; N is `size`, or less for large images and the last."""
         count = max(1, min(size, _MOST_AT_ONCE // (4 * int(np.prod(self.rows.shape[1:])))))
         for start in range(0, len(self), count):
             yield self.inputs(start, start + count)
+
+    def _input(self, places: np.ndarray) -> np.ndarray:
+        images = self.rows.read(places)
+        return images if self.normalization is None else self.normalization(images)
 
 
 @dataclass(frozen=True)

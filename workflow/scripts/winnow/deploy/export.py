@@ -19,6 +19,7 @@ from winnow.capture.spelling import PlainSpelling
 from winnow.data.batches import Split
 from winnow.data.dataset import ImageDataset
 from winnow.data.normalization import Normalization
+from winnow.data.sample import sample
 from winnow.deploy.agreement import FLOAT, INT8_EXPORT, compared
 from winnow.deploy.baking import bake
 from winnow.deploy.constants import fold_weights, restore_names
@@ -95,7 +96,7 @@ def fed_images(path: str | Path, data: ImageDataset) -> np.ndarray:
 
 
 def _examples(count: int) -> Tensor:
-    return torch.arange(min(_CHECK_IMAGES, count))
+    return torch.from_numpy(sample(count, _CHECK_IMAGES))
 
 
 def export_checked(

@@ -176,20 +176,16 @@ def _quantization(
     load = shipping(SCORED[0]).load
     counterpart = load(files.counterpart, threads)
     found = compare_with_float(_logits(counterpart, validation, run), validated)
-    check_deviation(found, files.path, files.counterpart, _first(validation), run, bounds)
+    check_deviation(found, files.path, files.counterpart, validation.few(_LAYER_IMAGES), run, bounds)
     truth = _logits(counterpart, test, run)
     expected = truth if files.counterpart == files.source else _logits(load(files.source, threads), test, run)
     quantization = Quantization(
         error=metrics.mean_absolute_error(expected, logits),
         sqnr_db=metrics.sqnr_db(expected, logits),
         validation=found,
-        layers=layer_sqnr(files.source, files.path, _first(test)) if files.by_layer(recipe) else (),
+        layers=layer_sqnr(files.source, files.path, test.few(_LAYER_IMAGES)) if files.by_layer(recipe) else (),
     )
     return quantization, truth
-
-
-def _first(split: Samples) -> np.ndarray:
-    return split.inputs(0, _LAYER_IMAGES)
 
 
 def _computed(network: Network, splits: Sequence[Samples], run: str, hint: str) -> list[np.ndarray] | str:
