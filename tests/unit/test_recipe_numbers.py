@@ -71,8 +71,8 @@ def test_one_scale_for_a_layer_is_the_largest_of_its_channels():
 
 def seen(kind, values, levels=None):
     observer = OBSERVERS[kind](levels or Levels())
-    for part in values.split(1000):
-        observer.see(part)
+    for start in range(5):
+        observer.see(values[start::5][None])  # images of the same range
     return observer.scale()
 
 
@@ -114,6 +114,22 @@ def test_entropy_leaves_out_a_tail_that_says_nothing():
     high = lambda scale: scale.scale * (255 - scale.zero_point)
     assert high(seen("entropy", values)) < 8
     assert high(seen("entropy", torch.rand(50_000) * 3)) == pytest.approx(3, rel=0.02)
+
+
+def test_the_mean_of_extremes_is_that_of_most_images_though_a_few_are_many_times_as_large():
+    """As after a network that answers some images with far larger values: these are clipped, and all others kept."""
+    images = torch.rand(100, 3, 4, 4, generator=torch.Generator().manual_seed(0)) - 0.25
+    images[::50] *= 40
+    levels, found = Levels(), {}
+    for kind in ("mean", "minmax", "histogram"):
+        observer = OBSERVERS[kind](levels)
+        for batch in images.split(30):
+            observer.see(batch)
+        scale = observer.scale()
+        found[kind] = float((scale.rounded(images[1], levels) - images[1]).abs().mean())
+        if kind == "mean":
+            assert scale.scale * (255 - scale.zero_point) == pytest.approx(0.75 * (0.98 + 0.02 * 40), rel=0.06)
+    assert found["mean"] < 0.1 * min(found["minmax"], found["histogram"])
 
 
 def test_an_observer_sees_the_same_whatever_the_batches_and_their_order():

@@ -1,7 +1,9 @@
 """Ranges from the values that flow through a float network: what of their tails is worth the levels it takes.
 
 histogram: least expected squared error; minmax: all that was seen; percentile: all but the rarest values of each side
-(Wu et al. 2020); entropy: the range whose rounded distribution says most of the true one (Migacz 2017).
+(Wu et al. 2020); entropy: the range whose rounded distribution says most of the true one (Migacz 2017); mean: the mean
+of the extremes of each image, as NNCF does it, so that a few images whose values are many times those of all others do
+not take the levels of these.
 """
 
 from __future__ import annotations
@@ -57,6 +59,21 @@ class _MinMax:
 
     def scale(self) -> Scale:
         return _scale(self._observer)
+
+
+class _Mean:
+    def __init__(self, levels: Levels) -> None:
+        self._levels = levels
+        self._images, self._low, self._high = 0, 0.0, 0.0  # how many, and sums of their extremes
+
+    def see(self, value: Tensor) -> None:
+        low, high = value.detach().flatten(1).aminmax(dim=1)
+        self._low += float(low.double().sum())
+        self._high += float(high.double().sum())
+        self._images += len(value)
+
+    def scale(self) -> Scale:
+        return Scale.of(self._low / self._images, self._high / self._images, self._levels)
 
 
 def _affine(levels: Levels) -> dict[str, object]:
@@ -163,6 +180,7 @@ def _divergence(counts: np.ndarray, bins: int, levels: int) -> float:
 OBSERVERS: Mapping[str, type[Observer]] = {
     "histogram": _Histogram,
     "minmax": _MinMax,
+    "mean": _Mean,
     "percentile": _Percentile,
     "entropy": _Entropy,
 }

@@ -15,7 +15,7 @@ class Recipe:
 
     Attributes:
         method: of `vocabulary.METHODS`.
-        observer: how ranges of activations are chosen: histogram, minmax, percentile or entropy.
+        observer: how ranges of activations are chosen: histogram, minmax, mean, percentile or entropy.
         calibration_samples: training images that ranges are observed on.
         weight_bits: 2 to 8; of fewer than 8, fewer levels of int8 are used.
         activation_bits: 4 to 8; of fewer than 8, fewer levels of uint8 are used.

@@ -18,6 +18,7 @@ OBSERVERS = Words(
     "observer",
     Choice("histogram", "least expected error"),
     Choice("minmax", "all that was seen"),
+    Choice("mean", "mean of the extremes of each image"),
     Choice("percentile", "all but the rarest values"),
     Choice("entropy", "least change of the distribution"),
 )
