@@ -119,6 +119,7 @@ def test_a_network_beyond_a_bound_stops_with_the_layer_where_it_begins(study, pr
         rf"error: {run}: {RUN}/{precision}/model.onnx deviates grossly from {RUN}/{counterpart} on \d+ validation "
     )
     assert re.search(message + r"images \(SQNR of the logits .* it begins in layer 0 \(", output), output
+    assert ("; try mean or entropy as observer, leave this precision out" in output) == (precision == "ptq")
 
 
 def test_a_single_file_is_a_target(study, project):

@@ -18,6 +18,9 @@ from winnow.measure import metrics
 from winnow.measure.layer_noise import layer_sqnr
 from winnow.study.quality import Deviation
 from winnow.study.recipe import Recipe
+from winnow.study.vocabulary import PTQ
+
+_FORGIVING = ("mean", "entropy")  # observers that a few images of huge values do not sway
 
 
 def demands(bounds: BoundsSettings, recipe: Recipe | None) -> BoundsSettings:
@@ -46,6 +49,7 @@ def check_deviation(
     images: np.ndarray,
     run: str,
     bounds: BoundsSettings,
+    recipe: Recipe | None,
 ) -> None:
     """Refuse a quantized network that computes something else than its float counterpart.
 
@@ -67,11 +71,13 @@ def check_deviation(
             f"quantization.min_agreement is {bounds.min_agreement:g}"
         )
     if misses:
+        calibrated = recipe is not None and recipe.method == PTQ
+        advice = f"try {' or '.join(_FORGIVING)} as observer, " if calibrated else ""
         truth = counterpart if path != counterpart else "what it is in fp32"
         raise WinnowError(
             f"{run}: {path} deviates grossly from {truth} on {found.samples} validation images "
-            f"({'; '.join(misses)}); {_first_layer(path, counterpart, images, bounds.min_sqnr_db)}; leave "
-            "this precision out for the network, or lower the bound if such a loss is wanted"
+            f"({'; '.join(misses)}); {_first_layer(path, counterpart, images, bounds.min_sqnr_db)}; "
+            f"{advice}leave this precision out for the network, or lower the bound if such a loss is wanted"
         )
 
 

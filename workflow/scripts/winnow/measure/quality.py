@@ -176,7 +176,7 @@ def _quantization(
     load = shipping(SCORED[0]).load
     counterpart = load(files.counterpart, threads)
     found = compare_with_float(_logits(counterpart, validation, run), validated)
-    check_deviation(found, files.path, files.counterpart, validation.few(_LAYER_IMAGES), run, bounds)
+    check_deviation(found, files.path, files.counterpart, validation.few(_LAYER_IMAGES), run, bounds, recipe)
     truth = _logits(counterpart, test, run)
     expected = truth if files.counterpart == files.source else _logits(load(files.source, threads), test, run)
     quantization = Quantization(
