@@ -32,7 +32,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from winnow.config.resolve import resolve
-from winnow.config.settings import ModelSettings, NormalizationSettings, TrainingSettings
+from winnow.config.settings import PLAIN_NORMALIZATION, ModelSettings, TrainingSettings
 from winnow.data.dataset import load_dataset
 from winnow.measure.machine import machine
 from winnow.models.build import build_model
@@ -57,7 +57,7 @@ def worker(data_path: Path, model: str, device: str, images: int, threads: int, 
     """Train for an epoch to warm up, wait for the others, and train for another."""
     torch.set_num_threads(threads)
     settings, how = settings_of(model, device)
-    data = load_dataset(data_path, NormalizationSettings(None, None, 1, "rgb", None)).few(images, 100, 0)
+    data = load_dataset(data_path, PLAIN_NORMALIZATION).few(images, 100, 0)
     network = build_model(settings, data.task, seed=0)
     with tempfile.TemporaryDirectory() as folder:
         for number in range(2):

@@ -32,7 +32,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from winnow.config.settings import NormalizationSettings
+from winnow.config.settings import PLAIN_NORMALIZATION
 from winnow.data.batches import Split
 from winnow.data.dataset import ImageDataset, load_dataset
 from winnow.deploy import onnx_runtime, openvino_runtime
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/peers.json"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    data = load_dataset(options.data, NormalizationSettings(None, None, 1, "rgb", None))
+    data = load_dataset(options.data, PLAIN_NORMALIZATION)
     recipes = options.recipes or sorted(path.parent.name for path in options.run.glob("*/model.onnx"))
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.files or Path(temporary)

@@ -25,7 +25,7 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from winnow.config.settings import ModelSettings, NormalizationSettings
+from winnow.config.settings import PLAIN_NORMALIZATION, ModelSettings
 from winnow.data.batches import Split, augment, epoch_order
 from winnow.data.dataset import ImageDataset, load_dataset
 from winnow.deploy.export import export_checked
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=0.01, help="of accuracy that mixed precision may lose")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/recipes.json"))
     options = parser.parse_args()
-    data = load_dataset(options.data, NormalizationSettings(None, None, 1, "rgb", None))
+    data = load_dataset(options.data, PLAIN_NORMALIZATION)
     settings = ModelSettings(options.model, options.model, options.stem, "identity", None, {}, None)
     if options.weights:
         model = load_model(settings, data.task, options.weights)

@@ -33,7 +33,7 @@ from torchvision import transforms
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from winnow.config.resolve import resolve
-from winnow.config.settings import ModelSettings, NormalizationSettings, QatSettings, TrainingSettings
+from winnow.config.settings import PLAIN_NORMALIZATION, ModelSettings, QatSettings, TrainingSettings
 from winnow.data.batches import Split
 from winnow.data.dataset import ImageDataset, load_dataset
 from winnow.deploy.export import example_images
@@ -174,7 +174,7 @@ def main() -> None:
     )
     settings, how = ModelSettings.of(study.models[options.model]), TrainingSettings.of(study.training[options.model])
     qat = QatSettings.of(study.qat[options.model])
-    whole = load_dataset(options.data, NormalizationSettings(None, None, 1, "rgb", None))
+    whole = load_dataset(options.data, PLAIN_NORMALIZATION)
     data = whole.few(options.images, 100, 100)
     found = ways(settings, data, Images(data), how, qat)
     chosen = {name: found[name] for name in options.only or found}

@@ -56,6 +56,10 @@ class NormalizationSettings(Settings):
     stated_by: str | None
 
 
+PLAIN_NORMALIZATION = NormalizationSettings(mean=None, std=None, value_range=1, channel_order="rgb", stated_by=None)
+"""By the mean and standard deviation of the data."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSettings(Settings):
     """A network by `name`, or by the import path of the user's `factory`; `output` chooses its logits."""
