@@ -14,7 +14,7 @@ ORDER = (
     *("quantize", "approximate", "check", "results", "analysis", "figures", "report"),
 )
 MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path.name != "__init__.py")
-HEAVY = ("torch", "torchvision", "torchao", "onnx", "onnxruntime", "openvino", "pandas", "matplotlib", "sklearn")
+HEAVY = ("torch", "torchvision", "onnx", "onnxruntime", "openvino", "pandas", "matplotlib", "sklearn")
 
 
 def dotted(path) -> str:

@@ -23,8 +23,10 @@ WITHOUT_TORCH = {
     ),
     *("ship", "time_layers"),
 }
-WITH_TORCH = {"export", "import_network", "prepare_dataset", "prune", "retrain", "train", "tune", "check_network"}
-WITH_TORCHAO = {"calibrate", "choose_float", "choose_multipliers", "measure_sensitivity", "train_quantized"}
+WITH_TORCH = {
+    *("calibrate", "check_network", "choose_float", "choose_multipliers", "export", "import_network"),
+    *("measure_sensitivity", "prepare_dataset", "prune", "retrain", "train", "train_quantized", "tune"),
+}
 MEASURING = {"benchmark", "evaluate", "quantize_dynamic", "time_layers"}
 TABLES = {"pandas", "matplotlib", "seaborn", "plotly"}
 
@@ -44,15 +46,17 @@ def loaded_by(scripts: set[str]) -> set[str]:
 
 def test_every_script_is_known():
     scripts = {path.stem for path in SCRIPTS.glob("*.py")} - SHARED
-    assert scripts == WITHOUT_TORCH | WITH_TORCH | WITH_TORCHAO
+    assert scripts == WITHOUT_TORCH | WITH_TORCH
 
 
 def test_what_needs_no_torch_loads_none():
-    assert not loaded_by(WITHOUT_TORCH) & {"torch", "torchvision", "torchao", "torch_pruning"}
+    assert not loaded_by(WITHOUT_TORCH) & {"torch", "torchvision", "torch_pruning"}
     assert not loaded_by(MEASURING) & TABLES
 
 
-def test_what_needs_torch_loads_torchvision_and_torchao_only_where_its_network_or_method_asks():
+def test_what_needs_torch_loads_torchvision_only_where_its_network_asks():
     modules = loaded_by(WITH_TORCH)
     assert "torch" in modules
-    assert not modules & {"torchvision", "torchao", "torch._dynamo", *TABLES}
+    assert not modules & {"torchvision", *TABLES}
+    # an optimizer loads the compiler, too
+    assert "torch._dynamo" not in loaded_by(WITH_TORCH - {"train_quantized"})

@@ -27,8 +27,6 @@ from winnow.sole_writer import SoleWriter
 from winnow.study.identity import Identity
 from winnow.study.training_state import discard_state_of
 
-logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # torchao's remark while it is imported
-
 
 class Named(Protocol):
     """What a rule gives names to: files, parameters, wildcards. Of which type each is, the rule alone says."""
@@ -58,7 +56,7 @@ def job(snakemake: Snakemake, *, alone: bool = False) -> Iterator[str]:
         alone: no other job of Winnow may compute on this machine meanwhile, of whatever study.
     """
     _log_to(snakemake.log[0], "a")  # again: a library may have installed handlers of its own while it was imported
-    for noisy in ("zeus", "torch", "torchao", "onnxscript", "onnx_ir"):
+    for noisy in ("zeus", "torch", "onnxscript", "onnx_ir"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     os.environ.setdefault("TQDM_MININTERVAL", "1")
     _limit_threads(snakemake.threads)

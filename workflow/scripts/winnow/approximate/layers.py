@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torchao.quantization.pt2e  # noqa: F401 - registers the operators of quantized_decomposed
+import torch.ao.quantization.fx._decomposed  # registers the operators of quantized_decomposed
 from torch import Tensor
 from torch.fx import GraphModule, Node
 

@@ -30,6 +30,7 @@ from winnow.models.weights import save_weights
 from winnow.prune.exported_zeros import check_exported_zeros
 from winnow.prune.sensitivity import check_samples
 from winnow.prune.step import Ancestors, PrunedNetwork, prune
+from winnow.quantize.aware import AwareTraining
 from winnow.study.check import Check, Finding
 from winnow.study.recipe import Recipe
 from winnow.study.vocabulary import FP32, QAT, criterion
@@ -163,8 +164,6 @@ class _Check(Trial):
         self.train(Trainee(copy.deepcopy(narrow)), self.few, self.settings.training, what)
         check_exported_zeros(self.export_float(narrow, what)[0], step.masks, self.label(what))
         if self.settings.qat and step.masks.keep:
-            from winnow.quantize.aware import AwareTraining  # with torchao, which takes a second to load
-
             aware = AwareTraining(narrow, example_images(self.few), self.settings.qat, Recipe(QAT), step.masks)
             aware.trainee.after_step()
             step.masks.check(aware.model, self.label(what))

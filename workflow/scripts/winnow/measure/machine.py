@@ -28,7 +28,7 @@ _EXTENSIONS = {
 
 def machine() -> Machine:
     """Describe where a measurement was taken: a number without it says little."""
-    packages = (*(runtime.package for runtime in RUNTIMES.values()), "torchvision", "torchao")
+    packages = (*(runtime.package for runtime in RUNTIMES.values()), "torchvision")
     processor, flags = _processor()
     return Machine(
         processor=processor,

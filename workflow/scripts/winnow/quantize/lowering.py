@@ -12,7 +12,7 @@ import copy
 from collections.abc import Collection, Mapping
 
 import torch
-import torchao.quantization.pt2e  # noqa: F401 - registers the operators of quantized_decomposed
+import torch.ao.quantization.fx._decomposed  # registers the operators of quantized_decomposed
 from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.node import Argument

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchao.quantization.pt2e.observer import HistogramObserver, MinMaxObserver
+from torch.ao.quantization.observer import HistogramObserver, MinMaxObserver
 
 from winnow.quantize.levels import Levels
 from winnow.quantize.ranges import Scale
@@ -76,7 +76,7 @@ class _Mean:
         return Scale.of(self._low / self._images, self._high / self._images, self._levels)
 
 
-def _affine(levels: Levels) -> dict[str, object]:
+def _affine(levels: Levels) -> dict[str, Any]:
     low, high = levels.activations
     return {"dtype": torch.uint8, "quant_min": low, "quant_max": high, "qscheme": torch.per_tensor_affine}
 
