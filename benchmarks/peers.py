@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1024, help="calibration images (Winnow's ptq default)")
     parser.add_argument("--limit", type=float, default=0.01, help="of accuracy that NNCF's control may lose")
     parser.add_argument("--rounds", type=int, default=20, help="0 for no timing")
+    parser.add_argument("--unscored", action="store_true", help="only time the files")
     parser.add_argument("--seconds", type=float, default=0.2, help="for each file in each round")
     parser.add_argument("--files", type=Path, help="folder of the peers' files: what is there is not made again")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/peers.json"))
@@ -161,7 +162,7 @@ def main() -> None:
         source = options.run / "fp32/model.onnx"
         files = {f"Winnow {recipe}": options.run / recipe / "model.onnx" for recipe in recipes}
         files |= dict(peers(source, data, options.samples, options.limit, folder))
-        found = measured(files, data, options.threads, options.rounds, options.seconds)
+        found = measured(files, data, options.threads, options.rounds, options.seconds, scored=not options.unscored)
     used = asdict(machine()) | {"nncf": importlib.metadata.version("nncf")}
     result = {"machine": used, "threads": options.threads, "files": found}
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +171,7 @@ def main() -> None:
 
 
 def measured(
-    files: dict[str, Path], data: ImageDataset, threads: int, rounds: int, seconds: float
+    files: dict[str, Path], data: ImageDataset, threads: int, rounds: int, seconds: float, *, scored: bool
 ) -> dict[str, dict[str, float]]:
     """Score and time each file in each runtime that runs it, print a table, and return its numbers."""
     found: dict[str, dict[str, float]] = {name: {"size_mb": megabytes(path)} for name, path in files.items()}
@@ -183,7 +184,7 @@ def measured(
                 print(f"{name}: {runtime} does not run it: {reason}")
                 continue
             networks[name] = module.load(path, threads)
-        for name, network in networks.items():
+        for name, network in networks.items() if scored else ():
             found[name][f"{runtime}, top-1 (%)"] = accuracy(network, data)
         for size in BATCHES if rounds else ():
             images = np.random.default_rng(0).standard_normal((size, *data.task.shape), dtype=np.float32)
