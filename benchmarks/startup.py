@@ -2,15 +2,15 @@
 
     .venv/bin/python benchmarks/startup.py --rounds 5
 
-The last result: median CPU seconds of 5 and the ratio to the libraries, AMD EPYC, 2 logical CPUs, Python 3.11.7,
-torch 2.14.1, other programs beside it (load 6.0). What `evaluate` has beyond its libraries is onnx and pydantic;
-calibrate and train_quantized need torchao.
+The last result: median CPU seconds of 3 and the ratio to the libraries, AMD EPYC, 2 logical CPUs, Python 3.11.7,
+torch 2.14.1, one other program beside it. What `evaluate` has beyond its libraries is onnx and pydantic;
+train_quantized loads torch's compiler, which the optimizer of every training run loads later anyway (1.1 s).
 
-    numpy, ONNX Runtime, OpenVINO 0.34: evaluate 0.59 1.73, benchmark 0.63 1.86, quantize_dynamic 0.30 0.90
-    torch 2.29: train 2.62 1.14, retrain 2.63 1.15, tune 2.58 1.12, prune 2.67 1.16, export 2.77 1.21,
-        import_network 2.93 1.28, calibrate 5.32 2.32, train_quantized 5.22 2.28
-    pandas 0.44: collect 0.61 1.39, make_quantization_table 0.58 1.33, make_pruning_table 0.51 1.17,
-        recommend 0.52 1.20, ship 0.74 1.68, make_overview 0.71 1.62
+    numpy, ONNX Runtime, OpenVINO 0.33: evaluate 0.52 1.54, benchmark 0.50 1.51, quantize_dynamic 0.31 0.94
+    torch 1.82: train 2.07 1.14, retrain 2.07 1.14, tune 2.07 1.13, prune 2.07 1.14, export 2.07 1.14,
+        import_network 1.96 1.07, calibrate 2.18 1.20, train_quantized 3.72 2.04
+    pandas 0.37: collect 0.48 1.30, make_quantization_table 0.50 1.36, make_pruning_table 0.40 1.07,
+        recommend 0.46 1.22, ship 0.56 1.52, make_overview 0.61 1.64
 
 All take turns, so that a slow spell of the machine falls on all of them. A script is held against the libraries that
 its work needs: numpy, ONNX Runtime and OpenVINO for what measures, torch for what trains. Read the CPU seconds where
