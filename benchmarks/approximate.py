@@ -27,20 +27,9 @@ points of standard error; int8 132 ms and 60.9 %; retrained: 2 epochs through th
     roba                     1.81        60.8       60.6
     mitchell                 9.48        56.7       58.5
 
-With `--drop 2 --rounds 0` (same day and machine, the network trained again: 58.4 % of 1,000 validation images in
-float, 58.3 % as int8) `auto` came to 71.8 % of the power at 56.5 % of them, and 57.0 % of the test images: 2 layers
-exact, 3 bam-1-0-4, 14 bam-1-1-0, 1 bam-2-2-0; found in 161 s, 9 assignments tried.
-
-With `--samples 10000 --epochs 6 --rounds 0 --drop 30 --retrain-epochs 1 --retrain-every 2` (same day, 1 thread on a
-machine that three others used):
-
-    row        power  top-1 left  corrected  retrained (%)
-    exact      1.000        62.5       62.5  62.5
-    auto-30    0.311        12.0       35.3  61.9
-    bam-3-3-0  0.296        11.4       32.6  61.2
-    6 x 6 bits 0.471        62.1
-    5 x 5 bits 0.296        62.3             61.5
-    4 x 4 bits 0.222        59.1
+With `--samples 20000 --tests 4000 --epochs 8 --rounds 0 --drop 30 --retrain-epochs 1 --retrain-every 2` and `--retrain`
+of every row but mitchell (same day, 1 thread on a machine that others used): docs/multipliers.md. `auto` was found in
+118 s, 8 assignments tried; retraining a row took 66 s with exact multipliers of fewer bits, 101 s and more with others.
 
 Trains a resnet20 for a few epochs on part of CIFAR-10 (class folders or an archive of them), quantizes it with
 calibration images, and times and scores it with every circuit: with the mean error of each channel left in and taken
