@@ -1,6 +1,7 @@
 """What training does where it is asked to: torchvision's augmentation, averages of weights, parts of a batch, clipping,
 distillation. Each repeats itself to the bit, also after it was killed."""
 
+import copy
 import os
 import signal
 import subprocess
@@ -221,14 +222,17 @@ def test_a_range_of_which_nothing_was_seen_is_not_averaged(tmp_path, squares):
 @pytest.mark.parametrize("accumulate", [2, 3, 8])
 def test_a_batch_in_parts_gives_the_same_steps(tmp_path, squares, accumulate):
     """Up to rounding: batches of 16 images in unequal parts, and one that has no more than 8 images."""
-    model = {name: build_model(model_settings("lenet5"), squares.task, seed=0) for name in ("whole", "parts")}
+    start = build_model(model_settings("lenet5"), squares.task, seed=0)
+    model = {name: copy.deepcopy(start) for name in ("whole", "parts")}
     calls = []
     model["parts"].register_forward_pre_hook(lambda _, images: calls.append(len(images[0])))
     data = replace(squares, train_index=squares.train_index[:88])
     for name, count in (("whole", 1), ("parts", accumulate)):
-        trained(tmp_path / name, data, model=model[name].double().float(), accumulate=count)
-    for one, other in zip(model["whole"].parameters(), model["parts"].parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+        trained(tmp_path / name, data, model=model[name], accumulate=count)
+    begun, whole, parts = (nn.utils.parameters_to_vector(one.parameters()) for one in (start, *model.values()))
+    # rounding may bring a value to the other side of a ReLU, which single weights show; a mean of the parts' means is
+    # off by a fifth and more
+    assert (whole - parts).norm() < 1e-2 * (whole - begun).norm()
     assert min(calls) >= 2
     assert calls[:accumulate] == [len(part) for part in torch.arange(16).tensor_split(accumulate)]
 

@@ -100,7 +100,7 @@ def test_pruned_weights_are_zero_and_the_mask_is_exact(pruned):
     sparsity = json.loads((folder / "sparsity.json").read_text())
     assert sparsity["kept"] == sum(int(keep.sum()) for keep in masks.values())
     assert abs(sparsity["kept"] - 0.1 * sparsity["total"]) <= 1
-    assert [layer["layer"] for layer in sparsity["layers"]] == ["0", "3", "7"]
+    assert [layer["layer"] for layer in sparsity["layers"]] == ["0", "3", "7", "9"]
     history = (folder / "history.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in history] == ["epoch", "2", "3"]
     assert not (folder / "start.safetensors").exists()
