@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # a job's own lines, and how many are done; all else is in the log that Snakemake names at the end
 FOLLOWED := --quiet host rules
 .DEFAULT_GOAL := help
@@ -65,8 +65,7 @@ clean: ## remove the environment and caches; results stay
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 # The environment is rebuilt when, and only when, its lock changes. `python -m` keeps it working from a path
-# with a space in it, where the #! lines of installed commands do not. Python compiles what is imported; pip would
-# compile 17,000 files.
+# with a space in it, where the #! lines of installed commands do not.
 .venv/locked: requirements.txt
 	$(call check_python)
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
