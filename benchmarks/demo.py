@@ -2,33 +2,31 @@
 
     make demo && .venv/bin/python benchmarks/demo.py results/demo
 
-The last result: the demo on 2026-11-28, before training runs went side by side, 2 logical CPUs, n = 1, in two calls of
-Snakemake with 29 seconds between them, so that it left about one second without a job itself. Of the 228 seconds with
-one job, 92 are `benchmark` and 107 training runs, which had both cores then (1.3 CPU seconds a second):
+The last result: the demo on 2026-11-28, AMD EPYC, 2 logical CPUs, nothing else computing, n = 1, `make demo` as a whole
+206 seconds, set up before:
 
     | rule | jobs | wall s | CPU s | CPU s of a job |
     |---|---|---|---|---|
-    | benchmark | 16 | 92.1 | 83.4 | 5.2 |
-    | retrain | 6 | 41.8 | 61.7 | 10.3 |
-    | export | 8 | 40.5 | 35.6 | 4.4 |
-    | check_network | 2 | 39.3 | 28.1 | 14.1 |
-    | train_quantized | 2 | 34.1 | 40.1 | 20.0 |
-    | evaluate | 16 | 31.9 | 22.4 | 1.4 |
-    | train | 2 | 31.3 | 38.2 | 19.1 |
-    | prune | 6 | 17.9 | 15.2 | 2.5 |
-    | calibrate | 2 | 14.2 | 12.5 | 6.3 |
-    | make_figures | 1 | 9.9 | 9.6 | 9.6 |
-    | prepare_dataset | 1 | 2.6 | 2.8 | 2.8 |
-    | make_overview | 1 | 2.3 | 2.0 | 2.0 |
-    | quantize_dynamic | 2 | 0.7 | 0.0 | 0.0 |
-    | collect | 1 | 0.6 | 0.5 | 0.5 |
+    | benchmark | 14 | 61.7 | 59.0 | 4.2 |
+    | retrain | 6 | 46.2 | 42.1 | 7.0 |
+    | train | 2 | 44.2 | 22.3 | 11.1 |
+    | train_quantized | 2 | 38.5 | 23.3 | 11.6 |
+    | export | 8 | 35.7 | 31.6 | 3.9 |
+    | check_network | 2 | 34.1 | 25.2 | 12.6 |
+    | evaluate | 14 | 26.8 | 18.4 | 1.3 |
+    | prune | 6 | 15.8 | 14.3 | 2.4 |
+    | calibrate | 2 | 13.8 | 12.6 | 6.3 |
+    | make_figures | 1 | 9.0 | 8.6 | 8.6 |
+    | make_overview | 1 | 2.2 | 2.0 | 2.0 |
+    | quantize_dynamic | 2 | 0.6 | 0.0 | 0.0 |
     | ship | 1 | 0.6 | 0.5 | 0.5 |
-    | recommend | 1 | 0.5 | 0.0 | 0.0 |
     | make_quantization_table | 1 | 0.5 | 0.0 | 0.0 |
+    | collect | 1 | 0.4 | 0.0 | 0.0 |
+    | recommend | 1 | 0.4 | 0.0 | 0.0 |
     | make_pruning_table | 1 | 0.3 | 0.0 | 0.0 |
-    | all | 70 | 361.1 | 352.6 | |
+    | all | 65 | 330.8 | 259.9 | |
 
-    from the first job to the last 325 s; jobs at a time: 0 for 30 s, 1 for 228 s, 2 for 66 s
+    from the first job to the last 203 s; jobs at a time: 0 for 0 s, 1 for 75 s, 2 for 128 s
 
 Read from what Snakemake writes for every job (`benchmark:`), so nothing is run and any study can be asked, also one of
 a cluster. When a job ended is the time of that file, so copy results with their times (`cp -a`). A job that was made
