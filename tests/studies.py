@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 import records
 from winnow.config.resolve import resolve
 from winnow.data.fitting import Fitting
-from winnow.figures.catalog import figures_of
+from winnow.figures.catalog import figure_names
 from winnow.figures.draw import Tables
 from winnow.results.collect import collect
 from winnow.results.tidy import collect_confusion, collect_histories, collect_layers
@@ -241,4 +241,4 @@ def _graph() -> onnx.ModelProto:
 
 def wanted_figures(study: dict[str, Any]) -> list[tuple[str, str, list[str]]]:
     """Return the figures of the study's only network, as `draw_figures` takes them."""
-    return [("shapes", "lenet5", [entry.name for entry in figures_of(study, "shapes", "lenet5")])]
+    return figure_names(study, [("shapes", "lenet5")])

@@ -22,7 +22,7 @@ from winnow.config.runnable import runnable
 from winnow.config.settings import DistillSettings, TrainingSettings
 from winnow.data.identity import images_digest
 from winnow.errors import WinnowError
-from winnow.figures.catalog import figures_of
+from winnow.figures.catalog import figure_names, figures_of
 from winnow.files import content_digest
 from winnow.study.grid import allotted, uses_training
 from winnow.study.artifacts import networks
@@ -175,11 +175,6 @@ def aware_runs():
 def figures():
     """Return (dataset, model, figure) for every figure of the study."""
     return [(*pair, figure) for pair in NETWORKS for figure in figures_of(REPORTED, *pair)]
-
-
-def figure_names():
-    """Return [dataset, model, names of its figures] of every network."""
-    return [[*pair, [figure.name for figure in figures_of(REPORTED, *pair)]] for pair in NETWORKS]
 
 
 def captions():

@@ -225,7 +225,7 @@ rule make_figures:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        figures=figure_names(),
+        figures=figure_names(REPORTED, NETWORKS),
         recommend=STUDY.recommend,
         source=lambda wildcards: source_of_report("make_figures"),
     script:

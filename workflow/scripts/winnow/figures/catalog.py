@@ -5,7 +5,7 @@ Imported by the Snakefile, so it must not import a plotting library. Captions ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,3 +81,8 @@ def figures_of(study: Mapping[str, Any], dataset: str, model: str) -> list[Figur
     """Return the figures of one network of a resolved study."""
     has = features(study, dataset, model)
     return [figure for figure in FIGURES if not figure.needs or figure.needs in has]
+
+
+def figure_names(study: Mapping[str, Any], pairs: Iterable[Sequence[str]]) -> list[tuple[str, str, list[str]]]:
+    """Return data set, model and the names of its figures for every (data set, model), as `draw_figures` takes them."""
+    return [(dataset, model, [entry.name for entry in figures_of(study, dataset, model)]) for dataset, model in pairs]

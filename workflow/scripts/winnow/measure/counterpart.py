@@ -71,8 +71,8 @@ def check_deviation(
             f"quantization.min_agreement is {bounds.min_agreement:g}"
         )
     if misses:
-        calibrated = recipe is not None and recipe.method == PTQ
-        advice = f"try {' or '.join(_FORGIVING)} as observer, " if calibrated else ""
+        others = [name for name in _FORGIVING if name != recipe.observer] if recipe and recipe.method == PTQ else []
+        advice = f"try {' or '.join(others)} as observer, " if others else ""
         truth = counterpart if path != counterpart else "what it is in fp32"
         raise WinnowError(
             f"{run}: {path} deviates grossly from {truth} on {found.samples} validation images "

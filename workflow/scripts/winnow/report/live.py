@@ -12,7 +12,7 @@ from pandas import DataFrame
 from winnow.analysis.recommendation import as_record, recommend
 from winnow.config.recommend import RecommendSettings
 from winnow.errors import WinnowError
-from winnow.figures.catalog import figures_of
+from winnow.figures.catalog import figure_names
 from winnow.figures.draw import Tables, draw_figures
 from winnow.report.page import write_report
 from winnow.report.start_page import Outcome
@@ -53,7 +53,6 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
     settings = RecommendSettings.of(study["recommend"])
     pairs = sorted({(network.dataset, network.model) for network in networks(study)})
     begun = [pair for pair in pairs if len(tables.of(*pair).results)]
-    wanted = [(*pair, [figure.name for figure in figures_of(study, *pair)]) for pair in begun]
     chosen = recommend(tables.results, settings)
     shipped = as_record(chosen, settings).shipped
     layers = _by_layer(study, folder) if study["probed"] else []
@@ -66,7 +65,7 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
     tables = replace(tables, sensitivity=layers[0] if layers else None, assigned=assigned, curves=curves)
     undrawn = draw_figures(
         tables,
-        wanted,
+        figure_names(study, begun),
         settings,
         shipped,
         target / "figures",
