@@ -1,53 +1,116 @@
-"""Time and memory of planning: the default study, and a grid of 10,000 pruning experiments.
+"""Time and memory of planning: the default study, grids of pruning by size, a grid of recipes, and one job's own plan.
 
     .venv/bin/python benchmarks/planning.py
 
-A dry run of each in an empty folder. Read the CPU seconds where other programs share the machine: nothing of
-planning runs in parallel, so on a quiet one the wall time is about the same.
+The last result:
+
+    (to be filled in)
+
+Each is a dry run in an empty folder, and of the largest grid also what one job on a cluster does before it begins: it
+reads the workflow and plans itself. All take turns. Read the CPU seconds where other programs share the machine:
+nothing of planning runs in parallel, so on a quiet one the wall time is about the same.
 """
 
 from __future__ import annotations
 
+import argparse
+import importlib.metadata
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-# 2 criteria x 100 ratios x 50 seeds, each pruned and retrained once, exported, evaluated and benchmarked
-GRID = {
-    "study": "grid",
-    "seeds": list(range(50)),
-    "datasets": {"cifar10": {"source": "cifar10"}},
-    "models": {"resnet20": {}},
-    "quantization": {"methods": []},
-    "pruning": {
-        "criterion": ["l1", "random"],
-        "ratio": [round(0.005 + 0.0095 * number, 4) for number in range(100)],
-    },
-}
+sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
+
+from winnow.measure.machine import machine
+
+RATIOS = [round(0.005 + 0.0095 * number, 4) for number in range(100)]
+LARGEST, MOST = "100,000 jobs", 20_000
+SIZES = {"1,000 jobs": 200, "10,000 jobs": 2_000, "50,000 jobs": 10_000, LARGEST: MOST}
+# the last of the largest grid
+JOB = f"evaluate:dataset=cifar10,model=resnet20,seed=99,run=random-global-unstructured-{RATIOS[-1]}-x1-none/round1,recipe=fp32"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a dry run took: CPU and wall seconds, peak memory in MB."""
+
+    jobs: int
+    cpu: float
+    wall: float
+    peak: float
 
 
 def main() -> None:
-    print(f"{'study':<26} {'jobs':>7} {'CPU s':>7} {'wall s':>7} {'peak MB':>8}")
-    with tempfile.TemporaryDirectory() as folder:
-        grid = Path(folder) / "grid.yaml"
-        grid.write_text(yaml.safe_dump(GRID))
-        for name, config in {"default": REPOSITORY / "config/config.yaml", "10,000 experiments": grid}.items():
-            jobs, cpu, wall, peak = plan(config, Path(folder))
-            print(f"{name:<26} {jobs:>7} {cpu:>7.1f} {wall:>7.1f} {peak:>8.0f}", flush=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    here = machine()
+    print(f"{here.processor}, {here.logical_cpus} logical CPUs, Python {here.python}", end=", ")
+    print(f"snakemake {importlib.metadata.version('snakemake')}, n = {rounds}, load {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        plans = {"default study": (REPOSITORY / "config/config.yaml", [])}
+        for size, experiments in SIZES.items():
+            plans[f"pruning, {size}"] = (write(folder / f"{experiments}.yaml", grid(experiments)), [])
+        plans["24 recipes, 100 strategies, 3 seeds"] = (write(folder / "recipes.yaml", recipes()), [])
+        one = ["--target-jobs", JOB, "--allowed-rules", "evaluate", "--force", "--mode", "remote"]
+        plans[f"one job of {LARGEST}"] = (folder / f"{MOST}.yaml", one)
+        taken: dict[str, list[Planned]] = {study: [] for study in plans}
+        for _ in range(rounds):
+            for study, (config, arguments) in plans.items():
+                taken[study].append(plan(config, folder, arguments))
+    print(f"{'study':<36} {'jobs':>7} {'CPU s':>7} {'from':>7} {'to':>7} {'wall s':>7} {'peak MB':>8}")
+    for study, runs in taken.items():
+        cpu = [run.cpu for run in runs]
+        spread = f"{median(cpu):7.1f} {min(cpu):7.1f} {max(cpu):7.1f} {median(run.wall for run in runs):7.1f}"
+        print(f"{study:<36} {runs[0].jobs:>7} {spread} {max(run.peak for run in runs):8.0f}")
 
 
-def plan(config: Path, folder: Path) -> tuple[int, float, float, float]:
-    """Return the jobs of a dry run, its CPU and wall seconds, and its peak memory in MB."""
+def write(path: Path, study: dict[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+def grid(experiments: int) -> dict[str, Any]:
+    """So many experiments: 2 criteria x 100 ratios x seeds, each pruned, retrained, exported, evaluated, and timed."""
+    return {
+        "study": "grid",
+        "seeds": list(range(experiments // (2 * len(RATIOS)))),
+        "datasets": {"cifar10": {"source": "cifar10"}},
+        "models": {"resnet20": {}},
+        "quantization": {"methods": []},
+        "pruning": {"criterion": ["l1", "random"], "ratio": RATIOS},
+    }
+
+
+def recipes() -> dict[str, Any]:
+    """Each of 300 pruned and 3 dense networks quantized in 24 ways."""
+    ways = {
+        "method": "ptq",
+        "observer": ["histogram", "minmax", "percentile", "entropy"],
+        "weight_bits": [8, 6, 4],
+        "weights": ["per_channel", "per_tensor"],
+    }
+    pruning = {"criterion": ["l1"], "ratio": RATIOS}
+    return grid(600) | {"quantization": {"methods": [], "recipes": [ways], "apply_to": "all"}, "pruning": pruning}
+
+
+def plan(config: Path, folder: Path, arguments: Sequence[str] = ()) -> Planned:
+    """Return what a dry run of a study takes."""
     command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", str(REPOSITORY / "Snakefile")]
     command += ["--profile", str(REPOSITORY / "profiles/local")]
-    command += ["--configfile", str(config), "--directory", str(folder)]
+    command += ["--configfile", str(config), "--directory", str(folder), *arguments]
     output, begin = folder / "output.txt", time.perf_counter()
     with output.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=folder)
@@ -56,7 +119,7 @@ def plan(config: Path, folder: Path) -> tuple[int, float, float, float]:
     total = re.search(r"^total +(\d+)$", text, flags=re.MULTILINE)
     if status or not total:
         sys.exit(text[-3000:])
-    return int(total.group(1)), usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024
+    return Planned(int(total.group(1)), usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,21 @@
 
 import gc
 import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from snakemake import common, jobs, rules
+from snakemake.io import IOFile, flag
 from snakemake.resources import Resource
 from snakemake.sourcecache import LocalSourceFile, SourceCache
 
+import winnow
 from winnow.planning.snakemake_speedups import speed_up
+
+SOURCES = Path(winnow.__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +74,64 @@ def test_parameters_of_functions_are_looked_up_once(tmp_path):
     assert common.get_input_function_aux_params(usual, {"output": 1, "threads": 2}) == {"output": 1}
     assert parameters.cache_info().hits == before + 1
     assert not hasattr(parameters.__wrapped__, "__wrapped__")
+
+
+SCRIPTS = '''
+rule all:
+    input: "one.txt", "two.txt"
+rule fixed:
+    output: "{name}.txt"
+    conda: "env.yaml"
+    params: asked=lambda wildcards: print("asked for", wildcards.name)
+    script: "script.py"
+rule other:
+    output: "{name}.csv"
+    conda: "{name}.yaml"
+    params: name=lambda wildcards: f"script-{wildcards.name}"
+    script: "{params.name}.py"
+'''
+
+
+@pytest.fixture
+def workflow(tmp_path):
+    """Plan files with the speed-ups, as `snakemake -n` does: what it says, and its exit status."""
+    head = f"import sys; sys.path.insert(0, {str(SOURCES)!r})\n"
+    head += "from winnow.planning.snakemake_speedups import speed_up\nspeed_up(workflow.sourcecache)\n"
+    (tmp_path / "Snakefile").write_text(head + SCRIPTS)
+    for name in ("env.yaml", "one.yaml"):
+        (tmp_path / name).write_text("dependencies: []\n")
+    for name in ("script.py", "script-one.py"):
+        (tmp_path / name).write_text("")
+
+    def plan(*targets):
+        command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--rerun-triggers", "mtime", "params", "--", *targets]
+        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return ran.stdout + ran.stderr, ran.returncode
+
+    return plan
+
+
+def test_a_plan_asks_for_the_parameters_of_one_new_job_of_a_rule(workflow):
+    """To check the script, which all share."""
+    said, status = workflow()
+    assert status == 0 and re.search(r"^fixed +2$", said, re.MULTILINE) and said.count("asked for") == 1
+
+
+def test_a_missing_script_is_still_told(workflow, tmp_path):
+    (tmp_path / "script.py").unlink()
+    said, status = workflow()
+    assert status and "script.py" in said
+
+
+def test_scripts_and_environments_with_wildcards_are_looked_up_for_each_job(workflow):
+    """The first job of the rule has its script, the second has none, and a missing environment is told as well."""
+    assert workflow("one.csv")[1] == 0
+    said, status = workflow("one.csv", "two.csv")
+    assert status and ("script-two.py" in said or "two.yaml" in said)
+
+
+def test_flags_of_files_are_still_told(tmp_path):
+    speed_up(SourceCache(tmp_path))
+    files = [IOFile("model.onnx", None), IOFile(flag("stream", "pipe"), None), "text"]
+    assert jobs.format_files(files, as_output=True) == ["model.onnx", "stream (pipe)", "text"]
+    assert {type(name) for name in jobs.format_files(files)} == {str}

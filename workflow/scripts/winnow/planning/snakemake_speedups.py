@@ -9,8 +9,12 @@ import atexit
 import functools
 import gc
 import inspect
+from collections.abc import Callable
+from typing import Any
 
-from snakemake import common, jobs, rules
+from snakemake import api, common, dag, jobs, rules  # api first: the others import each other in a circle
+from snakemake.io import contains_wildcard
+from snakemake.io.fmt import fmt_iofile
 from snakemake.resources import Resource
 from snakemake.sourcecache import SourceCache
 
@@ -32,3 +36,39 @@ def speed_up(sources: SourceCache) -> None:
     # The same few scripts, looked up three times for every job. Not a public name: without it, planning is slower.
     if entry := getattr(sources, "_cache_entry", None):
         sources._cache_entry = functools.cache(entry)
+    # The environment and the script of a job are those of its rule. Asked of each job, they ask for its parameters, which
+    # a job that never ran needs for nothing else in a plan.
+    jobs.Job.conda_env_spec = property(_environment)
+    dag.ScriptProcessor.process_job = _once_for_each_rule(inspect.unwrap(dag.ScriptProcessor.process_job))
+    # most files have no flags that their name in the log could show
+    jobs.fmt_iofile = _plain_name
+
+
+def _environment(job: Any) -> Any:
+    """The environment of a job, without its parameters where they cannot matter."""
+    parameters = () if _is_fixed(job.rule.conda_env) else (job.params, job.input)
+    return job.rule.expand_conda_env(job.wildcards_dict, *parameters)
+
+
+def _once_for_each_rule(process: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """Check the script of a rule with its first job, if all its jobs run the same."""
+    checked = set()
+
+    @functools.wraps(process)
+    def process_job(processor: Any, job: Any) -> None:
+        if job.rule not in checked:
+            process(processor, job)
+        if _is_fixed(getattr(job.rule, processor.script_type)):
+            checked.add(job.rule)
+
+    return process_job
+
+
+def _is_fixed(path: Any) -> bool:
+    """Whether a path is the same for all jobs of a rule."""
+    return not callable(path) and not contains_wildcard(str(path))
+
+
+def _plain_name(file: Any, as_input: bool = False, as_output: bool = False) -> str:
+    """Do what Snakemake's fmt_iofile does, which asks for each flag in turn."""
+    return fmt_iofile(file, as_input, as_output) if getattr(file, "flags", True) else str(file)
