@@ -38,7 +38,8 @@ RATIOS = [round(0.005 + 0.0095 * number, 4) for number in range(100)]
 LARGEST, MOST = "100,000 jobs", 20_000
 SIZES = {"1,000 jobs": 200, "10,000 jobs": 2_000, "50,000 jobs": 10_000, LARGEST: MOST}
 # the last of the largest grid
-JOB = f"evaluate:dataset=cifar10,model=resnet20,seed=99,run=random-global-unstructured-{RATIOS[-1]}-x1-none/round1,recipe=fp32"
+RUN = f"random-global-unstructured-{RATIOS[-1]}-x1-none/round1"
+JOB = f"evaluate:dataset=cifar10,model=resnet20,seed=99,run={RUN},recipe=fp32"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from snakemake import api, common, dag, jobs, rules  # api first: the others import each other in a circle
+from snakemake import common, dag, jobs, rules  # api first: the others import each other in a circle
 from snakemake.io import contains_wildcard
 from snakemake.io.fmt import fmt_iofile
 from snakemake.resources import Resource
