@@ -12,7 +12,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from snakemake import common, dag, jobs, rules  # api first: the others import each other in a circle
+import snakemake.api  # noqa: F401 (before `dag`: they import each other in a circle)
+from snakemake import common, dag, jobs, rules
 from snakemake.io import contains_wildcard
 from snakemake.io.fmt import fmt_iofile
 from snakemake.resources import Resource
@@ -36,8 +37,8 @@ def speed_up(sources: SourceCache) -> None:
     # The same few scripts, looked up three times for every job. Not a public name: without it, planning is slower.
     if entry := getattr(sources, "_cache_entry", None):
         sources._cache_entry = functools.cache(entry)
-    # The environment and the script of a job are those of its rule. Asked of each job, they ask for its parameters, which
-    # a job that never ran needs for nothing else in a plan.
+    # The environment and the script of a job are those of its rule. Asked of each job, they ask for its parameters,
+    # which a job that never ran needs for nothing else in a plan.
     jobs.Job.conda_env_spec = property(_environment)
     dag.ScriptProcessor.process_job = _once_for_each_rule(inspect.unwrap(dag.ScriptProcessor.process_job))
     # most files have no flags that their name in the log could show
