@@ -61,7 +61,7 @@ def main() -> None:
     print(f"snakemake {importlib.metadata.version('snakemake')}, n = {rounds}, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        plans = {"default study": (REPOSITORY / "config/config.yaml", [])}
+        plans: dict[str, tuple[Path, list[str]]] = {"default study": (REPOSITORY / "config/config.yaml", [])}
         for size, experiments in SIZES.items():
             plans[f"pruning, {size}"] = (write(folder / f"{experiments}.yaml", grid(experiments)), [])
         plans["24 recipes, 100 strategies, 3 seeds"] = (write(folder / "recipes.yaml", recipes()), [])
