@@ -58,7 +58,6 @@ from torch.fx import GraphModule
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from winnow.approximate.assignment import assign
-from winnow.approximate.aware import aware_training
 from winnow.approximate.circuit import Circuit
 from winnow.approximate.circuit_error import circuit_error
 from winnow.approximate.circuits import circuit
@@ -66,6 +65,7 @@ from winnow.approximate.correction import correct
 from winnow.approximate.multipliers import Multipliers
 from winnow.approximate.network import approximate
 from winnow.approximate.operands import network_pairs, operands
+from winnow.approximate.training import aware_training
 from winnow.config.resolve import resolve
 from winnow.config.settings import (
     DatasetSettings,

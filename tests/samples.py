@@ -168,6 +168,7 @@ def write_dataset(path: Path, data: ImageDataset) -> None:
     with DatasetFile(path, shapes, metadata, keep=False) as file:
         for name, value in values.items():
             file.put(name, value)
+        file.seal()
 
 
 def colored_squares(count: int, classes: int, size: int = 32, channels: int = 3, seed: int = 0) -> ImageDataset:

@@ -1,5 +1,7 @@
 """Data sets: sources, splits, limits, and the errors of unfit images."""
 
+import hashlib
+import json
 import tarfile
 import zipfile
 
@@ -12,6 +14,7 @@ from safetensors.torch import load_file
 from samples import TENSORS, colored_squares, dataset_settings, normalization_settings, prepared, write_dataset
 from winnow.data.batches import Split
 from winnow.data.dataset import load_dataset
+from winnow.data.dataset_file import DatasetFile, dataset_digest
 from winnow.data.prepared import read_prepared
 from winnow.errors import WinnowError
 from winnow.files import safetensors_metadata
@@ -178,6 +181,38 @@ def test_a_data_set_survives_its_file(tmp_path):
     for read in (load_dataset, read_prepared):
         with pytest.raises(WinnowError, match=r"digits.safetensors: not a prepared data set \(it is not as long as"):
             read(path, normalization_settings())
+
+
+def test_a_prepared_file_is_known_by_its_header(tmp_path, monkeypatch):
+    path, again, other = (tmp_path / f"{name}.safetensors" for name in ("first", "again", "other"))
+    for seed, file in ((0, path), (0, again), (1, other)):
+        prepared(dataset_settings("digits", max_train_samples=50, split_seed=seed), file)
+    content = path.read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    assert safetensors_metadata(path)["sha256_of_tensors"] == hashlib.sha256(content[header:]).hexdigest()
+    monkeypatch.setattr("winnow.data.dataset_file.content_digest", lambda path: pytest.fail(f"{path} is read whole"))
+    assert dataset_digest(path) == dataset_digest(again) != dataset_digest(other)
+    cats, dogs = (written(tmp_path / f"{name}.safetensors", classes=json.dumps([name])) for name in ("cats", "dogs"))
+    assert dataset_digest(cats) != dataset_digest(dogs)
+
+
+def written(path, values=(1, 2), seal=True, **metadata):
+    with DatasetFile(path, {"train_labels": ("int64", (len(values),))}, metadata, keep=False) as file:
+        file.put("train_labels", np.array(values))
+        if seal:
+            file.seal()
+    return path
+
+
+def test_a_file_that_does_not_say_what_it_holds_is_read_whole(tmp_path):
+    """A prepared data set of an earlier version, and whatever else a training run begins with."""
+    plain, text = written(tmp_path / "plain.safetensors", seal=False), tmp_path / "masks.txt"
+    text.write_text("masks")
+    for path in (plain, text):
+        assert dataset_digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert dataset_digest(written(tmp_path / "plain.safetensors", values=(1, 3), seal=False)) != dataset_digest(
+        written(tmp_path / "other.safetensors", seal=False)
+    )
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])

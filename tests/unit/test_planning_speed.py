@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import snakemake.api  # noqa: F401 (first, as in a Snakemake process)
 from snakemake import common, jobs, rules
 from snakemake.io import IOFile, flag
 from snakemake.resources import Resource

@@ -18,7 +18,7 @@ RESNET, LENET = "winnow.models.torchvision_resnet", "winnow.models.lenet"
 
 
 def forget():
-    caches = (provenance._found, provenance._imports, provenance._tree, provenance._read)
+    caches = (provenance._found, provenance._imports, provenance._read)
     for function in (source_digest, user_digest, *caches):
         function.cache_clear()
 

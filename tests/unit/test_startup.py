@@ -58,5 +58,4 @@ def test_what_needs_torch_loads_torchvision_only_where_its_network_asks():
     modules = loaded_by(WITH_TORCH)
     assert "torch" in modules
     assert not modules & {"torchvision", *TABLES}
-    # an optimizer loads the compiler, too
-    assert "torch._dynamo" not in loaded_by(WITH_TORCH - {"train_quantized"})
+    assert "torch._dynamo" not in modules

@@ -298,10 +298,10 @@ def test_schedules_warm_up_and_come_down(schedule):
 def test_norms_and_biases_are_spared_from_decay_on_request(optimizer):
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Linear(2, 2))
     spared = make_optimizer(model, training_settings(optimizer=optimizer, decay_norm_and_bias=False))
-    by_decay = {group["weight_decay"]: {p.ndim for p in group["params"]} for group in spared.param_groups}
+    by_decay = {group.weight_decay: {p.ndim for p in group.parameters} for group in spared.groups}
     assert by_decay == {5e-4: {4, 2}, 0.0: {1}}
     everything = make_optimizer(model, training_settings(optimizer=optimizer, decay_norm_and_bias=True))
-    assert [group["weight_decay"] for group in everything.param_groups] == [5e-4]
+    assert [group.weight_decay for group in everything.groups] == [5e-4]
 
 
 def test_a_last_batch_of_one_image_is_trained_too(tmp_path):

@@ -5,9 +5,9 @@ from dataclasses import replace
 from adapter import Snakemake, job
 from dataset_adapter import open_dataset
 from training_adapter import training_job
-from winnow.approximate.aware import aware_training
 from winnow.approximate.export import export_approximate
 from winnow.approximate.multipliers import Multipliers
+from winnow.approximate.training import aware_training
 from winnow.check.feasibility import ensure_checked
 from winnow.config.settings import CheckSettings, ModelSettings, QatSettings
 from winnow.config.typed import built

@@ -16,7 +16,6 @@ from torch.fx import GraphModule
 from winnow.approximate.circuit import Circuit
 from winnow.approximate.geometry import Geometry
 from winnow.approximate.layers import IntegerLayer, integer_layers
-from winnow.approximate.multipliers import Multipliers
 from winnow.approximate.network import approximate
 from winnow.approximate.products import approximate_layer
 from winnow.capture.fx_graphs import node_argument
@@ -29,20 +28,6 @@ from winnow.quantize.ranges import WeightQuantizer
 from winnow.study.recipe import Recipe
 
 _PREFIX = "multiply_"
-
-
-def aware_training(
-    model: nn.Module,
-    example: Tensor,
-    settings: QatSettings,
-    recipe: Recipe,
-    masks: Masks | None,
-    multipliers: Multipliers | None,
-) -> AwareTraining:
-    """Return the training of a recipe, through its multipliers if they are not exact (None); see `AwareTraining`."""
-    if multipliers is None:
-        return AwareTraining(model, example, settings, recipe, masks)
-    return ApproximateTraining(model, example, settings, recipe, multipliers.circuit, masks)
 
 
 class ApproximateTraining(AwareTraining):

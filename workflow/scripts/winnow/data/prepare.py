@@ -60,6 +60,7 @@ def prepare(settings: DatasetSettings, path: str | Path, definition: str, *, key
         source.read(parts.used, images, threads)
         for name, array in (values | images.statistics()).items():
             file.put(name, array)
+        file.seal()
 
 
 @dataclass(frozen=True)

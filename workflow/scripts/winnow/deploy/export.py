@@ -26,6 +26,7 @@ from winnow.deploy.constants import fold_weights, restore_names
 from winnow.deploy.inputs import read_input
 from winnow.deploy.onnx_runtime import load as load_onnxruntime
 from winnow.deploy.repeatable import check_repeatable
+from winnow.deploy.torchlib import keep_torchlib
 from winnow.errors import WinnowError
 from winnow.files import replacing
 from winnow.models.user_code import cause_of
@@ -61,6 +62,7 @@ def export_onnx(
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         logging.getLogger("onnxscript").setLevel(logging.ERROR)
+        keep_torchlib()
         program = torch.onnx.export(
             exported(model, example),
             (example.contiguous(),),

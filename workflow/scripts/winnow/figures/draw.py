@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pandas as pd
@@ -29,26 +29,32 @@ from winnow.results.csv_files import read_csv
 from winnow.results.not_measured import Missing
 
 
+def _nothing() -> pd.DataFrame:
+    return pd.DataFrame(columns=["dataset", "model"])
+
+
 @dataclass(frozen=True)
 class Tables:
-    """The tidy tables of a study, or those rows of them that belong to one network."""
+    """The tidy tables of a study, or those rows of them that belong to one network.
+
+    Attributes:
+        sensitivity: what each layer loses; nothing where that was not asked for.
+        assigned: which layer has which multiplier; nothing where none was left to Winnow.
+        curves: what each layer bears when it is pruned alone; nothing where no strategy asks.
+    """
 
     results: pd.DataFrame
     layers: pd.DataFrame
     confusion: pd.DataFrame
     history: pd.DataFrame
-    sensitivity: pd.DataFrame | None = None
-    assigned: pd.DataFrame | None = None
-    curves: pd.DataFrame | None = None
+    sensitivity: pd.DataFrame = field(default_factory=_nothing)
+    assigned: pd.DataFrame = field(default_factory=_nothing)
+    curves: pd.DataFrame = field(default_factory=_nothing)
 
     def of(self, dataset: str, model: str) -> Tables:
-        tables = {field.name: getattr(self, field.name) for field in fields(self)}
+        tables = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         return Tables(
-            **{
-                name: table[(table["dataset"] == dataset) & (table["model"] == model)]
-                for name, table in tables.items()
-                if table is not None
-            }
+            **{name: table[(table["dataset"] == dataset) & (table["model"] == model)] for name, table in tables.items()}
         )
 
 
@@ -69,21 +75,6 @@ class Drawing:
     settings: RecommendSettings
     shipped: tuple[str, str] | None
 
-    @property
-    def measured(self) -> pd.DataFrame:
-        """Return what each layer loses; nothing where that was not asked for."""
-        return pd.DataFrame() if self.tables.sensitivity is None else self.tables.sensitivity
-
-    @property
-    def assigned(self) -> pd.DataFrame:
-        """Return which layer has which multiplier; nothing where none was left to Winnow."""
-        return pd.DataFrame() if self.tables.assigned is None else self.tables.assigned
-
-    @property
-    def curves(self) -> pd.DataFrame:
-        """Return what each layer bears when it is pruned alone; nothing where no strategy asks."""
-        return pd.DataFrame() if self.tables.curves is None else self.tables.curves
-
     def pareto(self, kind: str) -> Figure:
         return pareto(self.tables.results, kind, self.settings, self.shipped)
 
@@ -95,16 +86,16 @@ _DRAW: Mapping[str, Callable[[Drawing], Figure]] = {
     "parallel_coordinates": lambda drawing: parallel_static(drawing.tables.results, drawing.settings),
     "quantization_bars": lambda drawing: quantization_bars(drawing.tables.results),
     "layer_sqnr": lambda drawing: layer_sqnr(drawing.tables.layers),
-    "layer_sensitivity": lambda drawing: layer_sensitivity(drawing.measured),
+    "layer_sensitivity": lambda drawing: layer_sensitivity(drawing.tables.sensitivity),
     "multiplier_power": lambda drawing: multiplier_power(drawing.tables.results),
-    "layer_multipliers": lambda drawing: layer_multipliers(drawing.assigned),
+    "layer_multipliers": lambda drawing: layer_multipliers(drawing.tables.assigned),
     "confusion_difference": lambda drawing: confusion_difference(drawing.tables.confusion),
     "accuracy_sparsity": lambda drawing: accuracy_sparsity(drawing.tables.results),
     "one_shot_iterative": lambda drawing: one_shot_iterative(drawing.tables.results),
     "rewinding": lambda drawing: rewinding(drawing.tables.results),
     "speedup": lambda drawing: speedup(drawing.tables.results),
     "layer_sparsity": lambda drawing: layer_sparsity(drawing.tables.layers, drawing.tables.results),
-    "pruning_sensitivity": lambda drawing: pruning_sensitivity(drawing.curves),
+    "pruning_sensitivity": lambda drawing: pruning_sensitivity(drawing.tables.curves),
     "training_curves": lambda drawing: training_curves(drawing.tables.history),
 }
 

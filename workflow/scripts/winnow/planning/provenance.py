@@ -160,7 +160,6 @@ def _strings(tree: ast.AST) -> set[str]:
     return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
-@cache
 def _tree(path: Path) -> ast.Module:
     """Return the syntax tree of a file; one that does not parse counts as its text, and importing it will say so."""
     content = path.read_bytes()  # what encoding it has, it says itself

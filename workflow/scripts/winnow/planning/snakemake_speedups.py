@@ -12,8 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import snakemake.api  # noqa: F401 (before `dag`: they import each other in a circle)
-from snakemake import common, dag, jobs, rules
+from snakemake import common, jobs, rules
 from snakemake.io import contains_wildcard
 from snakemake.io.fmt import fmt_iofile
 from snakemake.resources import Resource
@@ -24,6 +23,8 @@ _FUNCTIONS = 1000  # more than a workflow has
 
 def speed_up(sources: SourceCache) -> None:
     """Prepare this Snakemake process, whose scripts are read through `sources`, for many jobs."""
+    from snakemake import dag  # heavy; in such a process it is loaded
+
     # A plan is millions of objects, most of them kept until the end: looking through them seldom is enough, and
     # taking them apart one by one at the exit helps nobody.
     gc.set_threshold(200_000, 50, 100)

@@ -62,7 +62,8 @@ def live_report(study: Mapping[str, Any], results: Path) -> Path:
     curves = None
     if rounds := [f"*/*/seed*/{slug}/round1/sparsity.json" for slug in allotted(study["strategies"])]:
         curves = collect_curves(sorted(path for pattern in rounds for path in folder.glob(pattern)), folder)
-    tables = replace(tables, sensitivity=layers[0] if layers else None, assigned=assigned, curves=curves)
+    asked = {"sensitivity": layers[0] if layers else None, "assigned": assigned, "curves": curves}
+    tables = replace(tables, **{name: table for name, table in asked.items() if table is not None})
     undrawn = draw_figures(
         tables,
         figure_names(study, begun),

@@ -24,13 +24,19 @@ def resolve_device(name: str, run: str) -> torch.device:
     return torch.device("cuda", 0) if present and name in ("auto", "cuda") else torch.device("cpu")
 
 
-def make_deterministic() -> None:
+def make_deterministic(*, compiled: bool) -> None:
     """Set all determinism of the process: same seed, machine and thread count give the same bits on a CPU.
 
     On a GPU, operators without a deterministic kernel warn and run.
+
+    Args:
+        compiled: whether torch's compiler is to know, which has to be loaded for that (a second).
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    if compiled:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    else:
+        torch.set_deterministic_debug_mode("warn")
     # costs time and hides nothing here; torch defines it in a way that no type checker sees
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

@@ -27,7 +27,7 @@ from winnow.train.devices import make_deterministic, resolve_device, surrounding
 from winnow.train.divergence import divergence_named, without_value
 from winnow.train.extras import Teacher, average_of
 from winnow.train.history import Epoch, write_history
-from winnow.train.optimizer import learning_rate, make_optimizer, set_rate
+from winnow.train.optimizer import learning_rate, make_optimizer
 from winnow.train.progress import Snapshots, State, restore_progress, save_progress
 from winnow.train.resume import ResumeFile
 from winnow.train.step import take_step
@@ -94,7 +94,7 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
     epochs = settings.epochs - job.first_epoch
     device = resolve_device(settings.device if epochs else "cpu", job.label)
     precision = resolve_precision(settings.precision, device)
-    make_deterministic()
+    make_deterministic(compiled=settings.compile)
     model = trainee.model.to(device).to(memory_format=torch.channels_last)
     forward = torch.compile(model) if settings.compile else model
     optimizer = make_optimizer(model, settings, trainee.head)
@@ -145,7 +145,7 @@ def train(trainee: Trainee, data: ImageDataset, settings: TrainingSettings, job:
             for step, batch in tqdm(left, name, steps - progress.step, leave=False, disable=None):
                 # dropout takes no generator, and a network may draw from others
                 seed_all(generator(job.seed, progress.epoch, step).initial_seed())
-                set_rate(optimizer, rate_at(step))
+                optimizer.set_rate(rate_at(step))
                 progress.step = step + 1
                 failure = f"a training step of {len(batch)} images fails"
                 with divergence_named(model, unset, diverged), user_code(job.label, failure, _ADVICE, model):

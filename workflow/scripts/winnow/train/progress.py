@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from winnow.files import write_bytes
 from winnow.models.weights import load_state, weights_content
 from winnow.train.extras import Average
 from winnow.train.resume import ResumeFile
+from winnow.train.updates import Optimizer
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class State:
     """What a training run changes, beside its progress."""
 
     model: nn.Module
-    optimizer: optim.Optimizer
+    optimizer: Optimizer
     average: Average
     snapshots: Snapshots
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from winnow.files import content_digest, digest, replacing
+from winnow.data.dataset_file import dataset_digest
+from winnow.files import digest, replacing
 
 log = logging.getLogger(__name__)
 _CHECKSUM = hashlib.sha256().digest_size  # bytes in front of the state
@@ -71,5 +72,5 @@ class ResumeFile:
 
 def resume_file(path: Path, params: Mapping[str, Any], inputs: Iterable[str | Path], seed: int) -> ResumeFile:
     """Return the resume file of a training run that is determined by these parameters, input files and seed."""
-    contents = list(map(content_digest, inputs))
+    contents = list(map(dataset_digest, inputs))
     return ResumeFile(path, digest({"params": dict(params), "inputs": contents, "seed": seed}))

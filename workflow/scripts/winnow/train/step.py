@@ -6,18 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from winnow.config.settings import TrainingSettings
 from winnow.data.training_images import Batch
 from winnow.models.outputs import logits_of, training_loss
 from winnow.train.arithmetic import autocast
 from winnow.train.extras import Teacher
+from winnow.train.updates import Optimizer
 
 
 def take_step(
     forward: Callable[[Tensor], Any],
-    optimizer: optim.Optimizer,
+    optimizer: Optimizer,
     batch: Batch,
     settings: TrainingSettings,
     precision: str,
@@ -31,7 +32,7 @@ def take_step(
         float64 [2]: the sum of the losses, and the number of correct predictions.
     """
     sums = torch.zeros(2, dtype=torch.float64, device=batch.inputs.device)
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     for part in batch.parts(settings.accumulate):
         with autocast(part.inputs.device, precision):
             output = forward(part.inputs)
@@ -42,7 +43,6 @@ def take_step(
         correct = (logits_of(output).detach().argmax(1) == part.labels).sum()
         sums += torch.stack((loss.detach().double() * len(part), correct.double()))
     if settings.clip_norm is not None:
-        trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        nn.utils.clip_grad_norm_(trained, settings.clip_norm)
+        nn.utils.clip_grad_norm_(optimizer.parameters, settings.clip_norm)
     optimizer.step()
     return sums
