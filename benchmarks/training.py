@@ -32,7 +32,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -53,8 +53,10 @@ from winnow.data.dataset import ImageDataset, load_dataset
 from winnow.deploy.export import example_images
 from winnow.measure.machine import machine
 from winnow.models.build import build_model
+from winnow.prune.masks import Masks
 from winnow.quantize.aware import AwareTraining
 from winnow.study.recipe import Recipe
+from winnow.train.arithmetic import autocast, resolve_precision
 from winnow.train.loop import Job, Trainee, train
 from winnow.train.resume import ResumeFile
 from winnow.train.validation import score
@@ -111,6 +113,25 @@ def winnow(trainee: Trainee, data: ImageDataset, how: TrainingSettings, seed: in
         train(trainee, data, how, Job("benchmark", seed, resume, Path(folder) / "history.csv", {}, 65.0))
 
 
+def network_alone(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]], precision: str) -> None:
+    """Forward, loss and backward of these batches, and nothing of what else a step does."""
+    model = model.train().to(memory_format=torch.channels_last)
+    for inputs, labels in batches:
+        model.zero_grad()
+        with autocast(CPU, precision):
+            output = model(inputs)
+        functional.cross_entropy(output, labels).backward()
+
+
+def half_masked(model: nn.Module) -> Trainee:
+    """A network that is retrained with half of its weights pruned."""
+    random_order = torch.Generator().manual_seed(0)
+    wide = {name: weight for name, weight in model.named_parameters() if weight.ndim > 1}
+    masks = Masks({name: torch.rand(weight.shape, generator=random_order) < 0.5 for name, weight in wide.items()})
+    masks.apply(model)
+    return Trainee(model, after_step=masks.enforcer(model))
+
+
 def ways(
     settings: ModelSettings, data: ImageDataset, images: Images, how: TrainingSettings, qat: QatSettings
 ) -> dict[str, Callable[[], None]]:
@@ -125,6 +146,9 @@ def ways(
     found: dict[str, Callable[[], None]] = {
         f"usual, {workers} workers": partial(usual, new(), images, how, workers) for workers in WORKERS
     }
+    batches = list(Split.of(data, "train", CPU).batches(how.batch_size))
+    found["the network alone"] = partial(network_alone, new(), batches, resolve_precision(how.precision, CPU))
+    found["Winnow, half pruned"] = partial(winnow, half_masked(new()), data, how)
     for name, make in {"Winnow": lambda: Trainee(new()), "Winnow, qat": aware}.items():
         found[name] = partial(winnow, make(), data, how)
         found[f"{name}, fp32"] = partial(winnow, make(), data, replace(how, precision="fp32"))
