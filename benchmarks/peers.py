@@ -157,7 +157,7 @@ def main() -> None:
     data = load_dataset(options.data, PLAIN_NORMALIZATION)
     recipes = options.recipes or sorted(path.parent.name for path in options.run.glob("*/model.onnx"))
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.files or Path(temporary)
+        folder = (options.files or Path(temporary)) / f"{options.samples}-images"
         folder.mkdir(parents=True, exist_ok=True)
         source = options.run / "fp32/model.onnx"
         files = {f"Winnow {recipe}": options.run / recipe / "model.onnx" for recipe in recipes}

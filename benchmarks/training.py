@@ -19,9 +19,11 @@ arithmetic with the ImageNet stem (1.6 in bf16) and 1.4 (1.7) with the CIFAR ste
 The usual loop is what tutorials write: torchvision's transforms on PIL images, a `DataLoader` with 0 to 4 workers, the
 best of which counts, and float32, torch's default. Winnow's is its own `train`, as a study runs it: bf16 where the
 processor multiplies it natively, images as one tensor, channels last; validation, history and state are written as
-ever. All train the same network from the same weights with the same optimizer on the same images. Each round runs
-every way once, in random order; the first round warms up. With `--seeds`, both loops then train for `--epochs`, and
-are scored on the validation images.
+ever. All train the same network from the same weights with the same optimizer and rates on the same images. *The
+network alone* is forward, loss and backward in Winnow's arithmetic: what Winnow takes longer is augmentation, optimizer
+and validation, and masks where half is pruned. Each round runs every way once, in random order; the first
+round warms up. With `--seeds`, both loops then train for `--epochs` in both arithmetics, and are scored on the test
+images.
 """
 
 from __future__ import annotations
@@ -58,6 +60,7 @@ from winnow.quantize.aware import AwareTraining
 from winnow.study.recipe import Recipe
 from winnow.train.arithmetic import autocast, resolve_precision
 from winnow.train.loop import Job, Trainee, train
+from winnow.train.optimizer import learning_rate
 from winnow.train.resume import ResumeFile
 from winnow.train.validation import score
 
@@ -95,7 +98,8 @@ def usual(model: nn.Module, images: Images, how: TrainingSettings, workers: int)
     optimizer = torch.optim.SGD(
         model.parameters(), lr=how.lr, momentum=how.momentum, weight_decay=how.weight_decay, nesterov=True
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, how.lr, total_steps=how.epochs * len(loader))
+    rates = [learning_rate(step / len(loader), how) / how.lr for step in range(how.epochs * len(loader) + 1)]
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rates.__getitem__)
     model.train()
     for _ in range(how.epochs):
         for inputs, labels in loader:
@@ -172,16 +176,20 @@ def alternate(found: dict[str, Callable[[], None]], rounds: int) -> dict[str, li
 def accuracies(
     settings: ModelSettings, data: ImageDataset, images: Images, how: TrainingSettings, seeds: int
 ) -> dict[str, list[float]]:
-    """Train by both loops, each seed with the same initial weights, and return validation accuracy in percent."""
-    validation = Split.of(data, "validation", CPU)
-    found: dict[str, list[float]] = {"usual": [], "Winnow": []}
+    """Train by both loops, each seed with the same initial weights, and return test accuracy in percent."""
+    test = Split.of(data, "test", CPU)
+    loops: dict[str, Callable[[nn.Module, int], None]] = {
+        "usual": lambda model, _: usual(model, images, how, workers=0),
+        "Winnow": lambda model, seed: winnow(Trainee(model), data, how, seed),
+        "Winnow, fp32": lambda model, seed: winnow(Trainee(model), data, replace(how, precision="fp32"), seed),
+    }
+    found: dict[str, list[float]] = {name: [] for name in loops}
     for seed in range(seeds):
-        models = {name: build_model(settings, data.task, seed=seed) for name in found}
-        torch.manual_seed(seed)
-        usual(models["usual"], images, how, workers=0)
-        winnow(Trainee(models["Winnow"]), data, how, seed)
-        for name, model in models.items():
-            found[name].append(100 * score(model, validation, CPU, "fp32")[1])
+        for name, trained in loops.items():
+            model = build_model(settings, data.task, seed=seed)
+            torch.manual_seed(seed)
+            trained(model, seed)
+            found[name].append(100 * score(model, test, CPU, "fp32")[1])
     return found
 
 
@@ -225,7 +233,7 @@ def main() -> None:
         result["images_per_second"][name] = rates
         print(f"| {name} | {median(rates):.0f} ({min(rates):.0f} to {max(rates):.0f}) | {len(rates)} |", flush=True)
     if options.seeds:
-        longer = replace(how, epochs=options.epochs, warmup_epochs=1.0)
+        longer = replace(how, epochs=options.epochs, warmup_epochs=0.3 * options.epochs)
         result["accuracy"] = accuracies(settings, whole, Images(whole), longer, options.seeds)
         for name, scores in result["accuracy"].items():
             print(f"{name}: {mean(scores):.2f} ± {stdev(scores):.2f} %, {len(scores)} seeds, {options.epochs} epochs")
