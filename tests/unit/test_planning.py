@@ -109,6 +109,23 @@ def test_seconds_are_measured_where_they_can_be(costs):
     assert measured.epoch_time(job("train", model="resnet50")).seconds == 90
 
 
+def test_a_teacher_takes_its_time(costs):
+    """What an epoch took is known of the dense network, which had none."""
+    history(costs.results, "cifar", [4.0])
+    taught = study(
+        quantization={"qat": {"epochs": 3, "distill": {"weight": 0.5}}},
+        pruning={"ratio": [0.9], "rewind": ["init"], "retrain": {"distill": {"weight": 0.5}}},
+    )
+    measured, strategy = Costs(taught, costs.results), next(iter(taught.strategies))
+    assert measured.seconds(job("train")) == 50 * 4
+    assert measured.seconds(job("retrain", pruning=strategy, round="1")) == pytest.approx(50 * 4 * 4 / 3)
+    aware = measured.epoch_time(job("train_quantized"))
+    assert aware.seconds == pytest.approx(4 * ASSUMED_QAT_FACTOR * 4 / 3)
+    assert aware.source == "assumed: 2.27 x the base training"
+    history(costs.results, "cifar", [9.0], run="dense/qat")  # which had it
+    assert Costs(taught, costs.results).seconds(job("train_quantized")) == 3 * 9
+
+
 def test_other_jobs_take_what_their_logs_say(costs):
     assert costs.seconds(job("evaluate")) == ASSUMED_SECONDS["evaluate"]
     # three runtimes, two batch sizes, five seconds after one of warm-up

@@ -39,6 +39,7 @@ ASSUMED_SECONDS = {
 _ASSUMED_OTHER_SECONDS = 5
 ASSUMED_IMAGES_PER_SECOND = 500
 ASSUMED_QAT_FACTOR = 1.7  # epochs of ResNet-18 on two cores: 120 s against 70 s
+ASSUMED_TEACHER_FACTOR = 4 / 3  # a forward pass more, beside a forward and a backward one that takes twice as long
 _ASSUMED_IMAGES = 50_000
 _ASSUMED_PARAMETERS = 10e6
 # with 10 classes and 32x32 images
@@ -88,7 +89,8 @@ class Costs:
     def seconds(self, job: PlannedJob) -> float:
         """Wall time of a job that has its threads, or its GPU, to itself."""
         if job.rule in TRAININGS:
-            return self.epochs(job) * self.epoch_time(job).seconds
+            taught = ASSUMED_TEACHER_FACTOR if job.rule == "retrain" and self._retraining(job)["distill"] else 1
+            return self.epochs(job) * self.epoch_time(job).seconds * taught
         place = tuple(job.wildcards[key] for key in ("dataset", "model") if key in job.wildcards)
         return self._once(("job", job.rule, *place), lambda: self._job_seconds(job.rule, place))
 
@@ -103,9 +105,12 @@ class Costs:
             return int(self.study.qat[model]["training"]["epochs"])
         if job.rule in ("train", "tune"):
             return int(self.study.training[model]["epochs"])
-        rewind = self.study.strategies[job.wildcards["pruning"]]["rewind"]
-        retraining = self.study.retraining[model][rewind]
+        retraining = self._retraining(job)
         return int(retraining["training"]["epochs"] - retraining["first_epoch"])
+
+    def _retraining(self, job: PlannedJob) -> dict[str, Any]:
+        rewind = self.study.strategies[job.wildcards["pruning"]]["rewind"]
+        return self.study.retraining[job.wildcards["model"]][rewind]
 
     def epoch_time(self, job: PlannedJob) -> EpochTime:
         """From history.csv of the same data set and network: of this study, else of another one."""
@@ -144,7 +149,8 @@ class Costs:
                 return EpochTime(median(seconds), f"median of {len(seconds)} epochs measured in {where}")
         if aware:
             base = self._once(("epoch", dataset, model, False), lambda: self._epoch_time(dataset, model, False))
-            return EpochTime(base.seconds * ASSUMED_QAT_FACTOR, f"assumed: {ASSUMED_QAT_FACTOR} x the base training")
+            times = ASSUMED_QAT_FACTOR * (ASSUMED_TEACHER_FACTOR if self.study.qat[model]["distill"] else 1)
+            return EpochTime(base.seconds * times, f"assumed: {times:.3g} x the base training")
         images = self.training_images(dataset)
         source = f"assumed: {images} images at {self.images_per_second:g} images/s"
         return EpochTime(images / self.images_per_second, source)
