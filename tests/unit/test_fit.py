@@ -187,19 +187,28 @@ def test_inference_of_usual_networks_is_accepted(name):
 # ---- never a batch of one image
 
 
-def test_a_last_batch_of_one_image_joins_the_one_before():
+def test_the_batches_of_an_epoch_are_equally_large():
+    """A small one at its end would leave its mark on the running statistics of batch norms."""
+
     def sizes(count, size):
         batches = training_batches(count, size)
         assert [i for batch in batches for i in range(count)[batch]] == list(range(count))
         return [len(range(count)[batch]) for batch in batches]
 
-    assert sizes(257, 128) == [128, 129]
-    assert sizes(129, 128) == [129]
-    assert sizes(258, 128) == [128, 128, 2]
     assert sizes(256, 128) == [128, 128]
+    assert sizes(257, 128) == [85, 86, 86]
+    assert sizes(129, 128) == [64, 65]
     assert sizes(100, 128) == [100]
     assert sizes(3, 1) == [1, 1, 1]
-    assert all(min(sizes(count, 7)) > 1 for count in range(2, 60))
+    assert sizes(3, 2) == [3]  # not one of a single image
+    assert set(sizes(5520, 128)) == {125, 126}
+    assert len(sizes(5520, 128)) == 44
+    for size in range(2, 20):
+        for count in range(2, 200):
+            found = sizes(count, size)
+            assert max(found) - min(found) <= 1
+            assert min(found) > 1
+            assert max(found) <= size + (size == 2)
 
 
 @pytest.mark.parametrize("count", [17, 33])

