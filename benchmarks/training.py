@@ -22,7 +22,7 @@ processor multiplies it natively, images as one tensor, channels last; validatio
 ever. All train the same network from the same weights with the same optimizer and rates on the same images. *The
 network alone* is forward, loss and backward in Winnow's arithmetic: what Winnow takes longer is augmentation, optimizer
 and validation, and masks where half is pruned. Each round runs every way once, in random order; the first
-round warms up. With `--seeds`, both loops then train for `--epochs` in both arithmetics, and are scored on the test
+round warms up. With `--seeds`, both loops then train for `--epochs`, Winnow also in fp32, and are scored on the test
 images.
 """
 
