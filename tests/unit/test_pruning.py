@@ -302,6 +302,23 @@ def test_pruned_weights_that_come_back_are_an_error(chain, tmp_path):
         step.masks.check(model, "net")
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_pruned_weight_is_plus_zero_and_no_bit_of_another_changes(kind, layout):
+    model = nn.Conv2d(5, 4, 3).to(kind).to(memory_format=layout)
+    with torch.no_grad():
+        model.weight[0, 0, 0] = torch.tensor([-0.0, float("nan"), float("-inf")])
+        model.weight[1, 0, 0] = torch.tensor([-0.0, float("nan"), -1.0])
+    keep = torch.rand(model.weight.shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    keep[0, 0, 0], keep[1, 0, 0] = True, False
+    integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}[kind.itemsize]
+    before, strides = model.weight.detach().clone(), model.weight.stride()
+    Masks({"weight": keep}).apply(model)
+    expected = torch.where(keep, before.view(integers), 0)
+    assert torch.equal(model.weight.detach().view(integers), expected)
+    assert model.weight.stride() == strides
+
+
 def test_masks_hold_through_a_resume(chain, tmp_path):
     whole = retrained(chain, chain.prune(strategy()), tmp_path, name="whole")
     step = chain.prune(strategy())

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from winnow.errors import WinnowError
 from winnow.files import replacing
 
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
+
 
 @dataclass(frozen=True)
 class Masks:
@@ -60,12 +62,12 @@ class Masks:
         """
         pruned: list[tuple[Tensor, Tensor]] = []
 
-        @torch.no_grad()
         def enforce() -> None:
             if not pruned:
-                pruned.extend((parameter, ~keep) for parameter, keep in self._matched(model))
-            for parameter, removed in pruned:
-                parameter.masked_fill_(removed, 0.0)  # a product would leave negative zeros
+                pruned.extend((parameter, _bits(keep, parameter)) for parameter, keep in self._matched(model))
+            for parameter, bits in pruned:
+                # all bits or none: a product would leave negative zeros, and filling takes twenty times as long
+                parameter.detach().view(bits.dtype).bitwise_and_(bits)
 
         return enforce
 
@@ -78,6 +80,12 @@ class Masks:
                 raise WinnowError(f"mask of {name} with shape {tuple(keep.shape)}: the network has {found}")
             matched.append((parameters[name], keep.to(parameters[name].device)))
         return matched
+
+
+def _bits(keep: Tensor, parameter: Tensor) -> Tensor:
+    """Return all bits of each weight that stays and none of the others, laid out in memory as the parameter is."""
+    kind = _INTEGERS[parameter.element_size()]
+    return torch.empty_like(parameter, dtype=kind, requires_grad=False).copy_(keep.to(kind).neg())
 
 
 def save_masks(path: str | Path, masks: Masks) -> None:
