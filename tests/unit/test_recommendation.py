@@ -257,6 +257,7 @@ def test_whatever_wins_can_be_shipped(tmp_path):
         card = (tmp_path / "best/shapes/lenet5/model_card.md").read_text()
         file = "fp32" if PRECISIONS[row["precision"]].hint else row["precision"]
         assert f"copied from `shapes/lenet5/seed0/{row['run']}/{file}/model.onnx`" in card
+        assert ("the range of all images of a call" in card) == (row["precision"] == "dynamic")
         assert (tmp_path / "best/shapes/lenet5/labels.txt").read_text().splitlines() == CLASSES
 
 

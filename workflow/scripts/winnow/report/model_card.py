@@ -38,9 +38,13 @@ from winnow.results.wording import (
     unsteady_words,
 )
 from winnow.study.artifacts import Network
-from winnow.study.vocabulary import DENSE, FP32
+from winnow.study.vocabulary import DENSE, FP32, PRECISIONS
 
 _TIMED = ("latency", "energy")  # what a card tells of each timed configuration
+_OF_A_CALL = (
+    "It scales activations while it runs, by the range of all images of a call: an image may get other logits beside "
+    "others than alone. Its accuracy is that of large batches."
+)
 
 
 def write_best(recommendation: Recommendation, dense: pd.Series | None, study: Path, folder: Path) -> None:
@@ -180,6 +184,8 @@ def _card(
     yield Heading("How to use it")
     yield from feeding(images, shape, metadata, baked_in=baked_in)
     yield Text(f"Output `{logits}`: one logit per class; the largest is the answer.")
+    if (precision := PRECISIONS[row["precision"]]).integers and not precision.static:
+        yield Text(_OF_A_CALL)
     yield from loading(row, images)
 
 
