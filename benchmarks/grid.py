@@ -7,9 +7,9 @@ each of k processes, k from 1 to the number of cores, with as many threads as ar
 second are those of all its processes together, from the first start to the last end. Each round runs every way once, in
 random order, and an epoch before it warms up. With `--device cuda`, k processes share the GPU.
 
-The last result: images a second, AMD EPYC, 2 logical CPUs, torch 2.14.1, bf16, n = 2 (least to most), jobs of other
-studies stopped: resnet20 542 (506 to 577) with two threads, 638 (552 to 725) side by side; resnet18 439 (404 to 475),
-650 (557 to 742).
+The last result: images a second, median (least to most) of 5, AMD EPYC, 2 logical CPUs, torch 2.14.1, bf16, nothing
+else computing: resnet20 827 (798 to 910) with two threads, 947 (937 to 959) side by side; resnet18 733 (599 to 878),
+973 (959 to 1002).
 """
 
 from __future__ import annotations

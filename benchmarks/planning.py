@@ -4,7 +4,15 @@
 
 The last result:
 
-    (to be filled in)
+    AMD EPYC, 2 logical CPUs, Python 3.11.7, snakemake 9.27.1, nothing else computing, n = 3
+    study                                   jobs   CPU s    from      to  wall s  peak MB
+    default study                           5066     6.3     6.3     6.7     6.2      261
+    pruning, 1,000 jobs                     1014     2.4     2.3     2.4     2.3      165
+    pruning, 10,000 jobs                   10050    11.0    10.9    11.0    10.9      360
+    pruning, 50,000 jobs                   50210    51.7    50.2    51.9    51.7     1243
+    pruning, 100,000 jobs                 100410   102.0   101.8   119.4   102.1     2358
+    24 recipes, 100 strategies, 3 seeds    23338    24.0    22.0    24.7    24.0      663
+    one job of 100,000 jobs                    1     2.0     2.0     2.3     1.9      163
 
 Each is a dry run in an empty folder, and of the largest grid also what one job on a cluster does before it begins: it
 reads the workflow and plans itself. All take turns. Read the CPU seconds where other programs share the machine:
@@ -32,8 +40,6 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
-from winnow.measure.machine import machine
-
 RATIOS = [round(0.005 + 0.0095 * number, 4) for number in range(100)]
 LARGEST, MOST = "100,000 jobs", 20_000
 SIZES = {"1,000 jobs": 200, "10,000 jobs": 2_000, "50,000 jobs": 10_000, LARGEST: MOST}
@@ -56,9 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
-    here = machine()
-    print(f"{here.processor}, {here.logical_cpus} logical CPUs, Python {here.python}", end=", ")
-    print(f"snakemake {importlib.metadata.version('snakemake')}, n = {rounds}, load {os.getloadavg()[0]:.1f}")
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         plans: dict[str, tuple[Path, list[str]]] = {"default study": (REPOSITORY / "config/config.yaml", [])}
@@ -71,6 +75,11 @@ def main() -> None:
         for _ in range(rounds):
             for study, (config, arguments) in plans.items():
                 taken[study].append(plan(config, folder, arguments))
+    from winnow.measure.machine import machine  # only now: a process begins with the peak memory of its parent
+
+    here = machine()
+    print(f"{here.processor}, {here.logical_cpus} logical CPUs, Python {here.python}", end=", ")
+    print(f"snakemake {importlib.metadata.version('snakemake')}, n = {rounds}, load {load:.1f}")
     print(f"{'study':<36} {'jobs':>7} {'CPU s':>7} {'from':>7} {'to':>7} {'wall s':>7} {'peak MB':>8}")
     for study, runs in taken.items():
         cpu = [run.cpu for run in runs]

@@ -3,14 +3,13 @@
     .venv/bin/python benchmarks/startup.py --rounds 5
 
 The last result: median CPU seconds of 3 and the ratio to the libraries, AMD EPYC, 2 logical CPUs, Python 3.11.7,
-torch 2.14.1, one other program beside it. What `evaluate` has beyond its libraries is onnx and pydantic;
-train_quantized loads torch's compiler, which the optimizer of every training run loads later anyway (1.1 s).
+torch 2.14.1, nothing else computing. What `evaluate` has beyond its libraries is onnx and pydantic.
 
-    numpy, ONNX Runtime, OpenVINO 0.33: evaluate 0.52 1.54, benchmark 0.50 1.51, quantize_dynamic 0.31 0.94
-    torch 1.82: train 2.07 1.14, retrain 2.07 1.14, tune 2.07 1.13, prune 2.07 1.14, export 2.07 1.14,
-        import_network 1.96 1.07, calibrate 2.18 1.20, train_quantized 3.72 2.04
-    pandas 0.37: collect 0.48 1.30, make_quantization_table 0.50 1.36, make_pruning_table 0.40 1.07,
-        recommend 0.46 1.22, ship 0.56 1.52, make_overview 0.61 1.64
+    numpy, ONNX Runtime, OpenVINO 0.41: evaluate 0.59 1.43, benchmark 0.61 1.50, quantize_dynamic 0.40 0.98
+    torch 1.94: train 2.16 1.12, retrain 2.13 1.10, tune 2.12 1.09, prune 2.18 1.12, export 2.21 1.14,
+        import_network 2.12 1.09, calibrate 2.23 1.15, train_quantized 2.34 1.21
+    pandas 0.49: collect 0.54 1.10, make_quantization_table 0.59 1.21, make_pruning_table 0.51 1.04,
+        recommend 0.55 1.12, ship 0.68 1.39, make_overview 0.70 1.43
 
 All take turns, so that a slow spell of the machine falls on all of them. A script is held against the libraries that
 its work needs: numpy, ONNX Runtime and OpenVINO for what measures, torch for what trains. Read the CPU seconds where
