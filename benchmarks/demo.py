@@ -3,30 +3,31 @@
     make demo && .venv/bin/python benchmarks/demo.py results/demo
 
 The last result: the demo on 2026-11-28, AMD EPYC, 2 logical CPUs, nothing else computing, n = 1, `make demo` as a whole
-206 seconds, set up before:
+212 seconds, set up before (an earlier run of the day, of the version before: 225):
 
     | rule | jobs | wall s | CPU s | CPU s of a job |
     |---|---|---|---|---|
-    | benchmark | 14 | 61.7 | 59.0 | 4.2 |
-    | retrain | 6 | 46.2 | 42.1 | 7.0 |
-    | train | 2 | 44.2 | 22.3 | 11.1 |
-    | train_quantized | 2 | 38.5 | 23.3 | 11.6 |
-    | export | 8 | 35.7 | 31.6 | 3.9 |
-    | check_network | 2 | 34.1 | 25.2 | 12.6 |
-    | evaluate | 14 | 26.8 | 18.4 | 1.3 |
-    | prune | 6 | 15.8 | 14.3 | 2.4 |
-    | calibrate | 2 | 13.8 | 12.6 | 6.3 |
+    | benchmark | 14 | 60.3 | 56.3 | 4.0 |
+    | train | 2 | 45.4 | 22.2 | 11.1 |
+    | train_quantized | 2 | 41.5 | 24.7 | 12.4 |
+    | retrain | 6 | 40.1 | 36.4 | 6.1 |
+    | export | 8 | 38.8 | 35.0 | 4.4 |
+    | check_network | 2 | 34.4 | 24.2 | 12.1 |
+    | evaluate | 14 | 29.0 | 18.9 | 1.4 |
+    | prune | 6 | 18.0 | 15.4 | 2.6 |
+    | calibrate | 2 | 14.1 | 13.0 | 6.5 |
     | make_figures | 1 | 9.0 | 8.6 | 8.6 |
-    | make_overview | 1 | 2.2 | 2.0 | 2.0 |
+    | prepare_dataset | 1 | 2.7 | 2.7 | 2.7 |
+    | make_overview | 1 | 2.4 | 2.0 | 2.0 |
     | quantize_dynamic | 2 | 0.6 | 0.0 | 0.0 |
-    | ship | 1 | 0.6 | 0.5 | 0.5 |
-    | make_quantization_table | 1 | 0.5 | 0.0 | 0.0 |
+    | make_quantization_table | 1 | 0.5 | 0.5 | 0.5 |
+    | ship | 1 | 0.5 | 0.5 | 0.5 |
     | collect | 1 | 0.4 | 0.0 | 0.0 |
     | recommend | 1 | 0.4 | 0.0 | 0.0 |
     | make_pruning_table | 1 | 0.3 | 0.0 | 0.0 |
-    | all | 65 | 330.8 | 259.9 | |
+    | all | 66 | 338.6 | 260.3 | |
 
-    from the first job to the last 203 s; jobs at a time: 0 for 0 s, 1 for 75 s, 2 for 128 s
+    from the first job to the last 210 s; jobs at a time: 0 for 0 s, 1 for 80 s, 2 for 129 s
 
 Read from what Snakemake writes for every job (`benchmark:`), so nothing is run and any study can be asked, also one of
 a cluster. When a job ended is the time of that file, so copy results with their times (`cp -a`). A job that was made
