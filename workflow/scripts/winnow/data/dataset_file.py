@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from winnow.files import content_digest, digest, safetensors_header
 
 _TYPES = {"uint8": "U8", "int64": "I64", "float32": "F32"}
 _ALIGNED = 8  # bytes
+_BLOCK = 2**20  # bytes that are read at a time
 _CONTENT = "sha256_of_tensors"  # in the metadata, as hex digits
 _UNSEALED = "0" * 2 * hashlib.sha256().digest_size
 
@@ -64,9 +64,11 @@ class DatasetFile:
 
     def seal(self) -> None:
         """Write into the header what all values are known by, when they are there; see `dataset_digest`."""
-        with mmap.mmap(self._file, 0, access=mmap.ACCESS_READ) as file, memoryview(file) as content:
-            found = hashlib.sha256(content[len(self._header) :]).hexdigest()
-        self._write(self._header.replace(_entry(_UNSEALED), _entry(found)), 0)
+        content, place = hashlib.sha256(), len(self._header)
+        while block := os.pread(self._file, _BLOCK, place):
+            content.update(block)
+            place += len(block)
+        self._write(self._header.replace(_entry(_UNSEALED), _entry(content.hexdigest())), 0)
 
     def _write(self, content: bytes, place: int) -> None:
         view = memoryview(content)
