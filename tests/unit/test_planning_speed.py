@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import snakemake.api  # noqa: F401 (first, as in a Snakemake process)
-from snakemake import common, jobs, rules
+from snakemake import common, dag, io, jobs, rules
 from snakemake.io import IOFile, flag
 from snakemake.resources import Resource
 from snakemake.sourcecache import LocalSourceFile, SourceCache
+from snakemake_interface_common.io import AnnotatedStringInterface
 
 import winnow
 from winnow.planning.snakemake_speedups import speed_up
@@ -134,6 +135,29 @@ def test_scripts_and_environments_with_wildcards_are_looked_up_for_each_job(work
     said, status = workflow("one.csv", "two.csv")
     assert status
     assert "script-two.py" in said or "two.yaml" in said
+
+
+def test_a_flag_is_found_where_it_was(tmp_path):
+    values = [
+        "text",
+        Path("text"),
+        IOFile("model.onnx", None),
+        IOFile(flag("stream", "pipe"), None),
+        flag("stream", "pipe"),
+        flag("stream", "pipe", flag_value=0),
+        flag(lambda _: "made", "ancient"),
+        lambda _: "made",
+        ["several", "files"],
+        None,
+    ]
+    names = ("pipe", "ancient", "temp")
+    usual = [
+        [isinstance(value, AnnotatedStringInterface) and value.is_flagged(name) for name in names] for value in values
+    ]
+    assert [any(found) for found in usual] == [False, False, False, True, True, False, True, False, False, False]
+    speed_up(SourceCache(tmp_path))
+    assert len({home.is_flagged for home in (io, dag, jobs, rules)}) == 1
+    assert [[io.is_flagged(value, name) for name in names] for value in values] == usual
 
 
 def test_flags_of_files_are_still_told(tmp_path):

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from snakemake import common, jobs, rules
+from snakemake import common, io, jobs, rules
 from snakemake.io import contains_wildcard
 from snakemake.io.fmt import fmt_iofile
 from snakemake.resources import Resource
@@ -42,8 +42,10 @@ def speed_up(sources: SourceCache) -> None:
     # which a job that never ran needs for nothing else in a plan.
     jobs.Job.conda_env_spec = property(_environment)
     dag.ScriptProcessor.process_job = _once_for_each_rule(inspect.unwrap(dag.ScriptProcessor.process_job))
-    # most files have no flags that their name in the log could show
+    # most files have no flags, and are asked for them two hundred times
     jobs.fmt_iofile = _plain_name
+    for home in (io, dag, jobs, rules):
+        home.is_flagged = _is_flagged
 
 
 def _environment(job: Any) -> Any:
@@ -74,3 +76,9 @@ def _is_fixed(path: Any) -> bool:
 def _plain_name(file: Any, as_input: bool = False, as_output: bool = False) -> str:
     """Do what Snakemake's fmt_iofile does, which asks for each flag in turn."""
     return fmt_iofile(file, as_input, as_output) if getattr(file, "flags", True) else str(file)
+
+
+def _is_flagged(value: Any, flag: str) -> bool:
+    """Do what Snakemake's is_flagged does, which first asks an abstract class whether a value could have flags."""
+    flags = getattr(value, "flags", None)
+    return bool(flags and flags.get(flag))
