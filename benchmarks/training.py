@@ -10,16 +10,16 @@ torch 2.14.1, batch 128, 32 x 32 pixels, nothing else computing:
     | usual, the best number of workers (0) | 464 (460 to 484) | 621 (565 to 644) | 49 (45 to 49) |
     | the network alone | 993 (945 to 1012) | 995 (978 to 1074) | 106 (105 to 118) |
     | Winnow | 962 (962 to 966) | 782 (711 to 807) | 96 (95 to 99) |
-    | Winnow, half pruned | 888 (875 to 932) | see below | 94 (92 to 99) |
+    | Winnow, half pruned | 888 (875 to 932) | (see below) | 94 (92 to 99) |
     | Winnow, fp32 | 590 (564 to 634) | 542 (488 to 620) | 51 (50 to 52) |
     | Winnow, qat |  | 465 (417 to 470) |  |
     | Winnow, qat, fp32 |  | 439 (361 to 457) |  |
 
 So 2.1, 1.3 and 2.0 times the usual loop; in float32 1.3, 0.9 and 1.0 times: with convolutions as slow as here, bf16 is
-most of the gain. What is not the network takes 3 % of resnet20; of the larger network it is mostly the state that is
-saved after each of these short epochs: with 5,504 images an epoch, in another run on a less even machine, 6 % (744
-against 791 images a second), and 14 % where half is pruned (680). An aware step takes 1.2 times a plain one in float32,
-1.7 times in bf16.
+most of the gain. Of the larger network, what is not the network is mostly the state that is saved after each of these
+short epochs. With longer ones (n = 5, other runs, on a machine less even): resnet20, 2,560 images, 916 (the network
+alone), 894, and 863 half pruned; resnet18, 5,504 images, 762, 700 and 703; so 2 to 8 % of a step, masks included. An
+aware step takes 1.2 times a plain one in float32, 1.7 times in bf16.
 
 Test accuracy of resnet18 (5,520 images, 8 epochs, 4,000 test images, mean and standard deviation of 3 seeds): usual
 50.02 (0.07) %, Winnow 49.62 (2.45), Winnow in fp32 48.29 (1.08).
