@@ -14,7 +14,8 @@ The last result:
     24 recipes, 100 strategies, 3 seeds    23338    24.0    22.0    24.7    24.0      663
     one job of 100,000 jobs                    1     2.0     2.0     2.3     1.9      163
 
-The other rows are of a version in which flags of files were looked up more slowly, by some 5 %.
+All rows but the default study and 50,000 jobs were measured just before flags of files were looked up faster, which
+took 5 to 7 % off these two.
 
 Each is a dry run in an empty folder, and of the largest grid also what one job on a cluster does before it begins: it
 reads the workflow and plans itself. All take turns. Read the CPU seconds where other programs share the machine:

@@ -28,10 +28,10 @@ The usual loop is what tutorials write: torchvision's transforms on PIL images, 
 best of which counts, and float32, torch's default. Winnow's is its own `train`, as a study runs it: bf16 where the
 processor multiplies it natively, images as one tensor, channels last; validation, history and state are written as
 ever. All train the same network from the same weights with the same optimizer and rates on the same images. *The
-network alone* is forward, loss and backward in Winnow's arithmetic: what Winnow takes longer is augmentation, optimizer
-and validation, and masks where half is pruned. Each round runs every way once, in random order; the first
-round warms up. With `--seeds`, both loops then train for `--epochs`, Winnow also in fp32, and are scored on the test
-images.
+network alone* is forward, loss and backward in Winnow's arithmetic: what Winnow takes longer is augmentation, the
+optimizer, validation and what it writes, and masks where half is pruned. Each round runs every way once, in random
+order; the first round warms up. With `--seeds`, both loops then train for `--epochs`, Winnow also in fp32, and are
+scored on the test images.
 """
 
 from __future__ import annotations
